@@ -1,0 +1,277 @@
+//! Exact block codecs: the value of every stored weight, as ggml defines it.
+//!
+//! A weight's value is the f32 that ggml's own dequantisation gives (`ggml-quants.c` in llama.cpp); each function here performs
+//! the same f32 operations in the same order, so that results are equal to the last bit. One function per weight type, each
+//! from one block of bytes to its elements; layouts are those of `ggml-common.h`.
+
+use crate::WeightType;
+use half::{bf16, f16};
+
+/// Bytes or elements that are not a whole number of blocks, or do not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{bytes} bytes are not {elements} elements of {weight_type}")]
+pub struct LengthMismatch {
+    /// Length of the input, in bytes.
+    pub bytes: usize,
+    /// Length of the output, in elements.
+    pub elements: usize,
+    /// The weight type.
+    pub weight_type: WeightType,
+}
+
+/// Decodes `bytes`, whole blocks of `weight_type`, into `out`.
+///
+/// # Errors
+/// Where `bytes` does not hold exactly `out.len()` elements.
+pub fn decode(weight_type: WeightType, bytes: &[u8], out: &mut [f32]) -> Result<(), LengthMismatch> {
+    if weight_type.row_bytes(out.len() as u64) != Some(bytes.len() as u64) {
+        return Err(LengthMismatch { bytes: bytes.len(), elements: out.len(), weight_type });
+    }
+    match weight_type {
+        WeightType::F32 => blocks(bytes, out, |b, y: &mut [f32; 1]| y[0] = f32::from_le_bytes(*b)),
+        WeightType::F16 => blocks(bytes, out, |b, y: &mut [f32; 1]| y[0] = f16::from_le_bytes(*b).to_f32()),
+        WeightType::BF16 => blocks(bytes, out, |b, y: &mut [f32; 1]| y[0] = bf16::from_le_bytes(*b).to_f32()),
+        WeightType::Q4_0 => blocks(bytes, out, q4_0),
+        WeightType::Q4_1 => blocks(bytes, out, q4_1),
+        WeightType::Q5_0 => blocks(bytes, out, q5_0),
+        WeightType::Q5_1 => blocks(bytes, out, q5_1),
+        WeightType::Q8_0 => blocks(bytes, out, q8_0),
+        WeightType::Q8_1 => blocks(bytes, out, q8_1),
+        WeightType::Q2_K => blocks(bytes, out, q2_k),
+        WeightType::Q3_K => blocks(bytes, out, q3_k),
+        WeightType::Q4_K => blocks(bytes, out, q4_k),
+        WeightType::Q5_K => blocks(bytes, out, q5_k),
+        WeightType::Q6_K => blocks(bytes, out, q6_k),
+        WeightType::Q8_K => blocks(bytes, out, q8_k),
+    }
+    Ok(())
+}
+
+/// Runs `decode` over each block of `B` bytes and its `N` elements.
+fn blocks<const B: usize, const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn(&[u8; B], &mut [f32; N])) {
+    for (block, elements) in bytes.as_chunks::<B>().0.iter().zip(out.as_chunks_mut::<N>().0) {
+        decode(block, elements);
+    }
+}
+
+/// The f16 at byte `at`, as f32.
+fn half(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+}
+
+fn low(byte: u8) -> i32 {
+    i32::from(byte & 0xf)
+}
+
+fn high(byte: u8) -> i32 {
+    i32::from(byte >> 4)
+}
+
+/// `d: f16, codes: [u4; 32]`; element `i` is in the low half of byte `i`, element `i + 16` in its high half.
+fn q4_0(block: &[u8; 18], y: &mut [f32; 32]) {
+    let d = half(block, 0);
+    for i in 0..16 {
+        y[i] = (low(block[2 + i]) - 8) as f32 * d;
+        y[i + 16] = (high(block[2 + i]) - 8) as f32 * d;
+    }
+}
+
+/// `d: f16, m: f16, codes: [u4; 32]`.
+fn q4_1(block: &[u8; 20], y: &mut [f32; 32]) {
+    let (d, m) = (half(block, 0), half(block, 2));
+    for i in 0..16 {
+        y[i] = low(block[4 + i]) as f32 * d + m;
+        y[i + 16] = high(block[4 + i]) as f32 * d + m;
+    }
+}
+
+/// The fifth bits of elements `i` and `i + 16`, in place.
+fn fifth_bits(bits: u32, i: usize) -> (i32, i32) {
+    ((((bits >> i) << 4) & 0x10) as i32, ((bits >> (i + 12)) & 0x10) as i32)
+}
+
+/// `d: f16, fifth bits: u32, codes: [u4; 32]`.
+fn q5_0(block: &[u8; 22], y: &mut [f32; 32]) {
+    let d = half(block, 0);
+    let bits = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
+    for i in 0..16 {
+        let (first, second) = fifth_bits(bits, i);
+        y[i] = ((low(block[6 + i]) | first) - 16) as f32 * d;
+        y[i + 16] = ((high(block[6 + i]) | second) - 16) as f32 * d;
+    }
+}
+
+/// `d: f16, m: f16, fifth bits: u32, codes: [u4; 32]`.
+fn q5_1(block: &[u8; 24], y: &mut [f32; 32]) {
+    let (d, m) = (half(block, 0), half(block, 2));
+    let bits = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
+    for i in 0..16 {
+        let (first, second) = fifth_bits(bits, i);
+        y[i] = (low(block[8 + i]) | first) as f32 * d + m;
+        y[i + 16] = (high(block[8 + i]) | second) as f32 * d + m;
+    }
+}
+
+/// `d: f16, codes: [i8; 32]`.
+fn q8_0(block: &[u8; 34], y: &mut [f32; 32]) {
+    let d = half(block, 0);
+    for i in 0..32 {
+        y[i] = f32::from(block[2 + i] as i8) * d;
+    }
+}
+
+/// `d: f16, sum: f16, codes: [i8; 32]`.
+fn q8_1(block: &[u8; 36], y: &mut [f32; 32]) {
+    let d = half(block, 0);
+    for i in 0..32 {
+        y[i] = f32::from(block[4 + i] as i8) * d;
+    }
+}
+
+/// `scales: [(u4 scale, u4 minimum); 16], codes: [u2; 256], d: f16, dmin: f16`.
+fn q2_k(block: &[u8; 84], y: &mut [f32; 256]) {
+    let (d, dmin) = (half(block, 80), half(block, 82));
+    for group in 0..16 {
+        let scale = block[group];
+        let dl = d * low(scale) as f32;
+        let ml = dmin * high(scale) as f32;
+        let (codes, shift) = two_bit_codes(group);
+        for i in 0..16 {
+            let code = (block[16 + codes + i] >> shift) & 3;
+            y[group * 16 + i] = dl * f32::from(code) - ml;
+        }
+    }
+}
+
+/// Where the 2-bit codes of a group of 16 are: the first byte, and the shift. Each half of a block takes 32 bytes for its 128
+/// elements, 32 elements to a shift.
+fn two_bit_codes(group: usize) -> (usize, usize) {
+    ((group / 8) * 32 + (group % 2) * 16, (group % 8) / 2 * 2)
+}
+
+/// `high bits: [u1; 256], codes: [u2; 256], scales: [i6; 16], d: f16`.
+fn q3_k(block: &[u8; 110], y: &mut [f32; 256]) {
+    let d = half(block, 108);
+    let scales = &block[96..108];
+    for group in 0..16 {
+        // The low four bits of scales 0..8 and 8..16 share the first 8 bytes; the last 4 bytes hold all the high pairs.
+        let nibble = if group < 8 { scales[group] & 0xf } else { scales[group - 8] >> 4 };
+        let pair = (scales[8 + group % 4] >> (group / 4 * 2)) & 3;
+        let scale = i32::from(nibble | (pair << 4)) - 32;
+        let dl = d * scale as f32;
+        let (codes, shift) = two_bit_codes(group);
+        for i in 0..16 {
+            let code = i32::from((block[32 + codes + i] >> shift) & 3);
+            let high_bit = block[(group % 2) * 16 + i] & (1 << (group / 2));
+            let code = if high_bit == 0 { code - 4 } else { code };
+            y[group * 16 + i] = dl * code as f32;
+        }
+    }
+}
+
+/// The 6-bit scale and minimum of group `group` of 8, packed into 12 bytes.
+fn scale_and_minimum(packed: &[u8], group: usize) -> (u8, u8) {
+    if group < 4 {
+        (packed[group] & 63, packed[group + 4] & 63)
+    } else {
+        let (low, high) = (packed[group + 4] & 0xf, packed[group + 4] >> 4);
+        (low | ((packed[group - 4] >> 6) << 4), high | ((packed[group] >> 6) << 4))
+    }
+}
+
+/// `d: f16, dmin: f16, scales and minima: [(u6, u6); 8], codes: [u4; 256]`.
+fn q4_k(block: &[u8; 144], y: &mut [f32; 256]) {
+    let (d, dmin) = (half(block, 0), half(block, 2));
+    for group in 0..8 {
+        let (scale, minimum) = scale_and_minimum(&block[4..16], group);
+        let (dl, ml) = (d * f32::from(scale), dmin * f32::from(minimum));
+        for i in 0..32 {
+            let byte = block[16 + group / 2 * 32 + i];
+            let code = if group % 2 == 0 { low(byte) } else { high(byte) };
+            y[group * 32 + i] = dl * code as f32 - ml;
+        }
+    }
+}
+
+/// `d: f16, dmin: f16, scales and minima: [(u6, u6); 8], fifth bits: [u1; 256], codes: [u4; 256]`.
+fn q5_k(block: &[u8; 176], y: &mut [f32; 256]) {
+    let (d, dmin) = (half(block, 0), half(block, 2));
+    for group in 0..8 {
+        let (scale, minimum) = scale_and_minimum(&block[4..16], group);
+        let (dl, ml) = (d * f32::from(scale), dmin * f32::from(minimum));
+        for i in 0..32 {
+            let byte = block[48 + group / 2 * 32 + i];
+            let code = if group % 2 == 0 { low(byte) } else { high(byte) };
+            let fifth = i32::from((block[16 + i] >> group) & 1) << 4;
+            y[group * 32 + i] = dl * (code + fifth) as f32 - ml;
+        }
+    }
+}
+
+/// `low codes: [u4; 256], high codes: [u2; 256], scales: [i8; 16], d: f16`.
+fn q6_k(block: &[u8; 210], y: &mut [f32; 256]) {
+    let d = half(block, 208);
+    for half_block in 0..2 {
+        for quarter in 0..4 {
+            for i in 0..32 {
+                let byte = block[half_block * 64 + (quarter % 2) * 32 + i];
+                let nibble = if quarter < 2 { low(byte) } else { high(byte) };
+                let pair = i32::from((block[128 + half_block * 32 + i] >> (quarter * 2)) & 3);
+                let code = (nibble | (pair << 4)) - 32;
+                let scale = block[192 + half_block * 8 + quarter * 2 + i / 16] as i8;
+                y[half_block * 128 + quarter * 32 + i] = d * f32::from(scale) * code as f32;
+            }
+        }
+    }
+}
+
+/// `d: f32, codes: [i8; 256], sums: [i16; 16]`.
+fn q8_k(block: &[u8; 292], y: &mut [f32; 256]) {
+    let d = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+    for i in 0..256 {
+        y[i] = d * f32::from(block[4 + i] as i8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! By hand, one code at a time. Bit equality with ggml and candle over random blocks is `ggauge`'s test `codecs`.
+    use super::*;
+
+    fn decoded(weight_type: WeightType, block: &[u8]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; weight_type.block_len()];
+        decode(weight_type, block, &mut out).unwrap();
+        out
+    }
+
+    const TWO: [u8; 2] = [0x00, 0x40]; // 2.0 in f16
+
+    #[test]
+    fn q4_0_has_the_low_halves_first() {
+        let mut block = TWO.to_vec();
+        block.extend([0x9f; 16]);
+        let y = decoded(WeightType::Q4_0, &block);
+        assert!(y[..16].iter().all(|&v| v == 14.0), "{y:?}");
+        assert!(y[16..].iter().all(|&v| v == 2.0), "{y:?}");
+    }
+
+    #[test]
+    fn q4_k_packs_scales_of_the_upper_groups_from_two_places() {
+        let mut block = vec![0u8; 144];
+        block[..2].copy_from_slice(&TWO);
+        block[2..4].copy_from_slice(&TWO);
+        // Group 4: scale 0b11_0101 and minimum 0b10_0011.
+        block[4] = 0b1100_0000;
+        block[4 + 8] = 0b0011_0101;
+        block[4 + 4] = 0b1000_0000;
+        block[16 + 64] = 0x03;
+        let y = decoded(WeightType::Q4_K, &block);
+        assert_eq!(y[128], 2.0 * 53.0 * 3.0 - 2.0 * 35.0);
+    }
+
+    #[test]
+    fn a_wrong_length_is_refused() {
+        let error = decode(WeightType::Q4_0, &[0; 18], &mut [0.0; 31]).unwrap_err();
+        assert_eq!(error.to_string(), "18 bytes are not 31 elements of q4_0");
+    }
+}

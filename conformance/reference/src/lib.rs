@@ -1,0 +1,1 @@
+//! The executable specification: an exact f64 forward pass per architecture, written for reading.

@@ -1,0 +1,1 @@
+//! Tiny valid GGUF models, made from a recipe and a seed.

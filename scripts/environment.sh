@@ -1,0 +1,58 @@
+# Sourced by every script here: where build output goes, and which cargo features this machine can build.
+# One set of settings for all of them, because cargo builds everything again whenever one of these differs.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${GGAUGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggauge}
+# Debian 12's Vulkan headers are older than llama.cpp needs; `bootstrap` unpacks newer ones here, beside the system.
+vulkan_headers=$cache/vulkan-headers-1
+# First Vulkan headers with vk::LayerSettingEXT, which llama.cpp's Vulkan backend uses.
+vulkan_headers_needed=1.3.272
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+# The version of the Vulkan headers that are installed system-wide, or nothing.
+system_vulkan_headers() {
+    local header=/usr/include/vulkan/vulkan_core.h
+    [ -f "$header" ] || return 0
+    local minor patch
+    minor=$(sed -n 's/^#define VK_HEADER_VERSION_COMPLETE VK_MAKE_API_VERSION(0, \([0-9]*\), \([0-9]*\),.*/\1.\2/p' "$header")
+    patch=$(sed -n 's/^#define VK_HEADER_VERSION \([0-9]*\)$/\1/p' "$header")
+    printf '%s.%s\n' "$minor" "$patch"
+}
+
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# True when llama.cpp's Vulkan backend can be built: a shader compiler, and headers that are new enough.
+can_build_vulkan() {
+    command -v glslc >/dev/null || return 1
+    [ -f "$vulkan_headers/complete" ] && return 0
+    local have
+    have=$(system_vulkan_headers)
+    [ -n "$have" ] && at_least "$have" "$vulkan_headers_needed"
+}
+
+# Sets `features`, the array of cargo arguments, from what this machine can build.
+# GGAUGE_FEATURES overrides the probe, for instance GGAUGE_FEATURES= for a build without any GPU backend.
+probe_features() {
+    local list=()
+    if [ "${GGAUGE_FEATURES+set}" = set ]; then
+        read -r -a list <<<"${GGAUGE_FEATURES//,/ }"
+    else
+        if can_build_vulkan; then list+=(vulkan); fi
+        if command -v nvcc >/dev/null; then list+=(cuda); fi
+        if [ "$(uname -s)" = Darwin ]; then list+=(metal); fi
+    fi
+    if [ -f "$vulkan_headers/complete" ] && [[ " ${list[*]-} " == *" vulkan "* ]]; then
+        export VULKAN_SDK=$vulkan_headers
+        export CMAKE_PREFIX_PATH=$vulkan_headers${CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}
+    fi
+    features=()
+    if [ "${#list[@]}" -gt 0 ]; then
+        local IFS=,
+        features=(--features "${list[*]/#/ggauge/}")
+    fi
+}

@@ -8,6 +8,7 @@ macro_rules! weight_types {
         ///
         /// Ids, block sizes and block bytes are those of `ggml.h` and `ggml-common.h` in llama.cpp.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(non_camel_case_types, reason = "these are the names the field uses")]
         pub enum WeightType { $($(#[$doc])* $variant),* }
 
         impl WeightType {

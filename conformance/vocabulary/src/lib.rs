@@ -1,1 +1,20 @@
-//! The words every crate of ggauge shares: cases, schedules, settings, transcripts, outcomes, and the two subject traits.
+//! The words every crate of ggauge shares.
+//!
+//! A [`Case`] is one model and one prompt, fed to one [`SubjectId`] by one [`Schedule`] under one [`Settings`]. A worker runs it
+//! and answers with an [`Outcome`]; where that is completed, the logits lie in a [`transcript`] file. An oracle turns outcomes
+//! into a [`Verdict`]. Subjects implement [`Subject`] and [`Session`]; between harness and worker they speak [`protocol`].
+//!
+//! Nothing here runs a model or decides anything.
+#![forbid(unsafe_code)]
+
+mod case;
+mod outcome;
+pub mod protocol;
+mod subject;
+pub mod transcript;
+mod verdict;
+
+pub use case::{Case, Schedule, Settings, SubjectId};
+pub use outcome::{BadAnswer, Outcome, Rejection, RejectionClass, Stage};
+pub use subject::{Description, Refusal, Session, Subject, evaluate};
+pub use verdict::{Check, Measurement, Verdict, number};

@@ -1,0 +1,50 @@
+//! The laws of the generator: valid, deterministic, small, and the same bytes everywhere.
+
+use sha2::{Digest, Sha256};
+use smith::{Architecture, Recipe};
+
+fn recipes(seed: u64) -> impl Iterator<Item = Recipe> {
+    let weights = move |architecture| Recipe::WEIGHTS.map(|weights| Recipe { architecture, weights, seed });
+    Architecture::ALL.into_iter().flat_map(weights)
+}
+
+#[test]
+fn every_recipe_is_a_valid_file_of_its_own_name_and_small() {
+    for recipe in recipes(3) {
+        let bytes = recipe.build();
+        let file = gguf::File::parse(&bytes).unwrap_or_else(|error| panic!("{recipe}: {error}"));
+        assert_eq!(file.architecture().unwrap(), recipe.architecture.name());
+        assert_eq!(file.dominant_weight_type(), Some(recipe.weights), "{recipe}");
+        // Blocks of 256 elements force a width of 256; everything else stays well under 1 MiB.
+        let limit = if recipe.weights.block_len() == 256 { 4 << 20 } else { 1 << 20 };
+        assert!(bytes.len() < limit, "{recipe}: {} bytes", bytes.len());
+        assert_eq!(bytes, recipe.build());
+        assert_eq!(recipe, recipe.to_string().parse().unwrap());
+    }
+}
+
+#[test]
+fn the_seed_matters() {
+    let [a, b] = [1, 2].map(|seed| Recipe { seed, ..recipes(0).next().unwrap() }.build());
+    assert_eq!(a.len(), b.len());
+    assert_ne!(a, b);
+}
+
+/// The same bytes on every platform. A change here is a change of every tiny model: goldens and calibration follow.
+#[test]
+fn the_bytes_are_pinned() {
+    let mut all = Sha256::new();
+    for recipe in recipes(1) {
+        all.update(recipe.build());
+    }
+    let digest: String = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, "5cf142002f41e74a1a3ad5207964e20d67271b8b7b1f8d35b0285dc046aba639");
+}
+
+#[test]
+fn what_is_no_recipe_says_why() {
+    for (text, part) in [("llama", "no `/`"), ("lama/f32", "architectures: llama"), ("llama/q9", "one of f32"), ("llama/q8_k", "cannot be")] {
+        let error = text.parse::<Recipe>().unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}

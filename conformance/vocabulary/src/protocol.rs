@@ -1,0 +1,84 @@
+//! What harness and worker say to each other. `PROTOCOL.md` beside this crate tells it to people who write a worker.
+//!
+//! One JSON object a line, strictly one answer to each request; numbers travel in safetensors files, not here.
+
+use crate::{Description, Rejection, Schedule};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Version of this protocol. A worker says its version first, and the harness accepts this one only.
+pub const VERSION: u32 = 1;
+
+/// No line is longer: prompts are the longest thing sent, answers are short.
+pub const LONGEST_LINE: usize = 4 << 20;
+
+/// From harness to worker, on stdin. The end of stdin asks the worker to end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Load a model and keep it until the next load. Answer: `loaded`.
+    Load {
+        /// Path of the GGUF file.
+        model: PathBuf,
+    },
+    /// Evaluate a prompt from an empty cache and write the logits. Answer: `evaluated`.
+    Evaluate {
+        /// Token ids.
+        tokens: Vec<u32>,
+        /// How to feed them.
+        schedule: Schedule,
+        /// Where to write the transcript; the folder exists.
+        transcript: PathBuf,
+    },
+    /// Turn text into tokens with the vocabulary of a model. Answer: `tokenized`.
+    Tokenize {
+        /// Path of the GGUF file; it need not be loaded.
+        model: PathBuf,
+        /// The text.
+        text: String,
+    },
+}
+
+/// From worker to harness, on stdout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Response {
+    /// The first line, sent unasked.
+    Hello {
+        /// [`VERSION`].
+        protocol: u32,
+        /// What the subject is.
+        description: Description,
+    },
+    /// The model is loaded.
+    Loaded {
+        /// Number of logits in a row.
+        vocabulary_size: u64,
+    },
+    /// The transcript is written.
+    Evaluated {
+        /// CPU time of the process in this request, in seconds; 0 where it is not measured.
+        #[serde(default)]
+        cpu_seconds: f64,
+        /// The part of it that went into the transcript file rather than the runtime.
+        #[serde(default)]
+        transcript_cpu_seconds: f64,
+    },
+    /// The text's tokens.
+    Tokenized {
+        /// Token ids.
+        tokens: Vec<u32>,
+    },
+    /// The subject refuses the input.
+    Rejected(Rejection),
+    /// The subject cannot do this at all.
+    Unsupported {
+        /// Why, in its own words.
+        reason: String,
+    },
+    /// The worker could not write the transcript; the case is not judged.
+    TranscriptFailed {
+        /// The system's words.
+        message: String,
+    },
+}

@@ -1,0 +1,114 @@
+//! The two traits behind which every runtime sits: a subject that loads, and a session that evaluates.
+
+use crate::{Rejection, RejectionClass, Schedule, Stage, transcript};
+use serde::{Deserialize, Serialize};
+use std::{io, path::Path};
+
+/// What a subject says of itself. Kept in every Record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Description {
+    /// The runtime and its version, such as `candle-core 0.11.1`.
+    pub runtime: String,
+    /// The device, as its driver names it.
+    pub device: String,
+    /// The driver or backend and its version, where there is one.
+    pub driver: String,
+    /// Instruction sets and backends in use, as the runtime reports them.
+    pub features: Vec<String>,
+    /// True for a device that is emulated on the CPU: correct, and slow.
+    pub software: bool,
+}
+
+/// Why a subject gave no logits.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It refuses this input.
+    Rejected(Rejection),
+    /// It cannot do this at all; its own words.
+    Unsupported(String),
+    /// The transcript could not be written: the harness's trouble, not the subject's.
+    Transcript(io::Error),
+}
+
+impl Refusal {
+    /// A rejected load.
+    pub fn load(class: RejectionClass, message: impl Into<String>) -> Self {
+        Self::Rejected(Rejection { stage: Stage::Load, class, message: message.into() })
+    }
+
+    /// A rejected evaluation.
+    pub fn evaluate(class: RejectionClass, message: impl Into<String>) -> Self {
+        Self::Rejected(Rejection { stage: Stage::Evaluate, class, message: message.into() })
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Transcript(error)
+    }
+}
+
+/// A runtime on a device, under fixed settings.
+pub trait Subject {
+    /// What it is: versions, device, features.
+    fn describe(&self) -> Description;
+
+    /// Loads a GGUF file.
+    ///
+    /// # Errors
+    /// [`Refusal`], with the runtime's own words.
+    fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal>;
+
+    /// Turns text into token ids with the model's own vocabulary, special tokens parsed and none added.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] where the runtime has no tokenizer for this file.
+    fn tokenize(&self, model: &Path, text: &str) -> Result<Vec<u32>, Refusal> {
+        let _ = (model, text);
+        Err(Refusal::Unsupported("this subject does not tokenize".into()))
+    }
+}
+
+/// A loaded model that evaluates one prompt after another.
+pub trait Session {
+    /// Number of logits in a row.
+    fn vocabulary_size(&self) -> usize;
+
+    /// Forgets everything fed so far; the next call begins at position 0.
+    ///
+    /// # Errors
+    /// Where the runtime cannot start over.
+    fn restart(&mut self) -> Result<(), Refusal>;
+
+    /// Feeds `tokens`, the first at position `first`, and writes the rows of every position it can give to `out`.
+    ///
+    /// # Errors
+    /// [`Refusal`]; afterwards only [`Session::restart`] is allowed.
+    fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal>;
+}
+
+/// Runs a whole prompt through `session` by `schedule`, beginning afresh.
+///
+/// # Errors
+/// As the session's own, and a rejection for an empty prompt and for ids that the vocabulary does not have, so that no runtime
+/// is asked to look up what is not there.
+pub fn evaluate(
+    session: &mut dyn Session,
+    tokens: &[u32],
+    schedule: Schedule,
+    out: &mut transcript::Writer,
+) -> Result<(), Refusal> {
+    if tokens.is_empty() {
+        return Err(Refusal::evaluate(RejectionClass::OutOfRange, "the prompt is empty"));
+    }
+    let vocabulary_size = session.vocabulary_size();
+    if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary_size) {
+        let message = format!("token id {token} is outside the vocabulary of {vocabulary_size}");
+        return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
+    }
+    session.restart()?;
+    for call in schedule.calls(tokens.len()) {
+        session.feed(&tokens[call.clone()], call.start, out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Transcripts: the logits of one evaluation, on disk as safetensors.
+//!
+//! Two tensors: `logits`, F32 of shape `[positions, vocabulary]`, and `positions`, I64 of shape `[positions]`, which says which
+//! position of the prompt each row belongs to. Both ends work row by row, so memory does not grow with the prompt, and reads
+//! are positioned rather than mapped: a worker that truncates a mapped file would take the harness down with it.
+
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+#[cfg(target_endian = "big")]
+compile_error!("transcripts are little-endian and are read and written without conversion");
+
+/// Space kept for the header, which is written last: a transcript that was cut short has none.
+const HEADER: usize = 1024;
+/// No header is longer; ours take a few hundred bytes.
+const LONGEST_HEADER: u64 = 1 << 16;
+
+/// Writes a transcript, row by row or in parts of rows.
+pub struct Writer {
+    file: File,
+    path: PathBuf,
+    vocabulary_size: usize,
+    positions: Vec<i64>,
+    written: Vec<usize>,
+    cpu: Duration,
+    clock: fn() -> Duration,
+}
+
+impl Writer {
+    /// Begins a transcript of rows of `vocabulary_size`; an existing file is replaced. `clock` measures the CPU time of writing.
+    ///
+    /// # Errors
+    /// Where the file cannot be created.
+    pub fn create(path: &Path, vocabulary_size: usize, clock: fn() -> Duration) -> io::Result<Self> {
+        Ok(Self {
+            file: File::create(path)?,
+            path: path.into(),
+            vocabulary_size,
+            positions: Vec::new(),
+            written: Vec::new(),
+            cpu: Duration::ZERO,
+            clock,
+        })
+    }
+
+    /// Adds the row of one position.
+    ///
+    /// # Errors
+    /// Where the row has the wrong length or cannot be written.
+    pub fn row(&mut self, position: usize, logits: &[f32]) -> io::Result<()> {
+        if logits.len() != self.vocabulary_size {
+            let message = format!("a row of {} logits, where the vocabulary has {}", logits.len(), self.vocabulary_size);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.part(position, 0, logits)
+    }
+
+    /// Adds the logits of consecutive tokens of one position, the first being `first_token`.
+    ///
+    /// # Errors
+    /// Where they lie outside the vocabulary or cannot be written.
+    pub fn part(&mut self, position: usize, first_token: usize, logits: &[f32]) -> io::Result<()> {
+        let started = (self.clock)();
+        if first_token + logits.len() > self.vocabulary_size {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "logits outside the vocabulary"));
+        }
+        // Positions mostly come in order, so the last one is looked at first.
+        let row = match self.positions.iter().rposition(|&known| known == position as i64) {
+            Some(row) => row,
+            None => {
+                self.positions.push(position as i64);
+                self.written.push(0);
+                self.positions.len() - 1
+            }
+        };
+        let at = HEADER + (row * self.vocabulary_size + first_token) * size_of::<f32>();
+        self.write_at(bytemuck::cast_slice(logits), at)?;
+        self.written[row] += logits.len();
+        self.cpu += (self.clock)().saturating_sub(started);
+        Ok(())
+    }
+
+    /// Writes the header, which makes the transcript complete; gives the CPU time spent on the file.
+    ///
+    /// # Errors
+    /// Where a row is incomplete or the file cannot be written.
+    pub fn finish(mut self) -> io::Result<Duration> {
+        let started = (self.clock)();
+        if self.written.iter().any(|&count| count != self.vocabulary_size) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a row of the transcript is incomplete"));
+        }
+        let rows = self.positions.len();
+        let logits_bytes = rows * self.vocabulary_size * size_of::<f32>();
+        let positions: Vec<u8> = self.positions.iter().flat_map(|position| position.to_le_bytes()).collect();
+        self.write_at(&positions, HEADER + logits_bytes)?;
+        let tensor = |dtype, shape, start, end| TensorInfo { dtype, shape, data_offsets: (start, end) };
+        let tensors = vec![
+            ("logits".to_owned(), tensor(Dtype::F32, vec![rows, self.vocabulary_size], 0, logits_bytes)),
+            ("positions".to_owned(), tensor(Dtype::I64, vec![rows], logits_bytes, logits_bytes + positions.len())),
+        ];
+        let metadata = Metadata::new(None, tensors).map_err(io::Error::other)?;
+        let mut header = serde_json::to_vec(&metadata)?;
+        header.resize(HEADER - 8, b' ');
+        let mut prefix = (header.len() as u64).to_le_bytes().to_vec();
+        prefix.append(&mut header);
+        self.write_at(&prefix, 0)?;
+        self.cpu += (self.clock)().saturating_sub(started);
+        Ok(self.cpu)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: usize) -> io::Result<()> {
+        self.file
+            .write_all_at(bytes, at as u64)
+            .map_err(|error| io::Error::new(error.kind(), format!("failed to write {}: {error}", self.path.display())))
+    }
+}
+
+/// A complete transcript, read by row.
+#[derive(Debug)]
+pub struct Reader {
+    file: File,
+    positions: Vec<u64>,
+    vocabulary_size: usize,
+    logits_at: u64,
+}
+
+impl Reader {
+    /// Opens a transcript and checks that it is whole: header, shapes, and every byte they speak of.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let file = File::open(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?;
+        let size = file.metadata().map_err(|error| error.to_string())?.len();
+        let read = |len: u64, at: u64| {
+            let mut bytes = vec![0; len as usize];
+            file.read_exact_at(&mut bytes, at).map(|()| bytes).map_err(|error| format!("the transcript is truncated: {error}"))
+        };
+        let prefix = read(8, 0)?;
+        let header_len = prefix.iter().rev().fold(0u64, |number, &byte| (number << 8) | u64::from(byte));
+        if header_len > LONGEST_HEADER {
+            return Err(format!("a safetensors header of {header_len} bytes, where {LONGEST_HEADER} is the most"));
+        }
+        let header = read(header_len, 8)?;
+        let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| format!("not a safetensors header: {error}"))?;
+        let data_at = 8 + header_len;
+        if data_at.checked_add(metadata.data_len() as u64) != Some(size) {
+            let expected = data_at.saturating_add(metadata.data_len() as u64);
+            return Err(format!("the transcript is truncated: {size} bytes, where its header speaks of {expected}"));
+        }
+        let tensor = |name: &str, dtype| match metadata.info(name) {
+            Some(info) if info.dtype == dtype => Ok(info),
+            Some(info) => Err(format!("tensor `{name}` is {:?}, not {dtype:?}", info.dtype)),
+            None => Err(format!("tensor `{name}` is missing")),
+        };
+        let (logits, positions) = (tensor("logits", Dtype::F32)?, tensor("positions", Dtype::I64)?);
+        let (&[rows, vocabulary_size], &[position_rows]) = (logits.shape.as_slice(), positions.shape.as_slice()) else {
+            return Err(format!("shapes {:?} and {:?}, not [n, vocabulary] and [n]", logits.shape, positions.shape));
+        };
+        if rows != position_rows {
+            return Err(format!("{rows} rows of logits, but {position_rows} positions"));
+        }
+        let bytes = read((rows * 8) as u64, data_at + positions.data_offsets.0 as u64)?;
+        let positions = bytes.as_chunks::<8>().0.iter().map(|&number| {
+            let number = i64::from_le_bytes(number);
+            u64::try_from(number).map_err(|_| format!("position {number} is negative"))
+        });
+        let positions = positions.collect::<Result<_, _>>()?;
+        Ok(Self { logits_at: data_at + logits.data_offsets.0 as u64, file, positions, vocabulary_size })
+    }
+
+    /// The prompt position of each row.
+    pub fn positions(&self) -> &[u64] {
+        &self.positions
+    }
+
+    /// Number of logits in a row.
+    pub fn vocabulary_size(&self) -> usize {
+        self.vocabulary_size
+    }
+
+    /// Reads a row into `row`.
+    ///
+    /// # Errors
+    /// Where the file has shrunk since it was opened.
+    pub fn read_row(&self, index: usize, row: &mut Vec<f32>) -> io::Result<()> {
+        row.resize(self.vocabulary_size, 0.0);
+        let at = self.logits_at + (index * self.vocabulary_size * size_of::<f32>()) as u64;
+        self.file.read_exact_at(bytemuck::cast_slice_mut(row), at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_clock() -> Duration {
+        Duration::ZERO
+    }
+
+    #[test]
+    fn rows_come_back_by_position() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let mut writer = Writer::create(&path, 3, no_clock).unwrap();
+        writer.row(4, &[1.0, 2.0, 3.0]).unwrap();
+        writer.part(2, 0, &[4.0]).unwrap();
+        writer.part(2, 1, &[5.0, f32::NAN]).unwrap();
+        writer.finish().unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!((reader.positions(), reader.vocabulary_size()), ([4, 2].as_slice(), 3));
+        let mut row = Vec::new();
+        reader.read_row(1, &mut row).unwrap();
+        assert!(row[0] == 4.0 && row[1] == 5.0 && row[2].is_nan());
+    }
+
+    #[test]
+    fn a_cut_transcript_is_refused_at_every_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let mut writer = Writer::create(&path, 2, no_clock).unwrap();
+        writer.row(0, &[1.0, 2.0]).unwrap();
+        writer.finish().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert!(safetensors::SafeTensors::deserialize(&whole).is_ok(), "other readers must be able to read it");
+        for len in 0..whole.len() {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            assert!(Reader::open(&path).is_err(), "{len} bytes were accepted");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_transcript_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let mut writer = Writer::create(&path, 2, no_clock).unwrap();
+        writer.row(0, &[1.0, 2.0]).unwrap();
+        drop(writer);
+        assert!(Reader::open(&path).is_err());
+        let mut writer = Writer::create(&path, 2, no_clock).unwrap();
+        writer.part(0, 0, &[1.0]).unwrap();
+        assert!(writer.finish().is_err(), "half a row");
+    }
+}

@@ -1,1 +1,159 @@
-//! The thin layer over candle.
+//! The thin layer over candle: `candle@cpu`, `candle@cudaN`, `candle@metal`.
+//!
+//! Every architecture that candle-transformers loads from GGUF is in [`models`]. candle's quantised models give the logits of the
+//! last position of each call and no other. An upstream change touches this crate and no other.
+#![forbid(unsafe_code)]
+
+mod models;
+
+use candle_core::{Device, Tensor, quantized::gguf_file, utils};
+use models::{Model, Reset};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+use vocabulary::{Description, Refusal, RejectionClass, Session, Settings, Subject, transcript};
+
+/// The pinned release; a test in `ggauge` holds it against `Cargo.lock`.
+pub const VERSION: &str = "0.11.1";
+
+/// candle reads this once in the life of a process: with it, weights are dequantised at load and activations stay f32.
+const DEQUANTIZE_ALL: &str = "CANDLE_DEQUANTIZE_ALL";
+
+/// Environment that a worker of this runtime must be started with, beyond the harness's own; `None` takes a variable away.
+pub fn environment(settings: Settings) -> Vec<(&'static str, Option<String>)> {
+    let strict = (settings == Settings::Strict).then(|| "1".to_owned());
+    vec![(DEQUANTIZE_ALL, strict), ("CANDLE_DEQUANTIZE_ALL_F16", None)]
+}
+
+/// The devices this build could run on.
+pub fn devices_of_this_build() -> Vec<(&'static str, bool)> {
+    vec![("cpu", true), ("cuda0", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))]
+}
+
+/// candle on one device under fixed settings.
+pub struct CandleSubject {
+    device: Device,
+    settings: Settings,
+}
+
+impl CandleSubject {
+    /// Opens `device`: `cpu`, `cudaN` or `metal`.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] where this build or this machine has no such device, or the process was not started with the
+    /// [`environment`] that the settings need.
+    pub fn new(device: &str, settings: Settings) -> Result<Self, Refusal> {
+        let unsupported = |error: candle_core::Error| Refusal::Unsupported(error.to_string());
+        let strict = std::env::var(DEQUANTIZE_ALL).is_ok_and(|value| !value.is_empty() && value != "0");
+        if strict != (settings == Settings::Strict) {
+            let message = format!("{settings} settings need {DEQUANTIZE_ALL} to be {}", if strict { "unset" } else { "1" });
+            return Err(Refusal::Unsupported(message));
+        }
+        let device = match device.strip_prefix("cuda") {
+            Some(number) => Device::new_cuda(number.parse().unwrap_or(0)).map_err(unsupported)?,
+            None if device == "cpu" => Device::Cpu,
+            None if device == "metal" => Device::new_metal(0).map_err(unsupported)?,
+            None => return Err(Refusal::Unsupported(format!("candle has no device `{device}`"))),
+        };
+        Ok(Self { device, settings })
+    }
+
+    fn open(&self, path: &Path) -> Result<Loaded, Refusal> {
+        let unreadable = |error: std::io::Error| Refusal::load(RejectionClass::Unreadable, error.to_string());
+        let mut file = File::open(path).map_err(unreadable)?;
+        let content = gguf_file::Content::read(&mut file)
+            .map_err(|error| Refusal::load(RejectionClass::Malformed, first_line(&error)))?;
+        let key = |key: &str| content.metadata.get(key);
+        let architecture = key("general.architecture").and_then(|value| value.to_string().ok()).cloned().unwrap_or_default();
+        let context_length = key(&format!("{architecture}.context_length")).and_then(|value| value.to_u32().ok());
+        let rows = content.tensor_infos.get("token_embd.weight").and_then(|info| info.shape.dims().first().copied());
+        let model = models::load(&architecture, content, &mut file, path, &self.device)?;
+        Ok(Loaded { model, context_length, vocabulary_size: rows.unwrap_or(0) })
+    }
+}
+
+/// candle's words without the backtrace that it appends.
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// The class of a failed load, from candle's words.
+fn classify(error: &candle_core::Error) -> Refusal {
+    let message = first_line(error);
+    let incomplete = ["cannot find", "Missing or invalid", "shape mismatch"].iter().any(|words| message.contains(words));
+    Refusal::load(if incomplete { RejectionClass::Incomplete } else { RejectionClass::Malformed }, message)
+}
+
+impl Subject for CandleSubject {
+    fn describe(&self) -> Description {
+        let features = [("avx2", utils::with_avx()), ("f16c", utils::with_f16c()), ("neon", utils::with_neon())];
+        let mut features: Vec<String> = features.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()).collect();
+        features.push(format!("threads = {}", utils::get_num_threads()));
+        if self.settings == Settings::Strict {
+            features.push(format!("{DEQUANTIZE_ALL} = 1"));
+        }
+        let (device, driver) = match &self.device {
+            Device::Cpu => (String::new(), "CPU backend"),
+            Device::Cuda(_) => ("CUDA device".to_owned(), "CUDA backend"),
+            Device::Metal(_) => ("Metal device".to_owned(), "Metal backend"),
+        };
+        Description { runtime: format!("candle-core {VERSION}"), device, driver: driver.into(), features, software: false }
+    }
+
+    fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal> {
+        Ok(Box::new(CandleSession { subject: self, path: model.into(), loaded: self.open(model)?, fresh: true }))
+    }
+}
+
+struct Loaded {
+    model: Box<dyn Model>,
+    context_length: Option<u32>,
+    vocabulary_size: usize,
+}
+
+struct CandleSession<'s> {
+    subject: &'s CandleSubject,
+    path: PathBuf,
+    loaded: Loaded,
+    /// Nothing has been fed since the model was loaded.
+    fresh: bool,
+}
+
+impl Session for CandleSession<'_> {
+    fn vocabulary_size(&self) -> usize {
+        self.loaded.vocabulary_size
+    }
+
+    fn begin(&mut self, len: usize) -> Result<(), Refusal> {
+        if let Some(context) = self.loaded.context_length
+            && len as u64 > u64::from(context)
+        {
+            let message = format!("a prompt of {len} tokens, where the model's context is {context}");
+            return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
+        }
+        if !self.fresh && self.loaded.model.reset() == Reset::NeedsReload {
+            self.loaded = self.subject.open(&self.path)?;
+        }
+        self.fresh = true;
+        Ok(())
+    }
+
+    fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        self.fresh = false;
+        let row = Tensor::new(tokens, &self.subject.device)
+            .and_then(|tokens| tokens.unsqueeze(0))
+            .and_then(|tokens| self.loaded.model.forward(&tokens, first))
+            .and_then(|logits| logits.flatten_all()?.to_vec1::<f32>())
+            .map_err(|error| {
+                let message = first_line(&error);
+                // candle's words for a kernel that a device does not have.
+                if message.contains("only implemented for") || message.contains("not implemented") || message.contains("no cuda implementation") {
+                    Refusal::Unsupported(message)
+                } else {
+                    Refusal::evaluate(RejectionClass::Other, message)
+                }
+            })?;
+        Ok(out.row(first + tokens.len() - 1, &row)?)
+    }
+}

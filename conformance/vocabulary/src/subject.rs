@@ -74,16 +74,16 @@ pub trait Session {
     /// Number of logits in a row.
     fn vocabulary_size(&self) -> usize;
 
-    /// Forgets everything fed so far; the next call begins at position 0.
+    /// Forgets everything fed so far and makes room for a prompt of `len` tokens, which begins at position 0.
     ///
     /// # Errors
-    /// Where the runtime cannot start over.
-    fn restart(&mut self) -> Result<(), Refusal>;
+    /// Where the model's context is shorter, or the runtime cannot start over.
+    fn begin(&mut self, len: usize) -> Result<(), Refusal>;
 
     /// Feeds `tokens`, the first at position `first`, and writes the rows of every position it can give to `out`.
     ///
     /// # Errors
-    /// [`Refusal`]; afterwards only [`Session::restart`] is allowed.
+    /// [`Refusal`]; afterwards only [`Session::begin`] is allowed.
     fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal>;
 }
 
@@ -106,7 +106,7 @@ pub fn evaluate(
         let message = format!("token id {token} is outside the vocabulary of {vocabulary_size}");
         return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
     }
-    session.restart()?;
+    session.begin(tokens.len())?;
     for call in schedule.calls(tokens.len()) {
         session.feed(&tokens[call.clone()], call.start, out)?;
     }

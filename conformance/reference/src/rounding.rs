@@ -1,0 +1,191 @@
+//! How runtimes round activations, as a modification of the exact pass.
+//!
+//! A runtime does not multiply a quantised matrix with f32 activations: it rounds these to 8-bit blocks first, to the block
+//! format that goes with the weight type. That is most of what two correct runtimes differ by. Rounding the reference's
+//! activations the same way, and nothing else, says how large that difference is for one model and one prompt.
+//!
+//! Formats and which weight type takes which: `vec_dot_type` in ggml's `ggml-cpu.c`, the same in candle's `k_quants.rs`.
+
+use gguf::WeightType;
+use half::{bf16, f16};
+use std::str::FromStr;
+
+/// Which roundings to apply. [`Rounding::EXACT`] is the truth; the others are named after the subject they imitate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rounding {
+    name: &'static str,
+    activations: Activations,
+    /// Keys and values pass through an f16 cache.
+    f16_cache: bool,
+    /// GELU is looked up in a table of f16 by f16.
+    f16_gelu: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Activations {
+    Exact,
+    /// f32 into and out of every matrix.
+    Single,
+    /// The format that goes with the matrix's weight type.
+    ByWeightType {
+        /// f16 and bf16 matrices take activations of their own type; otherwise they take f32.
+        halves: bool,
+    },
+}
+
+impl Rounding {
+    /// No rounding at all.
+    pub const EXACT: Self = Self { name: "f64", activations: Activations::Exact, f16_cache: false, f16_gelu: false };
+    /// f32 activations and nothing else: candle with `CANDLE_DEQUANTIZE_ALL=1`.
+    pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, f16_cache: false, f16_gelu: false };
+    /// Blocks by weight type, f32 for half-precision weights: candle as it is.
+    pub const CANDLE: Self = Self {
+        name: "candle",
+        activations: Activations::ByWeightType { halves: false },
+        f16_cache: false,
+        f16_gelu: false,
+    };
+    /// Blocks by weight type and the f16 table for GELU: llama.cpp on the CPU with an f32 cache.
+    pub const LLAMA_CPP_STRICT: Self = Self {
+        name: "llama-cpp-strict",
+        activations: Activations::ByWeightType { halves: true },
+        f16_cache: false,
+        f16_gelu: true,
+    };
+    /// The same with llama.cpp's default cache of f16.
+    pub const LLAMA_CPP_DEFAULT: Self = Self { name: "llama-cpp-default", f16_cache: true, ..Self::LLAMA_CPP_STRICT };
+
+    /// Every rounding.
+    pub const ALL: [Self; 5] = [Self::EXACT, Self::SINGLE, Self::CANDLE, Self::LLAMA_CPP_STRICT, Self::LLAMA_CPP_DEFAULT];
+
+    /// The name, which is the device part of the subject's id: `reference@f64`, `reference@candle`.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Rounds the rows of activations that are about to meet a matrix of `weight_type`.
+    pub(crate) fn inputs(self, weight_type: WeightType, row: &mut [f64]) {
+        let format = match (self.activations, weight_type) {
+            (Activations::Exact, _) => return,
+            (Activations::ByWeightType { halves: true }, WeightType::F16) => Format::Half,
+            (Activations::ByWeightType { halves: true }, WeightType::BF16) => Format::Brain,
+            (Activations::Single, _) | (_, WeightType::F32 | WeightType::F16 | WeightType::BF16) => Format::Single,
+            // Q8_1 rounds as Q8_0 does; it adds the sum of the codes.
+            (_, weight_type) if weight_type.block_len() == 32 => Format::Blocks32,
+            _ => Format::Blocks256,
+        };
+        match format {
+            Format::Single => each(row, |x| f64::from(x as f32)),
+            Format::Half => each(row, |x| f16::from_f64(x).to_f64()),
+            Format::Brain => each(row, |x| bf16::from_f64(x).to_f64()),
+            Format::Blocks32 => row.chunks_mut(32).for_each(q8_0),
+            Format::Blocks256 => row.chunks_mut(256).for_each(q8_k),
+        }
+    }
+
+    /// Rounds what comes out of a matrix or a norm: every runtime holds it in f32.
+    pub(crate) fn outputs(self, row: &mut [f64]) {
+        if self.activations != Activations::Exact {
+            each(row, |x| f64::from(x as f32));
+        }
+    }
+
+    /// Rounds a key or value on its way into the cache.
+    pub(crate) fn cached(self, row: &mut [f64]) {
+        if self.f16_cache {
+            each(row, |x| f16::from_f64(x).to_f64());
+        }
+    }
+
+    /// GELU in its tanh form, through the table where there is one. ggml's `ggml_vec_geglu_f32` uses the table between -10 and 10.
+    pub(crate) fn gelu(self, x: f64) -> f64 {
+        use crate::operations::gelu_tanh;
+        match x {
+            _ if !self.f16_gelu => gelu_tanh(x),
+            ..=-10.0 => 0.0,
+            10.0.. => x,
+            _ => f16::from_f64(gelu_tanh(f16::from_f64(x).to_f64())).to_f64(),
+        }
+    }
+}
+
+impl FromStr for Rounding {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|rounding| rounding.name == name);
+        found.ok_or_else(|| format!("no such rounding: {name}; there are {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}
+
+enum Format {
+    Single,
+    Half,
+    Brain,
+    Blocks32,
+    Blocks256,
+}
+
+fn each(row: &mut [f64], round: impl Fn(f64) -> f64) {
+    for x in row {
+        *x = round(*x);
+    }
+}
+
+/// ggml's `quantize_row_q8_0_ref` and back: codes from the unrounded scale, values from the scale rounded to f16.
+fn q8_0(block: &mut [f64]) {
+    let largest = block.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    let scale = largest / 127.0;
+    if scale > 0.0 {
+        let stored = f16::from_f64(scale).to_f64();
+        each(block, |x| (x / scale).round() * stored);
+    }
+}
+
+/// ggml's `quantize_row_q8_K_ref` and back: the largest value gets the code -127, the scale stays f32.
+fn q8_k(block: &mut [f64]) {
+    let largest = block.iter().fold(0.0f64, |largest, &x| if x.abs() > largest.abs() { x } else { largest });
+    if largest != 0.0 {
+        let scale = -largest / 127.0;
+        let stored = f64::from(scale as f32);
+        each(block, |x| (x / scale).round_ties_even().min(127.0) * stored);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_keep_the_largest_and_round_the_rest() {
+        let mut block: Vec<f64> = (0..32).map(|i| f64::from(i) / 31.0).collect();
+        block[31] = -127.0;
+        let exact = block.clone();
+        q8_0(&mut block);
+        assert_eq!(block[31], -127.0, "a scale of 1 is exact in f16");
+        assert_eq!((block[3], block[20]), (0.0, 1.0));
+        let mut block = exact;
+        q8_k(&mut block);
+        assert_eq!((block[31], block[3], block[20]), (-127.0, 0.0, 1.0));
+    }
+
+    #[test]
+    fn zeros_stay_zeros() {
+        let mut block = [0.0; 256];
+        q8_0(&mut block[..32]);
+        q8_k(&mut block);
+        assert_eq!(block, [0.0; 256]);
+    }
+
+    #[test]
+    fn exact_is_exact() {
+        let row = [0.1, 1.0 / 3.0, 1e-40];
+        let mut same = row;
+        Rounding::EXACT.inputs(WeightType::Q4_0, &mut same);
+        Rounding::EXACT.outputs(&mut same);
+        Rounding::EXACT.cached(&mut same);
+        assert_eq!(row, same);
+        assert_eq!(Rounding::EXACT.gelu(0.3), crate::operations::gelu_tanh(0.3));
+        assert_ne!(Rounding::LLAMA_CPP_STRICT.gelu(0.3), crate::operations::gelu_tanh(0.3));
+    }
+}

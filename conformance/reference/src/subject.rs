@@ -1,0 +1,84 @@
+//! The reference as a subject like any other: `reference@f64`, and its rounded forms.
+
+use crate::{
+    MappedFile, Rounding, Weights,
+    architectures::{self, Architecture},
+};
+use gguf::File;
+use std::path::Path;
+use vocabulary::{Description, Refusal, RejectionClass, Session, Subject, transcript};
+
+/// Logits that are computed together before they are written: enough to keep the cores busy, few enough to stay small.
+const TOKENS_AT_A_TIME: usize = 4096;
+
+/// The reference under one [`Rounding`].
+#[derive(Debug, Clone, Copy)]
+pub struct ReferenceSubject {
+    /// The rounding; [`Rounding::EXACT`] for the truth.
+    pub rounding: Rounding,
+}
+
+impl Subject for ReferenceSubject {
+    fn describe(&self) -> Description {
+        Description {
+            runtime: format!("ggauge reference {} ({})", env!("CARGO_PKG_VERSION"), crate::FINGERPRINT),
+            device: "CPU, 64-bit floating point".into(),
+            driver: format!("rounding: {}", self.rounding.name()),
+            features: Vec::new(),
+            software: false,
+        }
+    }
+
+    fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal> {
+        let file = MappedFile::open(model).map_err(|error| Refusal::load(RejectionClass::Unreadable, error.to_string()))?;
+        // Loading reads little more than norm gains, so a file that cannot be run is refused at once.
+        let vocabulary_size = with_model(&file, |model| Ok(model.output().rows))?;
+        Ok(Box::new(ReferenceSession { file, vocabulary_size, rounding: self.rounding }))
+    }
+}
+
+struct ReferenceSession {
+    file: MappedFile,
+    vocabulary_size: usize,
+    rounding: Rounding,
+}
+
+fn with_model<T>(file: &MappedFile, use_it: impl FnOnce(&dyn Architecture) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    let parsed = File::parse(file).map_err(|error| Refusal::load(RejectionClass::Malformed, error.to_string()))?;
+    use_it(architectures::load(&Weights::new(parsed)?)?.as_ref())
+}
+
+impl Session for ReferenceSession {
+    fn vocabulary_size(&self) -> usize {
+        self.vocabulary_size
+    }
+
+    fn begin(&mut self, _len: usize) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        if first != 0 {
+            // It has no cache: what a position's logits are does not depend on how the prompt was cut.
+            return Err(Refusal::Unsupported("the reference evaluates a prompt as a whole".into()));
+        }
+        with_model(&self.file, |model| {
+            let context = model.context_length();
+            if tokens.len() > context {
+                let message = format!("a prompt of {} tokens, where the model's context is {context}", tokens.len());
+                return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
+            }
+            let hidden = model.output().rounded(&model.hidden(tokens, self.rounding), self.rounding);
+            for start in (0..self.vocabulary_size).step_by(TOKENS_AT_A_TIME) {
+                let count = TOKENS_AT_A_TIME.min(self.vocabulary_size - start);
+                let logits = model.output().multiply_part(start, count, &hidden);
+                for (position, row) in logits.iter().enumerate() {
+                    // The one rounding of the exact pass: transcripts hold f32, which adds 1e-15 to an NMSE.
+                    let row: Vec<f32> = row.iter().map(|&x| model.logit(x) as f32).collect();
+                    out.part(position, start, &row)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}

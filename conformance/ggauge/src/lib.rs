@@ -1,1 +1,23 @@
-//! Differential fuzzing and conformance suite for GGUF models and the runtimes that run them.
+//! The harness of ggauge as a library: what to run, running it in workers, judging it, and telling people.
+//!
+//! Data flows one way, and each module is one step of it:
+//! [`models`] and [`prompts`] -> [`plan`] -> [`worker`] (one process a subject) -> [`run`] -> [`oracle`] -> [`policy`] ->
+//! [`record`] -> [`report`]. No later step calls an earlier one; reports read only the Record.
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod calibrate;
+pub mod error;
+pub mod interrupt;
+pub mod models;
+pub mod oracle;
+pub mod plan;
+pub mod policy;
+pub mod prompts;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod subjects;
+pub mod worker;
+
+pub use error::Error;

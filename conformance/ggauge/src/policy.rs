@@ -1,0 +1,282 @@
+//! Policy: what a correct runtime may differ by, and which divergences are known.
+//!
+//! `tolerances.toml` is written by `ggauge calibrate` and never edited; `expectations.toml` is written by hand, every row with a
+//! reason. Neither is ever looked at by a worker.
+
+use crate::{
+    Error,
+    models::Model,
+    oracle::{Limits, Scale},
+    subjects,
+};
+use globset::Glob;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use vocabulary::{Case, Outcome, Settings, SubjectId, Verdict};
+
+const TOLERANCES: &str = include_str!("../../policy/tolerances.toml");
+const EXPECTATIONS: &str = include_str!("../../policy/expectations.toml");
+
+/// Standard deviations of the difference of two logits that the top two must be apart for a disagreement to count.
+const MARGIN_DEVIATIONS: f64 = 6.0;
+
+/// The calibrated limits: for each rounding and kind of device, how many times the noise scale a correct runtime may reach.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tolerances {
+    /// The command that wrote the file.
+    pub generated_by: String,
+    /// What the numbers were measured with.
+    pub measured_with: Vec<String>,
+    /// At least one row.
+    pub tolerance: Vec<Tolerance>,
+}
+
+/// Multipliers for one rounding on one kind of device, with the data they come from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tolerance {
+    /// The rounding, by the name it has in `reference@...`.
+    pub rounding: String,
+    /// The kind of device, such as `cpu`.
+    pub device: String,
+    /// Limit on the worst NMSE, in units of the noise scale's.
+    pub nmse: Multiplier,
+    /// The same for the mean KL.
+    pub kl_mean: Multiplier,
+    /// The same for the worst KL.
+    pub kl_max: Multiplier,
+}
+
+/// A multiplier and the sample it was taken from.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Multiplier {
+    /// `max * margin`.
+    pub multiplier: f64,
+    /// Number of measured ratios.
+    pub sample: u64,
+    /// Their median.
+    pub median: f64,
+    /// Their 99th percentile.
+    pub p99: f64,
+    /// Their largest.
+    pub max: f64,
+    /// Factor from the largest to the limit.
+    pub margin: f64,
+}
+
+impl Tolerances {
+    /// The limits that ship with ggauge.
+    ///
+    /// # Errors
+    /// Where the file is wrong or has no row.
+    pub fn shipped() -> Result<Self, Error> {
+        Self::parse(TOLERANCES, "conformance/policy/tolerances.toml")
+    }
+
+    fn parse(text: &str, what: &str) -> Result<Self, Error> {
+        let next = "write it again with `ggauge calibrate`";
+        let parsed: Self = toml::from_str(text).map_err(|error| Error::input(what, error, next))?;
+        if parsed.tolerance.is_empty() {
+            return Err(Error::input(what, "it has no [[tolerance]], so nothing would be checked", next));
+        }
+        let all = parsed.tolerance.iter().flat_map(|row| [row.nmse, row.kl_mean, row.kl_max]);
+        if all.into_iter().any(|multiplier| !(multiplier.multiplier.is_finite() && multiplier.multiplier > 0.0)) {
+            return Err(Error::input(what, "a multiplier is not a positive number", next));
+        }
+        Ok(parsed)
+    }
+
+    /// The limits of a subject for a case whose noise is `scale`; `None` where nothing has been calibrated for it.
+    pub fn limits(&self, subject: &SubjectId, settings: Settings, scale: &Scale) -> Option<Limits> {
+        let rounding = subjects::rounding(subject, settings).name();
+        let kind = subjects::device_kind(subject);
+        let row = self.tolerance.iter().find(|row| row.rounding == rounding && row.device == kind)?;
+        let nmse = row.nmse.multiplier;
+        Some(Limits {
+            nmse: nmse * scale.nmse,
+            kl_mean: row.kl_mean.multiplier * scale.kl_mean,
+            kl_max: row.kl_max.multiplier * scale.kl_max,
+            // The error that the NMSE limit allows a logit, times the root of 2 for the difference of two.
+            margin: MARGIN_DEVIATIONS * (2.0 * nmse).sqrt() * scale.rms,
+        })
+    }
+}
+
+/// How a known divergence shows itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The numbers are outside their limits.
+    Diverges,
+    /// The subject refuses what it should take.
+    Rejects,
+    /// The worker ends by a signal or exits.
+    Crashes,
+    /// The worker aborts.
+    Aborts,
+    /// The case takes longer than its limit.
+    TimesOut,
+    /// The worker takes more memory than its limit.
+    ExceedsMemory,
+}
+
+/// A known divergence. Every pattern that is given must match; those that are not match everything.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expectation {
+    /// Pattern for the model's name.
+    pub model: Option<String>,
+    /// Pattern for the architecture.
+    pub architecture: Option<String>,
+    /// Pattern for the weight type.
+    pub weights: Option<String>,
+    /// Pattern for the prompt's name.
+    pub prompt: Option<String>,
+    /// Pattern for the schedule.
+    pub schedule: Option<String>,
+    /// Pattern for the settings.
+    pub settings: Option<String>,
+    /// Pattern for the subject that is wrong.
+    pub subject: Option<String>,
+    /// How it shows.
+    pub class: Class,
+    /// Why, down to the place in the runtime's source.
+    pub reason: String,
+    /// The upstream issue, where there is one.
+    pub issue: Option<String>,
+}
+
+impl Expectation {
+    /// The patterns that are given, beside what each is held against.
+    fn patterns<'a>(&'a self, case: &'a Case, architecture: &'a str) -> Vec<(&'a str, String)> {
+        let fields = [
+            (&self.model, case.model.clone()),
+            (&self.architecture, architecture.to_owned()),
+            (&self.weights, case.weights.clone()),
+            (&self.prompt, case.prompt.clone()),
+            (&self.schedule, case.schedule.to_string()),
+            (&self.settings, case.settings.to_string()),
+            (&self.subject, case.subject.to_string()),
+        ];
+        fields.into_iter().filter_map(|(pattern, value)| Some((pattern.as_deref()?, value))).collect()
+    }
+
+    /// How specific a match is, or `None` where it does not match: a literal field counts more than any number of wildcards.
+    fn specificity(&self, case: &Case, architecture: &str) -> Option<usize> {
+        let mut total = 0;
+        for (pattern, value) in self.patterns(case, architecture) {
+            let glob = Glob::new(pattern).ok()?.compile_matcher();
+            if !glob.is_match(&value) {
+                return None;
+            }
+            total += if pattern == value { 8 } else { 1 };
+        }
+        Some(total)
+    }
+
+    /// True when what came out is what this row expects.
+    pub fn is_met_by(&self, outcome: &Outcome, verdict: Option<&Verdict>) -> bool {
+        match (self.class, outcome) {
+            (Class::Diverges, Outcome::Completed { .. }) => {
+                matches!(verdict, Some(verdict @ Verdict::Measured { .. }) if !verdict.holds())
+            }
+            (Class::Rejects, Outcome::Rejected(_))
+            | (Class::Crashes, Outcome::Crashed { .. } | Outcome::Exited { .. })
+            | (Class::Aborts, Outcome::Aborted)
+            | (Class::TimesOut, Outcome::TimedOut { .. })
+            | (Class::ExceedsMemory, Outcome::OutOfMemory { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+/// All known divergences.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectations {
+    #[serde(default)]
+    expectation: Vec<Expectation>,
+    #[serde(skip)]
+    source: String,
+}
+
+impl Expectations {
+    /// The expectations that ship with ggauge.
+    ///
+    /// # Errors
+    /// Where the file is wrong.
+    pub fn shipped() -> Result<Self, Error> {
+        Self::parse(EXPECTATIONS, "conformance/policy/expectations.toml")
+    }
+
+    /// Expectations from a file of the user's.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is wrong.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Error::input(path.display(), error, "give the path of an expectations file"))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Parses and checks the rows.
+    ///
+    /// # Errors
+    /// For unknown fields, missing or empty reasons, patterns that are not globs, and rows without any pattern.
+    pub fn parse(text: &str, source: &str) -> Result<Self, Error> {
+        let wrong = |why: String| Error::input(source, why, "correct the file; CONTRIBUTING.md says what a row must have");
+        let mut parsed: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        for (index, row) in parsed.expectation.iter().enumerate() {
+            if row.reason.trim().is_empty() {
+                return Err(wrong(format!("expectation {} has no reason", index + 1)));
+            }
+            let patterns = [&row.model, &row.architecture, &row.weights, &row.prompt, &row.schedule, &row.settings, &row.subject];
+            let patterns: Vec<_> = patterns.into_iter().flatten().collect();
+            if patterns.is_empty() {
+                return Err(wrong(format!("expectation {} would match every case", index + 1)));
+            }
+            for pattern in patterns {
+                Glob::new(pattern).map_err(|error| wrong(format!("expectation {}: {error}", index + 1)))?;
+            }
+        }
+        parsed.source = source.into();
+        Ok(parsed)
+    }
+
+    /// The most specific row that matches a case.
+    ///
+    /// # Errors
+    /// Where two rows match equally well: which of them holds must not depend on their order.
+    pub fn find(&self, case: &Case, architecture: &str) -> Result<Option<&Expectation>, Error> {
+        let mut matches: Vec<(usize, usize, &Expectation)> = self
+            .expectation
+            .iter()
+            .enumerate()
+            .filter_map(|(index, row)| Some((row.specificity(case, architecture)?, index, row)))
+            .collect();
+        matches.sort_by_key(|&(specificity, ..)| std::cmp::Reverse(specificity));
+        if let [(first, a, _), (second, b, _), ..] = matches[..]
+            && first == second
+        {
+            let why = format!("expectations {} and {} match {case} equally well", a.min(b) + 1, a.max(b) + 1);
+            return Err(Error::input(&self.source, why, "make one of them more specific"));
+        }
+        Ok(matches.first().map(|&(.., row)| row))
+    }
+
+    /// Refuses rows that match none of `cases`: they would be stale without anybody noticing.
+    ///
+    /// # Errors
+    /// Names the first such row.
+    pub fn check_all_match(&self, cases: &[(Case, &Model)]) -> Result<(), Error> {
+        for (index, row) in self.expectation.iter().enumerate() {
+            if !cases.iter().any(|(case, model)| row.specificity(case, &model.architecture).is_some()) {
+                let why = format!("expectation {} matches no case ({})", index + 1, row.reason.lines().next().unwrap_or_default());
+                return Err(Error::input(&self.source, why, "delete the row, or correct its patterns"));
+            }
+        }
+        Ok(())
+    }
+}

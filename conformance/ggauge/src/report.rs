@@ -1,0 +1,260 @@
+//! What people read: the table of a Record, its totals, and what to do next. Reads nothing but the Record.
+
+use crate::record::{ComparisonRecord, Judgement, Oracle, Record, SubjectRecord};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use std::fmt::Write;
+use vocabulary::{Check, Measurement, Verdict};
+
+/// How the report is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Colours, for terminals.
+    pub color: bool,
+    /// A row for every comparison instead of one for each model, subject and schedule.
+    pub verbose: bool,
+}
+
+/// A number with three significant digits, in the shorter of two notations.
+pub fn short(value: f64) -> String {
+    if value == 0.0 {
+        "0".into()
+    } else if !value.is_finite() {
+        value.to_string()
+    } else if (1e-2..1e4).contains(&value.abs()) {
+        let decimals = (2 - value.abs().log10().floor() as i32).clamp(0, 4) as usize;
+        format!("{value:.decimals$}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+fn painted(words: &str, judgement: Judgement, style: Style) -> String {
+    if !style.color {
+        return words.into();
+    }
+    let painted = console::style(words).force_styling(true);
+    match judgement {
+        Judgement::Pass => painted.green(),
+        Judgement::ExpectedFail => painted.yellow(),
+        Judgement::Unsupported => painted.dim(),
+        _ => painted.red().bold(),
+    }
+    .to_string()
+}
+
+/// Comparisons that share a row of the table: everything but the prompt is equal.
+struct Row<'a> {
+    comparisons: Vec<&'a ComparisonRecord>,
+}
+
+impl<'a> Row<'a> {
+    fn first(&self) -> &'a ComparisonRecord {
+        self.comparisons[0]
+    }
+
+    fn belongs(&self, other: &ComparisonRecord) -> bool {
+        let key = |c: &ComparisonRecord| {
+            (c.oracle as u8, c.model.clone(), c.weights.clone(), c.schedule, c.settings, c.candidate.clone(), c.against.clone())
+        };
+        let first = self.first();
+        key(first) == key(other) && first.judgement == other.judgement
+    }
+
+    /// The measurement of `check` nearest to or furthest beyond its limit.
+    fn worst(&self, check: Check) -> Option<Measurement> {
+        let of = |comparison: &&ComparisonRecord| match &comparison.verdict {
+            Some(Verdict::Measured { checks, .. }) => checks.iter().find(|m| m.check == check).copied(),
+            _ => None,
+        };
+        let all = self.comparisons.iter().filter_map(of);
+        // NaN sorts above every number.
+        all.max_by(|a, b| a.ratio().abs().total_cmp(&b.ratio().abs()))
+    }
+
+    /// Positions: equal likeliest token, judged, compared.
+    fn top_one(&self) -> (u64, u64, u64) {
+        self.comparisons.iter().fold((0, 0, 0), |(equal, judged, all), comparison| match &comparison.verdict {
+            Some(Verdict::Measured { positions, top_one_judged, top_one_equal, .. }) => {
+                (equal + top_one_equal, judged + top_one_judged, all + positions)
+            }
+            _ => (equal, judged, all),
+        })
+    }
+}
+
+fn rows(record: &Record, verbose: bool) -> Vec<Row<'_>> {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for comparison in &record.comparisons {
+        match rows.iter_mut().find(|row| !verbose && row.belongs(comparison)) {
+            Some(row) => row.comparisons.push(comparison),
+            None => rows.push(Row { comparisons: vec![comparison] }),
+        }
+    }
+    rows
+}
+
+fn against_limit(measurement: Option<Measurement>) -> String {
+    measurement.map_or_else(|| "-".into(), |m| format!("{} / {}", short(m.measured), short(m.limit)))
+}
+
+/// The table: for each model a block of rows, each measured against its limit.
+pub fn table(record: &Record, style: Style) -> String {
+    let mut out = String::new();
+    for model in &record.models {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        let what = if style.verbose { "prompt" } else { "prompts" };
+        table.set_header(["compared", "fed", what, "NMSE / limit", "KL max / limit", "top-1", "judgement"]);
+        let all = rows(record, style.verbose);
+        let of_model = all.iter().filter(|row| row.first().model == model.name && row.first().weights == model.weights);
+        let mut count = 0;
+        for row in of_model {
+            count += 1;
+            let first = row.first();
+            let (equal, judged, positions) = row.top_one();
+            let compared = match first.oracle {
+                Oracle::Reference => format!("{} {}", first.candidate, first.settings),
+                Oracle::Differential => format!("  {} ~ {}", first.against, first.candidate),
+            };
+            let prompts = if style.verbose { first.prompt.clone() } else { row.comparisons.len().to_string() };
+            let top_one = if positions == 0 { "-".into() } else { format!("{equal}/{positions} ({judged} judged)") };
+            let mut judgement = painted(first.judgement.words(), first.judgement, style);
+            let mut blamed: Vec<String> = row.comparisons.iter().flat_map(|c| &c.blame).map(ToString::to_string).collect();
+            blamed.sort();
+            blamed.dedup();
+            if !blamed.is_empty() {
+                let _ = write!(judgement, ": {}", blamed.join(", "));
+            }
+            table.add_row([
+                compared,
+                first.schedule.to_string(),
+                prompts,
+                against_limit(row.worst(Check::Nmse)),
+                against_limit(row.worst(Check::KlMax)),
+                top_one,
+                judgement,
+            ]);
+        }
+        for column in [2, 3, 4, 5] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        if count > 0 {
+            let _ = writeln!(out, "{} {} ({}, sha256 {})", model.name, model.weights, model.architecture, short_hash(&model.sha256));
+            let _ = writeln!(out, "{table}\n");
+        }
+    }
+    out
+}
+
+fn short_hash(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+/// Why each row that did not pass is what it is, and the command that runs it again.
+pub fn findings(record: &Record, style: Style) -> String {
+    let mut out = String::new();
+    let mut reasons_given: Vec<&str> = Vec::new();
+    for row in rows(record, false) {
+        let first = row.first();
+        if first.judgement == Judgement::Pass {
+            continue;
+        }
+        let more = match row.comparisons.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let reason = first.reason.as_deref();
+        // One reason often holds for many rows.
+        if !first.judgement.is_bad() && reason.is_some_and(|reason| reasons_given.contains(&reason)) {
+            continue;
+        }
+        reasons_given.extend(reason);
+        let _ = writeln!(out, "{}: {}{more}", painted(first.judgement.words(), first.judgement, style), first.id);
+        if let Some(verdict) = &first.verdict {
+            let _ = writeln!(out, "    {}", explain(verdict));
+        }
+        if !first.blame.is_empty() {
+            let names: Vec<_> = first.blame.iter().map(ToString::to_string).collect();
+            let _ = writeln!(out, "    wrong against the exact reference: {}", names.join(", "));
+        } else if first.judgement == Judgement::Fail {
+            let _ = writeln!(out, "    neither side is outside its own limit against the reference");
+        }
+        if let Some(reason) = reason {
+            let _ = writeln!(out, "    {reason}");
+        }
+        if let Some(issue) = &first.issue {
+            let _ = writeln!(out, "    {issue}");
+        }
+        if first.judgement.is_bad() {
+            let _ = writeln!(out, "    next: {}", first.reproduce);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The deciding check of a verdict in words.
+fn explain(verdict: &Verdict) -> String {
+    match (verdict, verdict.decisive()) {
+        (Verdict::Vacuous { reason }, _) => format!("nothing was compared: {reason}"),
+        (_, Some(Measurement { check: Check::Outcome, .. })) => "it did not give logits".into(),
+        (_, Some(decisive)) => {
+            let place = decisive.position.map_or_else(String::new, |position| format!(" at position {position}"));
+            let relation = if decisive.holds() { "within" } else { "beyond" };
+            format!("{} is {}{place}, {relation} its limit of {}", decisive.check, short(decisive.measured), short(decisive.limit))
+        }
+        (_, None) => "nothing was measured".into(),
+    }
+}
+
+/// One line of totals.
+pub fn totals(record: &Record, style: Style) -> String {
+    let totals = record.totals();
+    let part = |judgement: Judgement| {
+        let count = totals.get(&judgement)?;
+        Some(painted(&format!("{count} {}", judgement.words()), judgement, style))
+    };
+    let parts: Vec<String> = Judgement::ALL.into_iter().filter_map(part).collect();
+    if parts.is_empty() { "nothing was compared".into() } else { parts.join(", ") }
+}
+
+/// Subjects that took no part, and why.
+pub fn absent(record: &Record) -> String {
+    let mut out = String::new();
+    for subject in record.subjects.iter().filter(|subject| subject.unavailable.is_some()) {
+        let _ = writeln!(out, "not run: {} ({})", subject.subject, subject.unavailable.as_deref().unwrap_or_default());
+    }
+    out
+}
+
+/// The whole report.
+pub fn report(record: &Record, style: Style) -> String {
+    format!("{}{}{}{}\n", table(record, style), findings(record, style), absent(record), totals(record, style))
+}
+
+/// The list that `ggauge subjects` prints.
+pub fn subjects(subjects: &[SubjectRecord]) -> String {
+    let mut out = String::new();
+    for record in subjects {
+        let description = &record.description;
+        let _ = writeln!(out, "{} ({})", record.subject, record.settings);
+        if let Some(reason) = &record.unavailable {
+            let _ = writeln!(out, "    unsupported here: {reason}");
+            continue;
+        }
+        let software = if description.software { ", software: emulated on the CPU" } else { "" };
+        for (name, value) in [
+            ("runtime", description.runtime.clone()),
+            ("device", format!("{}{software}", description.device)),
+            ("driver", description.driver.clone()),
+            ("features", description.features.join(", ")),
+        ] {
+            if !value.is_empty() {
+                let _ = writeln!(out, "    {name}: {value}");
+            }
+        }
+    }
+    out
+}

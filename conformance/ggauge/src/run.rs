@@ -1,0 +1,444 @@
+//! Running a plan: cases go to warm workers, transcripts to the oracles, judgements into the Record.
+
+use crate::{
+    Error,
+    cache::{self, Cache},
+    interrupt,
+    models::Model,
+    oracle::{self, Limits, Scale},
+    plan::{Group, Plan},
+    policy::{Expectation, Expectations, Tolerances},
+    prompts::Prompt,
+    record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
+    subjects,
+    worker::{
+        cpu_time,
+        process::{self, Launch, Worker},
+    },
+};
+use indicatif::ProgressBar;
+use reference::Rounding;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+use vocabulary::{Case, Check, Description, Measurement, Outcome, Schedule, Settings, SubjectId, Verdict, transcript::Reader};
+
+/// Workers by subject and settings, started when they are first needed and kept warm.
+pub struct Workers {
+    program: PathBuf,
+    commands: BTreeMap<SubjectId, String>,
+    limits: process::Limits,
+    scratch: PathBuf,
+    running: BTreeMap<(SubjectId, Settings), Worker>,
+}
+
+impl Workers {
+    /// Workers that are started as `program worker`, except those in `commands`; logs and transcripts go into `scratch`.
+    pub fn new(program: PathBuf, commands: BTreeMap<SubjectId, String>, limits: process::Limits, scratch: PathBuf) -> Self {
+        Self { program, commands, limits, scratch, running: BTreeMap::new() }
+    }
+
+    /// The worker of a subject.
+    pub fn get(&mut self, subject: &SubjectId, settings: Settings) -> &mut Worker {
+        self.running.entry((subject.clone(), settings)).or_insert_with(|| {
+            let launch = Launch {
+                subject: subject.clone(),
+                settings,
+                program: self.program.clone(),
+                command: self.commands.get(subject).cloned(),
+            };
+            let stderr = self.scratch.join(format!("{subject}-{settings}.log"));
+            Worker::new(launch, self.limits, stderr)
+        })
+    }
+
+    /// Starts a subject and asks what it is. A subject that cannot run says so when it is first asked to load.
+    ///
+    /// # Errors
+    /// Where no process can be started.
+    pub fn describe(&mut self, subject: &SubjectId, settings: Settings, probe: &Path) -> Result<SubjectRecord, Error> {
+        let worker = self.get(subject, settings);
+        let unavailable = match worker.start()? {
+            Ok(()) => match worker.load(probe)? {
+                Err(Outcome::Unsupported { reason }) => Some(reason),
+                _ => None,
+            },
+            Err(outcome) => Some(format!("its worker does not start: {}{}", outcome.summary(), last_words(worker.stderr()))),
+        };
+        let description = worker.description.clone();
+        Ok(SubjectRecord { subject: subject.clone(), settings, description, unavailable })
+    }
+
+    /// The logs of all workers, by subject and settings.
+    pub fn logs(&self) -> Vec<(String, PathBuf)> {
+        let logs = self.running.iter().map(|((id, settings), worker)| (format!("{id}-{settings}"), worker.stderr().to_owned()));
+        logs.filter(|(_, path)| path.exists()).collect()
+    }
+}
+
+/// The last line a worker wrote to stderr, for people.
+fn last_words(stderr: &Path) -> String {
+    let log = fs::read(stderr).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let line = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("stack backtrace"));
+    line.map_or_else(String::new, |line| format!("; it said: {}", line.chars().take(200).collect::<String>()))
+}
+
+/// Everything that judging needs beside the plan.
+pub struct Policy {
+    /// The calibrated limits.
+    pub tolerances: Tolerances,
+    /// The known divergences.
+    pub expectations: Expectations,
+}
+
+/// One run in progress.
+pub struct Run<'a> {
+    workers: &'a mut Workers,
+    cache: &'a Cache,
+    scratch: &'a Path,
+    policy: &'a Policy,
+    progress: &'a ProgressBar,
+    timings: Timings,
+}
+
+/// A case that was run: its outcome, its transcript, and what it is allowed.
+struct Ran {
+    case: Case,
+    outcome: Outcome,
+    transcript: PathBuf,
+    limits: Option<Limits>,
+    noise: Option<Scale>,
+}
+
+impl<'a> Run<'a> {
+    /// Begins a run.
+    pub fn new(
+        workers: &'a mut Workers,
+        cache: &'a Cache,
+        scratch: &'a Path,
+        policy: &'a Policy,
+        progress: &'a ProgressBar,
+    ) -> Self {
+        Self { workers, cache, scratch, policy, progress, timings: Timings::default() }
+    }
+
+    /// Runs the whole plan. `subjects` goes into the Record as it is.
+    ///
+    /// # Errors
+    /// Where the harness itself cannot go on. What happens to a worker is an outcome, not an error.
+    pub fn execute(mut self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
+        let started = (Instant::now(), cpu_time());
+        let cases = plan.groups.iter().map(|group| group.subjects.len() as u64).sum();
+        self.progress.set_length(cases);
+        let mut record = Record {
+            schema: SCHEMA,
+            ggauge: env!("CARGO_PKG_VERSION").into(),
+            reference: reference::FINGERPRINT.into(),
+            models: plan.models.clone(),
+            subjects,
+            cases: Vec::new(),
+            comparisons: Vec::new(),
+        };
+        for group in &plan.groups {
+            interrupt::check()?;
+            self.run_group(&plan.models[group.model], group, &mut record)?;
+        }
+        self.cache.prune()?;
+        for ((subject, settings), worker) in &self.workers.running {
+            self.timings.peak_memory.insert(format!("{subject} {settings}"), worker.peak_memory);
+            if subject.runtime() != "reference" {
+                self.timings.runtime_cpu_seconds += worker.cpu.runtime;
+                self.timings.transcript_cpu_seconds += worker.cpu.transcript;
+            }
+        }
+        self.timings.seconds = started.0.elapsed().as_secs_f64();
+        self.timings.harness_cpu_seconds = cpu_time().saturating_sub(started.1).as_secs_f64();
+        let ours = self.timings.harness_cpu_seconds + self.timings.transcript_cpu_seconds;
+        self.timings.overhead = ours / self.timings.runtime_cpu_seconds;
+        Ok((record, self.timings))
+    }
+
+    fn run_group(&mut self, model: &Model, group: &Group, record: &mut Record) -> Result<(), Error> {
+        let exact = self.exact(model, &group.prompt)?;
+        let mut ran = Vec::new();
+        for (index, subject) in group.subjects.iter().enumerate() {
+            let case = group.case(model, subject);
+            self.progress.set_message(case.to_string());
+            let transcript = self.scratch.join(format!("{index}.safetensors"));
+            let started = Instant::now();
+            let worker = self.workers.get(subject, group.settings);
+            let outcome = worker.evaluate(&model.path, &group.prompt.tokens, group.schedule, &transcript)?;
+            self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
+            let rounding = subjects::rounding(subject, group.settings);
+            let noise = match (&exact, &outcome) {
+                (Ok(exact), Outcome::Completed { .. }) => self.noise(model, &group.prompt, rounding, exact)?,
+                _ => None,
+            };
+            let limits = noise.as_ref().and_then(|scale| self.policy.tolerances.limits(subject, group.settings, scale));
+            record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone() });
+            ran.push(Ran { case, outcome, transcript, limits, noise });
+            self.progress.inc(1);
+        }
+        let mut blamed = BTreeMap::new();
+        for candidate in &ran {
+            let comparison = self.against_reference(model, candidate, &exact)?;
+            blamed.insert(candidate.case.subject.clone(), !comparison.blame.is_empty());
+            record.comparisons.push(comparison);
+        }
+        for (a, b) in group.pairs() {
+            let find = |id: &SubjectId| ran.iter().find(|ran| ran.case.subject == *id);
+            if let (Some(a), Some(b)) = (find(&a), find(&b)) {
+                record.comparisons.push(self.against_each_other(model, a, b, &blamed)?);
+            }
+        }
+        for ran in ran {
+            // Judged, so no longer needed; one that was never written is no loss.
+            let _ = fs::remove_file(ran.transcript);
+        }
+        Ok(())
+    }
+
+    /// Where the cached result of the reference for a prompt lies.
+    fn cached(&self, model: &Model, prompt: &Prompt, rounding: Rounding, extension: &str) -> Result<PathBuf, Error> {
+        use sha2::{Digest, Sha256};
+        let mut key = Sha256::new();
+        key.update(reference::FINGERPRINT);
+        key.update(&model.sha256);
+        key.update(rounding.name());
+        for token in &prompt.tokens {
+            key.update(token.to_le_bytes());
+        }
+        let name = cache::hex(&key.finalize()[..16]);
+        Ok(self.cache.reference()?.join(format!("{name}.{extension}")))
+    }
+
+    /// The reference's transcript of a prompt, from the cache or computed now. The reference has no cache of keys and values, so
+    /// one transcript serves every schedule.
+    fn exact(&mut self, model: &Model, prompt: &Prompt) -> Result<Result<PathBuf, Outcome>, Error> {
+        let path = self.cached(model, prompt, Rounding::EXACT, "safetensors")?;
+        if Reader::open(&path).is_ok() {
+            return Ok(Ok(path));
+        }
+        let partial = path.with_extension(format!("{}.partial", std::process::id()));
+        let outcome = self.reference(model, prompt, Rounding::EXACT, &partial);
+        match outcome {
+            Ok(Outcome::Completed { .. }) => {
+                fs::rename(&partial, &path).map_err(|error| Error::file(&path, &error))?;
+                Ok(Ok(path))
+            }
+            other => {
+                let _ = fs::remove_file(&partial);
+                other.map(Err)
+            }
+        }
+    }
+
+    fn reference(&mut self, model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Outcome, Error> {
+        let subject = subjects::reference_with(rounding);
+        self.progress.set_message(format!("{subject} on {} of {}", prompt.name, model.name));
+        let worker = self.workers.get(&subject, Settings::Strict);
+        worker.evaluate(&model.path, &prompt.tokens, Schedule::SingleShot, out)
+    }
+
+    /// How far a rounding moves the reference on a prompt, from the cache or computed now.
+    fn noise(&mut self, model: &Model, prompt: &Prompt, rounding: Rounding, exact: &Path) -> Result<Option<Scale>, Error> {
+        let path = self.cached(model, prompt, rounding, "json")?;
+        if let Some(scale) = fs::read(&path).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
+            return Ok(Some(scale));
+        }
+        let rounded = self.scratch.join("noise.safetensors");
+        if !matches!(self.reference(model, prompt, rounding, &rounded)?, Outcome::Completed { .. }) {
+            return Ok(None);
+        }
+        let scale = compare(&rounded, exact).map(|comparison| comparison.scale());
+        let _ = fs::remove_file(&rounded);
+        let Ok(scale) = scale else { return Ok(None) };
+        let json = serde_json::to_vec(&scale).unwrap_or_default();
+        cache::write_whole(&path, &json)?;
+        Ok(Some(scale))
+    }
+
+    fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<PathBuf, Outcome>) -> Result<ComparisonRecord, Error> {
+        let mut comparison = comparison(model, &ran.case, Oracle::Reference, ran.case.subject.clone(), subjects::exact_reference());
+        comparison.noise = ran.noise;
+        let expectation = self.policy.expectations.find(&ran.case, &model.architecture)?;
+        let (judgement, reason) = match (&ran.outcome, exact, &ran.limits) {
+            (Outcome::Unsupported { reason }, ..) => (Judgement::Unsupported, Some(reason.clone())),
+            (Outcome::Completed { .. }, Err(outcome), _) => no_reference(outcome),
+            (Outcome::Completed { .. }, Ok(_), None) => {
+                let words = format!("no limits are calibrated for {} in {} settings", ran.case.subject, ran.case.settings);
+                (Judgement::Unsupported, Some(words))
+            }
+            (Outcome::Completed { .. }, Ok(exact), Some(limits)) => match compare(&ran.transcript, exact) {
+                Ok(measured) => {
+                    let verdict = measured.verdict(limits);
+                    let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
+                    comparison.verdict = Some(verdict);
+                    (judgement, None)
+                }
+                Err(reason) => {
+                    comparison.verdict = Some(Verdict::Vacuous { reason: reason.clone() });
+                    (Judgement::Vacuous, Some(reason))
+                }
+            },
+            (outcome, ..) => {
+                comparison.verdict = Some(not_completed());
+                (Judgement::Fail, Some(words(outcome)))
+            }
+        };
+        if judgement == Judgement::Fail {
+            comparison.blame = vec![ran.case.subject.clone()];
+        }
+        (comparison.judgement, comparison.reason) = (judgement, reason);
+        if let Some(expectation) = expectation {
+            let met = expectation.is_met_by(&ran.outcome, comparison.verdict.as_ref());
+            apply(&mut comparison, expectation, met);
+        }
+        Ok(comparison)
+    }
+
+    fn against_each_other(
+        &self,
+        model: &Model,
+        a: &Ran,
+        b: &Ran,
+        blamed: &BTreeMap<SubjectId, bool>,
+    ) -> Result<ComparisonRecord, Error> {
+        let mut comparison =
+            comparison(model, &b.case, Oracle::Differential, b.case.subject.clone(), a.case.subject.clone());
+        let (judgement, reason) = match (&a.outcome, &b.outcome) {
+            (Outcome::Unsupported { reason }, _) | (_, Outcome::Unsupported { reason }) => {
+                (Judgement::Unsupported, Some(reason.clone()))
+            }
+            (Outcome::Completed { .. }, Outcome::Completed { .. }) => match (a.limits, b.limits) {
+                (Some(limits_a), Some(limits_b)) => match compare(&b.transcript, &a.transcript) {
+                    Ok(measured) => {
+                        let verdict = measured.verdict(&Limits::of_pair(&limits_a, &limits_b));
+                        let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
+                        comparison.verdict = Some(verdict);
+                        (judgement, None)
+                    }
+                    Err(reason) => {
+                        comparison.verdict = Some(Verdict::Vacuous { reason: reason.clone() });
+                        (Judgement::Vacuous, Some(reason))
+                    }
+                },
+                _ => (Judgement::Unsupported, Some("there are no limits for both".into())),
+            },
+            (Outcome::Rejected(a), Outcome::Rejected(b)) if a.stage == b.stage && a.class == b.class => {
+                (Judgement::Pass, Some(format!("both reject it: {}", b.message)))
+            }
+            (outcome_a, outcome_b) => {
+                comparison.verdict = Some(not_completed());
+                let words = format!("{}: {}; {}: {}", a.case.subject, words(outcome_a), b.case.subject, words(outcome_b));
+                (Judgement::Fail, Some(words))
+            }
+        };
+        (comparison.judgement, comparison.reason) = (judgement, reason);
+        if judgement == Judgement::Fail {
+            // Two that differ say nothing about who is wrong; the reference does.
+            let sides = [a, b].into_iter().filter(|side| blamed.get(&side.case.subject).copied().unwrap_or(false));
+            comparison.blame = sides.map(|side| side.case.subject.clone()).collect();
+            for side in [a, b] {
+                if let Some(expectation) = self.policy.expectations.find(&side.case, &model.architecture)?
+                    && comparison.blame == [side.case.subject.clone()]
+                {
+                    apply(&mut comparison, expectation, true);
+                }
+            }
+        }
+        Ok(comparison)
+    }
+}
+
+fn compare(candidate: &Path, truth: &Path) -> Result<oracle::Comparison, String> {
+    oracle::compare(&Reader::open(candidate)?, &Reader::open(truth)?)
+}
+
+fn comparison(model: &Model, case: &Case, oracle: Oracle, candidate: SubjectId, against: SubjectId) -> ComparisonRecord {
+    let id = case.to_string();
+    let prefix = id.strip_suffix(&candidate.to_string()).unwrap_or(&id).to_owned();
+    let (id, filter) = match oracle {
+        Oracle::Reference => (id.clone(), id),
+        Oracle::Differential => (format!("{prefix}{against}~{candidate}"), format!("{prefix}{{{against},{candidate}}}")),
+    };
+    let reproduce = format!("ggauge run {} --settings {} --filter '{filter}'", quoted(&model.argument), case.settings);
+    ComparisonRecord {
+        id,
+        oracle,
+        model: case.model.clone(),
+        weights: case.weights.clone(),
+        prompt: case.prompt.clone(),
+        schedule: case.schedule,
+        settings: case.settings,
+        candidate,
+        against,
+        noise: None,
+        verdict: None,
+        judgement: Judgement::Vacuous,
+        blame: Vec::new(),
+        reason: None,
+        issue: None,
+        reproduce,
+    }
+}
+
+/// An argument as a shell takes it.
+fn quoted(argument: &str) -> String {
+    let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@".contains(c));
+    if plain { argument.into() } else { format!("'{}'", argument.replace('\'', r"'\''")) }
+}
+
+/// The verdict of a case that gave no logits.
+fn not_completed() -> Verdict {
+    let check = Measurement { check: Check::Outcome, measured: 1.0, limit: 0.0, position: None };
+    Verdict::Measured { checks: vec![check], positions: 0, top_one_judged: 0, top_one_equal: 0, slope: 0.0 }
+}
+
+fn words(outcome: &Outcome) -> String {
+    match outcome.detail() {
+        Some(detail) => format!("{}: {detail}", outcome.summary()),
+        None => outcome.summary(),
+    }
+}
+
+/// What a comparison comes to when the reference itself gave nothing.
+fn no_reference(outcome: &Outcome) -> (Judgement, Option<String>) {
+    match outcome {
+        Outcome::Unsupported { reason } => (Judgement::Unsupported, Some(reason.clone())),
+        other => (Judgement::Vacuous, Some(format!("the reference gave nothing: {}", words(other)))),
+    }
+}
+
+/// Applies an expectation that matches: a failure that is as expected is one, anything else that was judged is not.
+fn apply(comparison: &mut ComparisonRecord, expectation: &Expectation, met: bool) {
+    let judgement = match (comparison.judgement, met) {
+        (Judgement::Unsupported, _) => return,
+        (_, true) => Judgement::ExpectedFail,
+        (Judgement::Pass, false) => Judgement::UnexpectedPass,
+        (other, false) => other,
+    };
+    comparison.judgement = judgement;
+    if judgement != Judgement::Fail && judgement != Judgement::Vacuous {
+        comparison.reason = Some(expectation.reason.trim().replace('\n', " "));
+        comparison.issue.clone_from(&expectation.issue);
+    }
+}
+
+/// What a subject is when nothing has been asked of it: for subjects that this build does not have.
+pub fn unavailable(subject: SubjectId, settings: Settings, reason: String) -> SubjectRecord {
+    SubjectRecord { subject, settings, description: Description::default(), unavailable: Some(reason) }
+}
+
+/// A progress bar for `len` cases on stderr; silent where stderr is not a terminal.
+pub fn progress_bar() -> ProgressBar {
+    let style = indicatif::ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed_precise} {wide_msg}")
+        .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,71 @@
+//! The subjects ggauge knows: how each is made in a worker, what its process needs, and which rounding it is allowed.
+//!
+//! To add a runtime, add its crate's subject to [`create`], its environment to [`environment`], its devices to [`known`] and its
+//! rounding to [`rounding`].
+
+use reference::{ReferenceSubject, Rounding};
+use subject_candle::CandleSubject;
+use subject_llama_cpp::LlamaCppSubject;
+use vocabulary::{Refusal, Settings, Subject, SubjectId};
+
+/// The truth.
+pub fn exact_reference() -> SubjectId {
+    reference_with(Rounding::EXACT)
+}
+
+/// The reference under a rounding.
+pub fn reference_with(rounding: Rounding) -> SubjectId {
+    SubjectId::new("reference", rounding.name()).expect("the names of roundings are fit for ids")
+}
+
+/// Makes a subject. Called in the worker, never in the harness.
+///
+/// # Errors
+/// [`Refusal::Unsupported`] where this build or machine cannot.
+pub fn create(id: &SubjectId, settings: Settings) -> Result<Box<dyn Subject>, Refusal> {
+    match id.runtime() {
+        "llama-cpp" => Ok(Box::new(LlamaCppSubject::new(id.device(), settings)?)),
+        "candle" => Ok(Box::new(CandleSubject::new(id.device(), settings)?)),
+        "reference" => Ok(Box::new(ReferenceSubject { rounding: id.device().parse().map_err(Refusal::Unsupported)? })),
+        other => Err(Refusal::Unsupported(format!("ggauge has no runtime `{other}`; it has llama-cpp, candle and reference"))),
+    }
+}
+
+/// Environment that the worker of a subject is started with; `None` takes a variable away.
+pub fn environment(id: &SubjectId, settings: Settings) -> Vec<(&'static str, Option<String>)> {
+    let mut environment = subject_llama_cpp::environment(if id.runtime() == "llama-cpp" { id.device() } else { "" });
+    environment.extend(subject_candle::environment(if id.runtime() == "candle" { settings } else { Settings::Default }));
+    environment
+}
+
+/// Every subject of this version, and whether this build could run it. GPU devices stand here with number 0; machines with more
+/// have higher numbers too.
+pub fn known() -> Vec<(SubjectId, bool)> {
+    let of = |runtime: &'static str, devices: Vec<(&'static str, bool)>| {
+        devices.into_iter().map(move |(device, built)| {
+            (SubjectId::new(runtime, device).expect("device names are fit for ids"), built)
+        })
+    };
+    let mut subjects: Vec<_> = of("llama-cpp", subject_llama_cpp::devices_of_this_build())
+        .chain(of("candle", subject_candle::devices_of_this_build()))
+        .collect();
+    subjects.push((exact_reference(), true));
+    subjects
+}
+
+/// How a subject rounds activations when it computes correctly: what its limits are made from. An unknown runtime is held to
+/// f32 in strict settings, and to rounded blocks otherwise.
+pub fn rounding(id: &SubjectId, settings: Settings) -> Rounding {
+    match (id.runtime(), settings) {
+        ("llama-cpp", Settings::Default) => Rounding::LLAMA_CPP_DEFAULT,
+        ("llama-cpp", Settings::Strict) => Rounding::LLAMA_CPP_STRICT,
+        ("reference", _) => id.device().parse().unwrap_or(Rounding::EXACT),
+        (_, Settings::Default) => Rounding::CANDLE,
+        (_, Settings::Strict) => Rounding::SINGLE,
+    }
+}
+
+/// The kind of a device, without its number: what limits are calibrated for.
+pub fn device_kind(id: &SubjectId) -> &str {
+    id.device().trim_end_matches(|c: char| c.is_ascii_digit())
+}

@@ -1,0 +1,12 @@
+//! Workers: every subject runs in a child process, because C++ asserts abort and drivers segfault.
+//!
+//! [`serve`] is the child's side, [`process`] the parent's; between them goes [`vocabulary::protocol`].
+
+pub mod process;
+pub mod serve;
+
+/// CPU time this process has used.
+pub fn cpu_time() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    std::time::Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}

@@ -1,0 +1,431 @@
+//! The harness's side: starts a worker, watches its time and memory, and turns whatever becomes of it into an [`Outcome`].
+
+use crate::{Error, interrupt, subjects};
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+use vocabulary::{
+    BadAnswer, Description, Outcome, Schedule, Settings, SubjectId,
+    protocol::{self, Request, Response},
+    transcript,
+};
+
+/// How often a silent worker is looked at.
+const WATCH: Duration = Duration::from_millis(20);
+/// A worker that writes more than this to stderr is stopped before it fills the disk.
+const LONGEST_STDERR: u64 = 64 << 20;
+
+/// What a case may take. Both are enforced by the harness: address-space limits do not suit GPUs and sanitizers.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Time for one request.
+    pub time: Duration,
+    /// Resident size of the worker, in bytes.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_mins(10), memory: 8 << 30 }
+    }
+}
+
+/// How to start the worker of a subject.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The subject.
+    pub subject: SubjectId,
+    /// Its settings.
+    pub settings: Settings,
+    /// The `ggauge` executable.
+    pub program: PathBuf,
+    /// A shell command to run instead of `ggauge worker`, for subjects that are not ours.
+    pub command: Option<String>,
+}
+
+impl Launch {
+    fn command(&self) -> Command {
+        let mut command = match &self.command {
+            None => {
+                let mut command = Command::new(&self.program);
+                command.args(["worker", &self.subject.to_string(), "--settings", self.settings.name()]);
+                command
+            }
+            Some(line) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", line]);
+                command
+            }
+        };
+        for (name, value) in subjects::environment(&self.subject, self.settings) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        // The subject's name is there for workers that serve several.
+        command.env("GGAUGE_SUBJECT", self.subject.to_string()).env("GGAUGE_SETTINGS", self.settings.name());
+        // A group of its own: a Ctrl-C reaches the harness alone, which then ends the whole group.
+        command.process_group(0);
+        command
+    }
+}
+
+/// What a request came to: an answer, or the worker's end.
+type Answer = Result<Response, Outcome>;
+
+/// A worker process, restarted whenever it is needed and not there.
+pub struct Worker {
+    launch: Launch,
+    limits: Limits,
+    stderr: PathBuf,
+    running: Option<Running>,
+    /// The model that the running process holds, and what its load was answered with.
+    loaded: Option<(PathBuf, Result<u64, Outcome>)>,
+    /// What the subject said of itself when it last started.
+    pub description: Description,
+    /// The largest resident size seen, in bytes.
+    pub peak_memory: u64,
+    /// CPU time that the worker spent in the runtime, and on writing transcripts.
+    pub cpu: CpuTime,
+    /// How many processes were started.
+    pub starts: u64,
+}
+
+/// CPU time of evaluations, in seconds, as the workers measured it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CpuTime {
+    /// In the runtime.
+    pub runtime: f64,
+    /// On transcripts.
+    pub transcript: f64,
+}
+
+struct Running {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<Line>,
+}
+
+/// What the reading thread saw on the worker's stdout.
+enum Line {
+    Text(String),
+    TooLong,
+    End,
+}
+
+impl Worker {
+    /// A worker that starts when it is first asked something. Its stderr goes to `stderr`.
+    pub fn new(launch: Launch, limits: Limits, stderr: PathBuf) -> Self {
+        Self {
+            launch,
+            limits,
+            stderr,
+            running: None,
+            loaded: None,
+            description: Description::default(),
+            peak_memory: 0,
+            cpu: CpuTime::default(),
+            starts: 0,
+        }
+    }
+
+    /// The file with everything the worker wrote to stderr.
+    pub fn stderr(&self) -> &Path {
+        &self.stderr
+    }
+
+    /// The process id of the running worker.
+    pub fn process_id(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
+    }
+
+    /// Starts the worker if it is not running, and gives what became of that.
+    ///
+    /// # Errors
+    /// Where no process can be started, or the user interrupted.
+    pub fn start(&mut self) -> Result<Result<(), Outcome>, Error> {
+        if self.running.is_some() {
+            return Ok(Ok(()));
+        }
+        let stderr = File::options().create(true).append(true).open(&self.stderr);
+        let stderr = stderr.map_err(|error| Error::file(&self.stderr, &error))?;
+        let spawned = self.launch.command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
+        let mut child = spawned.map_err(|error| Error::Harness {
+            what: format!("the worker of {}", self.launch.subject),
+            why: error.to_string(),
+            next: "check that the ggauge executable is where it was, and that more processes can be started".into(),
+        })?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            unreachable!("both were asked to be pipes");
+        };
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || read_lines(stdout, &sender));
+        self.running = Some(Running { child, stdin, lines });
+        self.starts += 1;
+        match self.wait()? {
+            Ok(Response::Hello { protocol: protocol::VERSION, description }) => {
+                self.description = description;
+                Ok(Ok(()))
+            }
+            Ok(other) => Ok(Err(self.unexpected(&other, &format!("hello with protocol {}", protocol::VERSION)))),
+            Err(outcome) => Ok(Err(outcome)),
+        }
+    }
+
+    /// Loads a model, unless the worker holds it already; gives the size of its vocabulary.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn load(&mut self, model: &Path) -> Result<Result<u64, Outcome>, Error> {
+        if let Some((path, answer)) = &self.loaded
+            && path == model
+            && self.running.is_some()
+        {
+            return Ok(answer.clone());
+        }
+        let answer = match self.ask(&Request::Load { model: model.into() })? {
+            Ok(Response::Loaded { vocabulary_size }) => Ok(vocabulary_size),
+            Ok(other) => Err(self.refusal(other, "loaded")?),
+            Err(outcome) => Err(outcome),
+        };
+        self.loaded = self.running.is_some().then(|| (model.into(), answer.clone()));
+        Ok(answer)
+    }
+
+    /// Runs a prompt through a model; where that is completed, the transcript is at `transcript` and is whole, has the
+    /// vocabulary's width, and positions of the prompt, each once.
+    ///
+    /// # Errors
+    /// As [`Worker::start`], and where the transcript cannot be written.
+    pub fn evaluate(&mut self, model: &Path, tokens: &[u32], schedule: Schedule, transcript: &Path) -> Result<Outcome, Error> {
+        let vocabulary_size = match self.load(model)? {
+            Ok(vocabulary_size) => vocabulary_size,
+            Err(outcome) => return Ok(outcome),
+        };
+        // A worker that writes nothing must not be judged by what lay there before.
+        let _ = fs::remove_file(transcript);
+        let request = Request::Evaluate { tokens: tokens.into(), schedule, transcript: transcript.into() };
+        match self.ask(&request)? {
+            Ok(Response::Evaluated { cpu_seconds, transcript_cpu_seconds }) => {
+                self.cpu.runtime += cpu_seconds - transcript_cpu_seconds;
+                self.cpu.transcript += transcript_cpu_seconds;
+                Ok(check_transcript(transcript, vocabulary_size, tokens.len()))
+            }
+            Ok(other) => self.refusal(other, "evaluated"),
+            Err(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Turns text into tokens with a model's vocabulary.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn tokenize(&mut self, model: &Path, text: &str) -> Result<Result<Vec<u32>, Outcome>, Error> {
+        let request = Request::Tokenize { model: model.into(), text: text.into() };
+        Ok(match self.ask(&request)? {
+            Ok(Response::Tokenized { tokens }) => Ok(tokens),
+            Ok(other) => Err(self.refusal(other, "tokenized")?),
+            Err(outcome) => Err(outcome),
+        })
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
+        if let Err(outcome) = self.start()? {
+            return Ok(Err(outcome));
+        }
+        let mut line = serde_json::to_vec(request).map_err(|error| Error::Harness {
+            what: format!("the request to {}", self.launch.subject),
+            why: error.to_string(),
+            next: "give a model path that is valid UTF-8".into(),
+        })?;
+        line.push(b'\n');
+        if let Some(running) = &mut self.running {
+            // A worker that has gone is noticed below, where its end is told apart.
+            let _ = running.stdin.write_all(&line).and_then(|()| running.stdin.flush());
+        }
+        self.wait()
+    }
+
+    /// Waits for an answer, watching time, memory, stderr and the keyboard.
+    fn wait(&mut self) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.limits.time;
+        loop {
+            let Some(running) = &mut self.running else {
+                return Ok(Err(Outcome::Exited { code: 0 }));
+            };
+            let outcome = match running.lines.recv_timeout(WATCH) {
+                Ok(Line::Text(line)) => {
+                    self.watch_memory();
+                    match serde_json::from_str(&line) {
+                        Ok(response) => return Ok(Ok(response)),
+                        Err(_) => {
+                            let line = line.chars().take(200).collect();
+                            Outcome::ProtocolError(BadAnswer::Garbage { line })
+                        }
+                    }
+                }
+                Ok(Line::TooLong) => {
+                    let detail = format!("a line on stdout of more than {} bytes", protocol::LONGEST_LINE);
+                    Outcome::ProtocolError(BadAnswer::TooLong { detail })
+                }
+                Ok(Line::End) | Err(RecvTimeoutError::Disconnected) => return Ok(Err(self.ended())),
+                Err(RecvTimeoutError::Timeout) => {
+                    if interrupt::requested() {
+                        self.stop();
+                        return Err(Error::Interrupted);
+                    }
+                    if let Some(outcome) = self.over_limits(deadline) { outcome } else { continue }
+                }
+            };
+            self.stop();
+            return Ok(Err(outcome));
+        }
+    }
+
+    fn over_limits(&mut self, deadline: Instant) -> Option<Outcome> {
+        if self.watch_memory() > self.limits.memory {
+            return Some(Outcome::OutOfMemory { limit_bytes: self.limits.memory });
+        }
+        if fs::metadata(&self.stderr).is_ok_and(|metadata| metadata.len() > LONGEST_STDERR) {
+            let detail = format!("more than {LONGEST_STDERR} bytes on stderr");
+            return Some(Outcome::ProtocolError(BadAnswer::TooLong { detail }));
+        }
+        if Instant::now() >= deadline {
+            return Some(Outcome::TimedOut { limit_milliseconds: self.limits.time.as_millis() as u64 });
+        }
+        None
+    }
+
+    /// Looks at the worker's resident size. Only Linux tells it in a file; elsewhere memory is not limited, and `subjects` says so.
+    fn watch_memory(&mut self) -> u64 {
+        let Some(id) = self.process_id() else { return 0 };
+        let pages = fs::read_to_string(format!("/proc/{id}/statm")).ok();
+        let resident: Option<u64> = pages.and_then(|pages| pages.split(' ').nth(1)?.parse().ok());
+        let bytes = resident.unwrap_or(0) * rustix::param::page_size() as u64;
+        self.peak_memory = self.peak_memory.max(bytes);
+        bytes
+    }
+
+    /// Takes the ended worker away and says how it ended.
+    fn ended(&mut self) -> Outcome {
+        let Some(mut running) = self.running.take() else { return Outcome::Exited { code: 0 } };
+        self.loaded = None;
+        // Stdout is closed; give the process a moment to finish dying before it is made to.
+        let patience = Instant::now() + Duration::from_secs(2);
+        loop {
+            match running.child.try_wait() {
+                Ok(Some(status)) => return end_of(status),
+                Ok(None) if Instant::now() < patience => thread::sleep(Duration::from_millis(2)),
+                _ => break,
+            }
+        }
+        kill(&mut running.child);
+        Outcome::ProtocolError(BadAnswer::Unexpected { detail: "stdout was closed while the process went on".into() })
+    }
+
+    /// Ends the worker, if it is running. The next request starts a new one.
+    pub fn stop(&mut self) {
+        self.loaded = None;
+        if let Some(mut running) = self.running.take() {
+            kill(&mut running.child);
+        }
+    }
+
+    /// The outcome of a refusal; anything else is out of turn.
+    fn refusal(&mut self, response: Response, expected: &str) -> Result<Outcome, Error> {
+        match response {
+            Response::Rejected(rejection) => Ok(Outcome::Rejected(rejection)),
+            Response::Unsupported { reason } => Ok(Outcome::Unsupported { reason }),
+            Response::TranscriptFailed { message } => {
+                self.stop();
+                Err(Error::Harness {
+                    what: format!("the transcript of {}", self.launch.subject),
+                    why: message,
+                    next: "free some space, or set GGAUGE_CACHE to a folder on a larger disk, and run the same command again".into(),
+                })
+            }
+            other => Ok(self.unexpected(&other, expected)),
+        }
+    }
+
+    fn unexpected(&mut self, response: &Response, expected: &str) -> Outcome {
+        self.stop();
+        let found = serde_json::to_string(response).unwrap_or_default();
+        Outcome::ProtocolError(BadAnswer::Unexpected { detail: format!("expected {expected}, got {found}") })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Ends a worker and everything it started.
+fn kill(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn end_of(status: ExitStatus) -> Outcome {
+    const ABORT: i32 = signal_hook::consts::SIGABRT;
+    match (status.code(), status.signal()) {
+        // A worker started through a shell reports its signal as an exit code.
+        (_, Some(ABORT)) | (Some(134), _) => Outcome::Aborted,
+        (_, Some(signal)) => Outcome::Crashed { signal },
+        (Some(code @ 129..=159), _) => Outcome::Crashed { signal: code - 128 },
+        (code, None) => Outcome::Exited { code: code.unwrap_or(0) },
+    }
+}
+
+fn read_lines(stdout: impl Read, sender: &mpsc::Sender<Line>) {
+    let mut reader = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut reader).take(protocol::LONGEST_LINE as u64).read_until(b'\n', &mut line);
+        let message = match read {
+            Ok(0) | Err(_) => Line::End,
+            Ok(_) if line.ends_with(b"\n") => Line::Text(String::from_utf8_lossy(&line).into_owned()),
+            Ok(len) if len >= protocol::LONGEST_LINE => Line::TooLong,
+            // The last words of a process that ended in the middle of a line.
+            Ok(_) => Line::End,
+        };
+        let last = !matches!(message, Line::Text(_));
+        if sender.send(message).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize) -> Outcome {
+    let reader = match transcript::Reader::open(path) {
+        Ok(reader) => reader,
+        Err(detail) => return Outcome::ProtocolError(BadAnswer::Transcript { detail }),
+    };
+    let wrong = |detail: String| Outcome::ProtocolError(BadAnswer::WrongShape { detail });
+    if reader.vocabulary_size() as u64 != vocabulary_size {
+        return wrong(format!("rows of {} logits, where the vocabulary has {vocabulary_size}", reader.vocabulary_size()));
+    }
+    let mut positions = reader.positions().to_vec();
+    positions.sort_unstable();
+    positions.dedup();
+    if positions.len() != reader.positions().len() {
+        return wrong("a position stands twice".into());
+    }
+    match positions.last() {
+        None => wrong("no position at all".into()),
+        Some(&last) if last >= tokens as u64 => wrong(format!("position {last}, where the prompt has {tokens} tokens")),
+        Some(_) => Outcome::Completed { positions: positions.len() as u64 },
+    }
+}

@@ -10,7 +10,7 @@ use ggauge::{
     interrupt,
     models::{self, Manifest, Model},
     plan::{Filter, Plan},
-    policy::{Expectations, Tolerances},
+    policy::{Expectations, Family, Tolerances},
     prompts::{self, Prompt},
     record, report,
     run::{self, Policy, Run, Workers},
@@ -312,6 +312,7 @@ fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -
             name: recipe.architecture.name().into(),
             weights: recipe.weights.name().into(),
             architecture: recipe.architecture.name().into(),
+            family: Family::Single,
             path: PathBuf::new(),
             sha256: String::new(),
             vocabulary_size: 0,
@@ -356,7 +357,7 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
     let schedules = if arguments.schedules.is_empty() { Schedule::ALL.to_vec() } else { arguments.schedules.clone() };
     // A GPU that is emulated on the CPU takes seconds a token: it gets the short prompts.
-    let runs = |subject: &SubjectId, _: Settings, prompt: &Prompt| prompt.short || !slow.contains(subject);
+    let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
     if plan.groups.is_empty() {
         return Err(Error::input("the filter", "no case is left", "loosen --filter; `ggauge run --verbose --json` prints case ids").into());
@@ -448,8 +449,9 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
         models.push(Model::make(recipe, scratch.path())?);
     }
     let prompts = prompts_of(&models, None, &mut workers)?;
-    let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::default() };
-    let plan = calibrate::plan(models, &prompts, &subjects);
+    let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::shipped()? };
+    let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
+    let plan = calibrate::plan(models, &prompts, &subjects, &slow);
     let (record, _) = Run::new(&mut workers, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
     let calibrated = calibrate::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}"))?;

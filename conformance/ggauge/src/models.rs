@@ -1,6 +1,6 @@
 //! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
 
-use crate::{Error, cache, cache::Cache};
+use crate::{Error, cache, cache::Cache, policy::Family};
 use gguf::File;
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
@@ -181,6 +181,8 @@ pub struct Model {
     pub weights: String,
     /// `general.architecture`.
     pub architecture: String,
+    /// What its matrices hold.
+    pub family: Family,
     /// Where the file is. Not part of the Record, which is the same wherever the cache lies.
     #[serde(skip)]
     pub path: PathBuf,
@@ -220,6 +222,7 @@ impl Model {
             name: name.map_or_else(|| fit_for_id(&stem), str::to_owned),
             weights: weights.map_or_else(|| dominant().into(), str::to_owned),
             architecture: architecture.into(),
+            family: Family::of(&file),
             path: path.into(),
             sha256: cache::sha256(path).map_err(|error| Error::input(shown, error, next))?,
             vocabulary_size,

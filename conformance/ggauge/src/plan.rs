@@ -101,7 +101,7 @@ impl Plan {
         schedules: &[Schedule],
         settings: &[Settings],
         subjects: &[SubjectId],
-        runs: impl Fn(&SubjectId, Settings, &Prompt) -> bool,
+        runs: impl Fn(&Model, &SubjectId, &Prompt) -> bool,
         keep: &Filter,
     ) -> Self {
         let mut groups = Vec::new();
@@ -111,7 +111,7 @@ impl Plan {
                     for &schedule in schedules {
                         let mut group = Group { model: index, prompt: prompt.clone(), schedule, settings, subjects: Vec::new() };
                         let kept = subjects.iter().filter(|subject| {
-                            runs(subject, settings, prompt) && keep.keeps(&group.case(model, subject).to_string())
+                            runs(model, subject, prompt) && keep.keeps(&group.case(model, subject).to_string())
                         });
                         group.subjects = kept.cloned().collect();
                         if !group.subjects.is_empty() {

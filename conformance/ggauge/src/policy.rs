@@ -32,14 +32,63 @@ pub struct Tolerances {
     pub tolerance: Vec<Tolerance>,
 }
 
-/// Multipliers for one rounding on one kind of device, with the data they come from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Tolerance {
-    /// The rounding, by the name it has in `reference@...`.
+/// What a model's matrices hold. It decides what the noise is made of: the order of f32 sums, activations in half precision, or
+/// activations in blocks of codes; a multiplier that is fit for one would be far too wide for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// F32 only.
+    Single,
+    /// F16 or BF16, and nothing quantised.
+    Half,
+    /// At least one matrix is quantised.
+    Quantized,
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 3] = [Self::Single, Self::Half, Self::Quantized];
+
+    /// The family of a file's weights.
+    pub fn of(file: &gguf::File<'_>) -> Self {
+        let any = |is: fn(gguf::WeightType) -> bool| file.tensors().iter().any(|tensor| is(tensor.weight_type));
+        if any(gguf::WeightType::is_quantized) {
+            Self::Quantized
+        } else if any(|weight_type| weight_type != gguf::WeightType::F32) {
+            Self::Half
+        } else {
+            Self::Single
+        }
+    }
+}
+
+/// What limits are chosen by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Key {
+    /// The rounding, by the name it has in `reference@...`: it follows from subject and settings.
     pub rounding: String,
     /// The kind of device, such as `cpu`.
     pub device: String,
+    /// The family of the model's weights.
+    pub weights: Family,
+}
+
+impl Key {
+    /// The key of a subject on a model with weights of a family.
+    pub fn new(subject: &SubjectId, settings: Settings, weights: Family) -> Self {
+        let rounding = subjects::rounding(subject, settings).name().to_owned();
+        Self { rounding, device: subjects::device_kind(subject).to_owned(), weights }
+    }
+}
+
+/// Multipliers for one key, with the data they come from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tolerance {
+    /// What this row is for.
+    #[serde(flatten)]
+    pub key: Key,
     /// Limit on the worst NMSE, in units of the noise scale's.
     pub nmse: Multiplier,
     /// The same for the mean KL.
@@ -88,11 +137,9 @@ impl Tolerances {
         Ok(parsed)
     }
 
-    /// The limits of a subject for a case whose noise is `scale`; `None` where nothing has been calibrated for it.
-    pub fn limits(&self, subject: &SubjectId, settings: Settings, scale: &Scale) -> Option<Limits> {
-        let rounding = subjects::rounding(subject, settings).name();
-        let kind = subjects::device_kind(subject);
-        let row = self.tolerance.iter().find(|row| row.rounding == rounding && row.device == kind)?;
+    /// The limits for a case whose noise is `scale`; `None` where nothing has been calibrated.
+    pub fn limits(&self, key: &Key, scale: &Scale) -> Option<Limits> {
+        let row = self.tolerance.iter().find(|row| row.key == *key)?;
         let nmse = row.nmse.multiplier;
         Some(Limits {
             nmse: nmse * scale.nmse,

@@ -1,7 +1,7 @@
 //! What people read: the table of a Record, its totals, and what to do next. Reads nothing but the Record.
 
 use crate::record::{ComparisonRecord, Judgement, Oracle, Record, SubjectRecord};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use std::fmt::Write;
 use vocabulary::{Check, Measurement, Verdict};
 
@@ -71,13 +71,11 @@ impl<'a> Row<'a> {
         all.max_by(|a, b| a.ratio().abs().total_cmp(&b.ratio().abs()))
     }
 
-    /// Positions: equal likeliest token, judged, compared.
-    fn top_one(&self) -> (u64, u64, u64) {
-        self.comparisons.iter().fold((0, 0, 0), |(equal, judged, all), comparison| match &comparison.verdict {
-            Some(Verdict::Measured { positions, top_one_judged, top_one_equal, .. }) => {
-                (equal + top_one_equal, judged + top_one_judged, all + positions)
-            }
-            _ => (equal, judged, all),
+    /// Positions with equal likeliest token, and all.
+    fn top_one(&self) -> (u64, u64) {
+        self.comparisons.iter().fold((0, 0), |(equal, all), comparison| match &comparison.verdict {
+            Some(Verdict::Measured { positions, top_one_equal, .. }) => (equal + top_one_equal, all + positions),
+            _ => (equal, all),
         })
     }
 }
@@ -102,7 +100,8 @@ pub fn table(record: &Record, style: Style) -> String {
     let mut out = String::new();
     for model in &record.models {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        let lines = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
+        table.load_style(lines).set_content_arrangement(ContentArrangement::Disabled);
         let what = if style.verbose { "prompt" } else { "prompts" };
         table.set_header(["compared", "fed", what, "NMSE / limit", "KL max / limit", "top-1", "judgement"]);
         let all = rows(record, style.verbose);
@@ -111,18 +110,19 @@ pub fn table(record: &Record, style: Style) -> String {
         for row in of_model {
             count += 1;
             let first = row.first();
-            let (equal, judged, positions) = row.top_one();
+            let (equal, positions) = row.top_one();
             let compared = match first.oracle {
                 Oracle::Reference => format!("{} {}", first.candidate, first.settings),
                 Oracle::Differential => format!("  {} ~ {}", first.against, first.candidate),
             };
             let prompts = if style.verbose { first.prompt.clone() } else { row.comparisons.len().to_string() };
-            let top_one = if positions == 0 { "-".into() } else { format!("{equal}/{positions} ({judged} judged)") };
+            let top_one = if positions == 0 { "-".into() } else { format!("{equal}/{positions}") };
             let mut judgement = painted(first.judgement.words(), first.judgement, style);
             let mut blamed: Vec<String> = row.comparisons.iter().flat_map(|c| &c.blame).map(ToString::to_string).collect();
             blamed.sort();
             blamed.dedup();
-            if !blamed.is_empty() {
+            // A row against the truth can blame nobody but its own subject.
+            if !blamed.is_empty() && first.oracle == Oracle::Differential {
                 let _ = write!(judgement, ": {}", blamed.join(", "));
             }
             table.add_row([
@@ -222,11 +222,12 @@ pub fn totals(record: &Record, style: Style) -> String {
 
 /// Subjects that took no part, and why.
 pub fn absent(record: &Record) -> String {
-    let mut out = String::new();
-    for subject in record.subjects.iter().filter(|subject| subject.unavailable.is_some()) {
-        let _ = writeln!(out, "not run: {} ({})", subject.subject, subject.unavailable.as_deref().unwrap_or_default());
-    }
-    out
+    let words = |subject: &SubjectRecord| subject.unavailable.as_ref().map(|why| format!("not run: {} ({why})\n", subject.subject));
+    let mut lines: Vec<String> = record.subjects.iter().filter_map(words).collect();
+    // Once for each setting is once too often.
+    lines.sort();
+    lines.dedup();
+    lines.concat()
 }
 
 /// The whole report.

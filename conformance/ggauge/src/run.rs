@@ -7,7 +7,7 @@ use crate::{
     models::Model,
     oracle::{self, Limits, Scale},
     plan::{Group, Plan},
-    policy::{Expectation, Expectations, Tolerances},
+    policy::{Expectation, Expectations, Key, Tolerances},
     prompts::Prompt,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
     subjects,
@@ -178,7 +178,8 @@ impl<'a> Run<'a> {
                 (Ok(exact), Outcome::Completed { .. }) => self.noise(model, &group.prompt, rounding, exact)?,
                 _ => None,
             };
-            let limits = noise.as_ref().and_then(|scale| self.policy.tolerances.limits(subject, group.settings, scale));
+            let key = Key::new(subject, group.settings, model.family);
+            let limits = noise.as_ref().and_then(|scale| self.policy.tolerances.limits(&key, scale));
             record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone() });
             ran.push(Ran { case, outcome, transcript, limits, noise });
             self.progress.inc(1);

@@ -57,6 +57,7 @@ pub fn known() -> Vec<(SubjectId, bool)> {
 /// f32 in strict settings, and to rounded blocks otherwise.
 pub fn rounding(id: &SubjectId, settings: Settings) -> Rounding {
     match (id.runtime(), settings) {
+        ("llama-cpp", _) if device_kind(id) == "vulkan" => Rounding::LLAMA_CPP_VULKAN,
         ("llama-cpp", Settings::Default) => Rounding::LLAMA_CPP_DEFAULT,
         ("llama-cpp", Settings::Strict) => Rounding::LLAMA_CPP_STRICT,
         ("reference", _) => id.device().parse().unwrap_or(Rounding::EXACT),

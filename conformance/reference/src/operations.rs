@@ -1,9 +1,6 @@
 //! The operations that forward passes are made of, each as its definition.
 
-use crate::{
-    Rounding, Rows,
-    weights::dot,
-};
+use crate::{Rounding, Rows, weights::dot};
 use rayon::prelude::*;
 
 /// Root-mean-square norm of each row in place: `x / sqrt(mean(x^2) + epsilon) * gain`. Zhang and Sennrich, arXiv 1910.07467.
@@ -75,7 +72,7 @@ pub struct Rotary {
 
 impl Rotary {
     /// Rotates every head of every row; row `p` is position `p`.
-    pub fn apply(&self, rows: &mut Rows, head: usize) {
+    pub fn apply(&self, rows: &mut Rows, head: usize, rounding: Rounding) {
         let pairs = self.dimensions / 2;
         let frequencies: Vec<f64> = (0..pairs)
             .map(|i| {
@@ -96,6 +93,7 @@ impl Rotary {
                     head[second] = x * sin + y * cos;
                 }
             }
+            rounding.outputs(row);
         }
     }
 }
@@ -117,7 +115,7 @@ pub struct Attention {
 
 impl Attention {
     /// Attends from every row of `queries` to the rows of `keys` and `values` at its own position and before.
-    pub fn apply(&self, queries: &Rows, keys: &Rows, values: &Rows) -> Rows {
+    pub fn apply(&self, queries: &Rows, keys: &Rows, values: &Rows, rounding: Rounding) -> Rows {
         let mut outputs = Rows::zeros(queries.len(), self.heads * self.head);
         let width = outputs.width;
         outputs.data.par_chunks_exact_mut(width).enumerate().for_each(|(position, output)| {
@@ -128,7 +126,9 @@ impl Attention {
                 let shared = part(index / (self.heads / self.kv_heads));
                 let mut weights: Vec<f64> =
                     (first..=position).map(|at| dot(query, &keys.row(at)[shared.clone()]) * self.scale).collect();
+                rounding.outputs(&mut weights);
                 softmax(&mut weights);
+                rounding.outputs(&mut weights);
                 for (at, weight) in (first..=position).zip(weights) {
                     for (x, value) in out.iter_mut().zip(&values.row(at)[shared.clone()]) {
                         *x += weight * value;
@@ -200,13 +200,13 @@ mod tests {
         let (sin, cos) = 1f64.sin_cos();
         let (half_sin, half_cos) = base.powf(-0.5).sin_cos();
         let mut x = rows(4, &data);
-        rotary(Pairs::Adjacent, base).apply(&mut x, 4);
+        rotary(Pairs::Adjacent, base).apply(&mut x, 4, Rounding::EXACT);
         assert_eq!(x.row(0), &data[..4]);
         assert_relative_eq!(x.row(1)[0], cos - 2.0 * sin);
         assert_relative_eq!(x.row(1)[1], sin + 2.0 * cos);
         assert_relative_eq!(x.row(1)[3], 3.0 * half_sin + 4.0 * half_cos);
         let mut x = rows(4, &data);
-        rotary(Pairs::Halves, base).apply(&mut x, 4);
+        rotary(Pairs::Halves, base).apply(&mut x, 4, Rounding::EXACT);
         assert_relative_eq!(x.row(1)[0], cos - 3.0 * sin);
         assert_relative_eq!(x.row(1)[1], 2.0 * half_cos - 4.0 * half_sin);
     }
@@ -216,8 +216,8 @@ mod tests {
         let rotary = Rotary { factors: Some(vec![1.0, 3.0]), scale: 0.5, ..rotary(Pairs::Halves, 100.0) };
         let repeat = |row: [f64; 4]| rows(4, &row.repeat(6));
         let (mut q, mut k) = (repeat([0.3, -1.0, 0.8, 2.0]), repeat([1.1, 0.4, -0.6, 0.9]));
-        rotary.apply(&mut q, 4);
-        rotary.apply(&mut k, 4);
+        rotary.apply(&mut q, 4, Rounding::EXACT);
+        rotary.apply(&mut k, 4, Rounding::EXACT);
         assert_relative_eq!(dot(q.row(3), k.row(1)), dot(q.row(5), k.row(3)), epsilon = 1e-12);
         assert!((dot(q.row(3), k.row(1)) - dot(q.row(3), k.row(2))).abs() > 1e-3);
     }
@@ -227,15 +227,15 @@ mod tests {
         let attention = Attention { heads: 2, kv_heads: 1, head: 1, scale: 1.0, window: None };
         // Keys of 0 give equal weights, so outputs are means of the values seen.
         let (q, k, v) = (rows(2, &[1.0; 6]), rows(1, &[0.0; 3]), rows(1, &[6.0, 12.0, 0.0]));
-        assert_eq!(attention.apply(&q, &k, &v).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
+        assert_eq!(attention.apply(&q, &k, &v, Rounding::EXACT).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
         let windowed = Attention { window: Some(2), ..attention };
-        assert_eq!(windowed.apply(&q, &k, &v).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
+        assert_eq!(windowed.apply(&q, &k, &v, Rounding::EXACT).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
         let windowed = Attention { window: Some(1), ..attention };
-        assert_eq!(windowed.apply(&q, &k, &v).data, [6.0, 6.0, 12.0, 12.0, 0.0, 0.0]);
+        assert_eq!(windowed.apply(&q, &k, &v, Rounding::EXACT).data, [6.0, 6.0, 12.0, 12.0, 0.0, 0.0]);
         // A score of ln 3 against 0 weighs 3 to 1; the scale goes onto the score.
         let q = rows(2, &[0.0, 0.0, 2.0 * 3f64.ln(), 0.0]);
         let scaled = Attention { scale: 0.5, ..attention };
-        let out = scaled.apply(&q, &rows(1, &[1.0, 0.0]), &rows(1, &[4.0, 8.0]));
+        let out = scaled.apply(&q, &rows(1, &[1.0, 0.0]), &rows(1, &[4.0, 8.0]), Rounding::EXACT);
         assert_relative_eq!(out.row(1)[0], 5.0, epsilon = 1e-12);
         assert_relative_eq!(out.row(1)[1], 6.0, epsilon = 1e-12);
     }

@@ -28,9 +28,19 @@ enum Activations {
     Single,
     /// The format that goes with the matrix's weight type.
     ByWeightType {
-        /// f16 and bf16 matrices take activations of their own type; otherwise they take f32.
-        halves: bool,
+        /// What matrices that are not quantised take.
+        floats: Floats,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Floats {
+    /// f32, whatever the weights are.
+    Single,
+    /// The type of the weights.
+    Same,
+    /// f16, whatever the weights are.
+    Half,
 }
 
 impl Rounding {
@@ -41,22 +51,32 @@ impl Rounding {
     /// Blocks by weight type, f32 for half-precision weights: candle as it is.
     pub const CANDLE: Self = Self {
         name: "candle",
-        activations: Activations::ByWeightType { halves: false },
+        activations: Activations::ByWeightType { floats: Floats::Single },
         f16_cache: false,
         f16_gelu: false,
     };
     /// Blocks by weight type and the f16 table for GELU: llama.cpp on the CPU with an f32 cache.
     pub const LLAMA_CPP_STRICT: Self = Self {
         name: "llama-cpp-strict",
-        activations: Activations::ByWeightType { halves: true },
+        activations: Activations::ByWeightType { floats: Floats::Same },
         f16_cache: false,
         f16_gelu: true,
     };
     /// The same with llama.cpp's default cache of f16.
     pub const LLAMA_CPP_DEFAULT: Self = Self { name: "llama-cpp-default", f16_cache: true, ..Self::LLAMA_CPP_STRICT };
 
+    /// llama.cpp's Vulkan backend: prompts of more than a few tokens go through matrix products in f16 whatever the weights and
+    /// settings are (`mul_mm.comp`), and quantised weights can meet activations in 8-bit blocks (`mul_mat_vecq.comp`).
+    pub const LLAMA_CPP_VULKAN: Self = Self {
+        name: "llama-cpp-vulkan",
+        activations: Activations::ByWeightType { floats: Floats::Half },
+        f16_cache: true,
+        f16_gelu: false,
+    };
+
     /// Every rounding.
-    pub const ALL: [Self; 5] = [Self::EXACT, Self::SINGLE, Self::CANDLE, Self::LLAMA_CPP_STRICT, Self::LLAMA_CPP_DEFAULT];
+    pub const ALL: [Self; 6] =
+        [Self::EXACT, Self::SINGLE, Self::CANDLE, Self::LLAMA_CPP_STRICT, Self::LLAMA_CPP_DEFAULT, Self::LLAMA_CPP_VULKAN];
 
     /// The name, which is the device part of the subject's id: `reference@f64`, `reference@candle`.
     pub fn name(self) -> &'static str {
@@ -67,9 +87,12 @@ impl Rounding {
     pub(crate) fn inputs(self, weight_type: WeightType, row: &mut [f64]) {
         let format = match (self.activations, weight_type) {
             (Activations::Exact, _) => return,
-            (Activations::ByWeightType { halves: true }, WeightType::F16) => Format::Half,
-            (Activations::ByWeightType { halves: true }, WeightType::BF16) => Format::Brain,
-            (Activations::Single, _) | (_, WeightType::F32 | WeightType::F16 | WeightType::BF16) => Format::Single,
+            (Activations::Single, _) => Format::Single,
+            (Activations::ByWeightType { floats }, weight_type) if !weight_type.is_quantized() => match (floats, weight_type) {
+                (Floats::Half, _) | (Floats::Same, WeightType::F16) => Format::Half,
+                (Floats::Same, WeightType::BF16) => Format::Brain,
+                _ => Format::Single,
+            },
             // Q8_1 rounds as Q8_0 does; it adds the sum of the codes.
             (_, weight_type) if weight_type.block_len() == 32 => Format::Blocks32,
             _ => Format::Blocks256,
@@ -83,7 +106,7 @@ impl Rounding {
         }
     }
 
-    /// Rounds what comes out of a matrix or a norm: every runtime holds it in f32.
+    /// Rounds what comes out of a matrix, a norm, a rotation, or a step of attention: every runtime holds it in f32.
     pub(crate) fn outputs(self, row: &mut [f64]) {
         if self.activations != Activations::Exact {
             each(row, |x| f64::from(x as f32));

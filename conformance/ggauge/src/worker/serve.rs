@@ -30,7 +30,10 @@ pub fn serve(id: &SubjectId, settings: Settings) -> io::Result<()> {
     }));
 
     let subject = subjects::create(id, settings);
-    let description = subject.as_ref().map_or_else(|_| Description::default(), |subject| subject.describe());
+    let mut description = subject.as_ref().map_or_else(|_| Description::default(), |subject| subject.describe());
+    if description.device.is_empty() {
+        description.device = processor();
+    }
     send(&mut answers, &Response::Hello { protocol: protocol::VERSION, description })?;
     let subject = match subject {
         Ok(subject) => subject,
@@ -51,6 +54,12 @@ pub fn serve(id: &SubjectId, settings: Settings) -> io::Result<()> {
         send(&mut answers, &answer)?;
     }
     Ok(())
+}
+
+/// The processor's own name, for runtimes that do not say what they run on.
+fn processor() -> String {
+    let brand = || raw_cpuid::CpuId::new().get_processor_brand_string().map(|brand| brand.as_str().trim().to_owned());
+    brand().unwrap_or_else(|| std::env::consts::ARCH.into())
 }
 
 /// Keeps stdout for answers alone: what C or C++ code prints there goes to stderr from now on.

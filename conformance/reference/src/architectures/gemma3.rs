@@ -102,11 +102,11 @@ impl Layer<'_> {
         let mut values = self.value.multiply(x, rounding);
         rms_norm(&mut queries, &self.query_norm, epsilon, rounding);
         rms_norm(&mut keys, &self.key_norm, epsilon, rounding);
-        self.rotary.apply(&mut queries, self.attention.head);
-        self.rotary.apply(&mut keys, self.attention.head);
+        self.rotary.apply(&mut queries, self.attention.head, rounding);
+        self.rotary.apply(&mut keys, self.attention.head, rounding);
         keys.iter_mut().for_each(|row| rounding.cached(row));
         values.iter_mut().for_each(|row| rounding.cached(row));
-        self.attention_output.multiply(&self.attention.apply(&queries, &keys, &values), rounding)
+        self.attention_output.multiply(&self.attention.apply(&queries, &keys, &values, rounding), rounding)
     }
 
     fn feed_forward(&self, x: &Rows, rounding: Rounding) -> Rows {

@@ -88,11 +88,11 @@ impl Layer<'_> {
         let mut queries = self.query.multiply(x, rounding);
         let mut keys = self.key.multiply(x, rounding);
         let mut values = self.value.multiply(x, rounding);
-        model.rotary.apply(&mut queries, model.attention.head);
-        model.rotary.apply(&mut keys, model.attention.head);
+        model.rotary.apply(&mut queries, model.attention.head, rounding);
+        model.rotary.apply(&mut keys, model.attention.head, rounding);
         keys.iter_mut().for_each(|row| rounding.cached(row));
         values.iter_mut().for_each(|row| rounding.cached(row));
-        self.attention_output.multiply(&model.attention.apply(&queries, &keys, &values), rounding)
+        self.attention_output.multiply(&model.attention.apply(&queries, &keys, &values, rounding), rounding)
     }
 
     fn feed_forward(&self, x: &Rows, rounding: Rounding) -> Rows {

@@ -22,8 +22,18 @@ pub struct PromptFile {
     /// True for prompts short enough for a GPU that is emulated on the CPU.
     #[serde(default)]
     pub short: bool,
+    /// The prompt is cut to this many tokens.
+    pub length: Option<usize>,
     /// Token ids by the name of the pinned model.
     pub tokens: BTreeMap<String, Vec<u32>>,
+}
+
+impl PromptFile {
+    /// The prompt's ids from a model's BOS and the ids of the text.
+    pub fn assemble(&self, bos: Option<u32>, text: Vec<u32>) -> Vec<u32> {
+        let bos = bos.filter(|_| self.bos);
+        bos.into_iter().chain(text).take(self.length.unwrap_or(usize::MAX)).collect()
+    }
 }
 
 fn yes() -> bool {
@@ -77,7 +87,7 @@ pub fn of_model(
         let tokens = match file.tokens.get(&model.name) {
             Some(tokens) => tokens.clone(),
             None => match tokenize(&file.text)? {
-                Some(text) => model.bos.filter(|_| file.bos).into_iter().chain(text).collect(),
+                Some(text) => file.assemble(model.bos, text),
                 None => return Ok(ramps_for(model)),
             },
         };

@@ -1,0 +1,133 @@
+//! From outcomes to judgements: expectations, blame, exit codes, and what makes a policy file invalid.
+
+mod support;
+
+use ggauge::{policy::Expectations, record::Judgement};
+use rstest::rstest;
+use support::{id, policy, run};
+use vocabulary::{Outcome, Settings};
+
+const CANDLE_GEMMA: &str = r#"
+    [[expectation]]
+    architecture = "gemma3"
+    subject = "candle@*"
+    class = "diverges"
+    reason = "SiLU where the model has GELU"
+"#;
+
+fn judgements(record: &ggauge::record::Record, part: &str) -> Vec<Judgement> {
+    record.comparisons.iter().filter(|c| c.id.contains(part)).map(|c| c.judgement).collect()
+}
+
+#[rstest]
+#[case(Settings::Default)]
+#[case(Settings::Strict)]
+fn correct_runtimes_pass_and_candles_gemma_is_blamed(#[case] settings: Settings) {
+    let folder = tempfile::tempdir().unwrap();
+    let recipes = ["llama/f32@0", "llama/q4_0@0", "llama/q8_0@0", "llama/q4_k@0", "gemma3/f32@0", "gemma3/q4_k@0"];
+    let subjects = ["llama-cpp@cpu", "candle@cpu"];
+    let expected = run(folder.path(), &recipes, &subjects, &[], settings, &policy(CANDLE_GEMMA));
+    for comparison in &expected.comparisons {
+        let candles_gemma = comparison.model == "gemma3" && comparison.candidate == id("candle@cpu");
+        let judgement = if candles_gemma { Judgement::ExpectedFail } else { Judgement::Pass };
+        assert_eq!(comparison.judgement, judgement, "{}: {:?}", comparison.id, comparison.verdict);
+        if candles_gemma {
+            assert_eq!(comparison.blame, [id("candle@cpu")], "{}", comparison.id);
+        }
+    }
+    assert_eq!(expected.exit_code(), 0);
+    // Without the expectation the same run fails.
+    let unexpected = run(folder.path(), &recipes[4..], &subjects, &[], settings, &policy(""));
+    assert_eq!(unexpected.exit_code(), 1);
+    assert_eq!(judgements(&unexpected, "candle"), [Judgement::Fail; 8]);
+}
+
+#[test]
+fn an_expected_failure_that_passes_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = r#"
+        [[expectation]]
+        architecture = "llama"
+        subject = "candle@cpu"
+        class = "diverges"
+        reason = "it does not"
+    "#;
+    let record = run(folder.path(), &["llama/f32@0"], &["candle@cpu"], &[], Settings::Default, &policy(wrong));
+    assert_eq!(judgements(&record, "candle"), [Judgement::UnexpectedPass; 2]);
+    assert_eq!(record.exit_code(), 1);
+}
+
+#[test]
+fn an_expectation_of_another_class_does_not_excuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashes = CANDLE_GEMMA.replace("diverges", "crashes");
+    let record = run(folder.path(), &["gemma3/f32@0"], &["candle@cpu"], &[], Settings::Default, &policy(&crashes));
+    assert_eq!(judgements(&record, "candle"), [Judgement::Fail; 2]);
+    let aborts = r#"
+        [[expectation]]
+        subject = "fake@cpu"
+        class = "aborts"
+        reason = "it is made to"
+    "#;
+    let record = run(folder.path(), &["llama/f32@0"], &["fake@cpu"], &[("fake@cpu", "abort")], Settings::Default, &policy(aborts));
+    assert_eq!(judgements(&record, "fake"), [Judgement::ExpectedFail; 2]);
+}
+
+#[test]
+fn what_nobody_can_judge_is_unsupported_and_never_a_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = run(folder.path(), &["llama/f32@0"], &["candle@metal"], &[], Settings::Default, &policy(""));
+    assert!(record.cases.iter().all(|case| matches!(case.outcome, Outcome::Unsupported { .. })), "{:?}", record.cases);
+    assert_eq!(judgements(&record, "metal"), [Judgement::Unsupported; 2]);
+    assert_eq!(record.exit_code(), 4);
+}
+
+#[rstest]
+#[case::no_reason("[[expectation]]\nsubject = 'a@b'\nclass = 'diverges'", "missing field `reason`")]
+#[case::empty_reason("[[expectation]]\nsubject = 'a@b'\nclass = 'diverges'\nreason = ' '", "expectation 1 has no reason")]
+#[case::unknown_field("[[expectation]]\nsubjekt = 'a@b'\nclass = 'diverges'\nreason = 'x'", "unknown field `subjekt`")]
+#[case::unknown_class("[[expectation]]\nsubject = 'a@b'\nclass = 'fails'\nreason = 'x'", "unknown variant `fails`")]
+#[case::no_pattern("[[expectation]]\nclass = 'diverges'\nreason = 'x'", "would match every case")]
+#[case::bad_glob("[[expectation]]\nsubject = 'a['\nclass = 'diverges'\nreason = 'x'", "expectation 1")]
+fn an_invalid_expectation_is_refused(#[case] text: &str, #[case] part: &str) {
+    let error = Expectations::parse(text, "mine.toml").unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let message = error.to_string();
+    assert!(message.starts_with("mine.toml: ") && message.contains(part) && message.contains("\nnext: "), "{message}");
+}
+
+fn case() -> vocabulary::Case {
+    vocabulary::Case {
+        model: "gemma3".into(),
+        weights: "q4_0".into(),
+        prompt: "ramp-8".into(),
+        schedule: vocabulary::Schedule::SingleShot,
+        settings: Settings::Default,
+        subject: id("candle@cpu"),
+    }
+}
+
+#[test]
+fn the_most_specific_row_wins_and_a_tie_is_an_error() {
+    let row = |patterns: &str, reason: &str| format!("[[expectation]]\n{patterns}\nclass = 'diverges'\nreason = '{reason}'\n");
+    let parse = |text: String| Expectations::parse(&text, "mine.toml").unwrap();
+    let general = row("subject = 'candle@*'", "general");
+    let specific = row("subject = 'candle@cpu'\nweights = 'q4_0'", "specific");
+    for text in [format!("{general}{specific}"), format!("{specific}{general}")] {
+        let found = parse(text);
+        assert_eq!(found.find(&case(), "gemma3").unwrap().unwrap().reason, "specific");
+    }
+    let tied = parse(format!("{}{}", row("weights = 'q4_0'", "one"), row("subject = 'candle@cpu'", "two")));
+    let error = tied.find(&case(), "gemma3").unwrap_err().to_string();
+    assert!(error.contains("expectations 1 and 2 match gemma3/q4_0/ramp-8/single-shot/default/candle@cpu equally well"), "{error}");
+}
+
+#[test]
+fn a_row_that_matches_nothing_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = support::tiny("gemma3/q4_0@0", folder.path());
+    let stale = Expectations::parse("[[expectation]]\nmodel = 'gemma4'\nclass = 'diverges'\nreason = 'gone'", "mine.toml").unwrap();
+    let error = stale.check_all_match(&[(case(), &model)]).unwrap_err().to_string();
+    assert!(error.contains("expectation 1 matches no case (gone)"), "{error}");
+    assert!(Expectations::parse(CANDLE_GEMMA, "mine.toml").unwrap().check_all_match(&[(case(), &model)]).is_ok());
+}

@@ -1,0 +1,128 @@
+//! The pinned models, downloaded by `ggauge fetch`. Ignored by default, because they need those files and minutes, not seconds;
+//! `scripts/test` fetches them and runs these too.
+
+mod support;
+
+use ggauge::{
+    cache::Cache,
+    models::{Manifest, Model},
+    prompts,
+    record::{Judgement, Oracle, Record},
+};
+use indicatif::ProgressBar;
+use std::{fs, process::Command};
+use support::{GGAUGE, id, stderr, stdout};
+use vocabulary::{Check, Settings, Verdict};
+
+/// Runs `ggauge run` with the user's own cache, where the models and the reference's transcripts are.
+fn run(arguments: &[&str]) -> (i32, String, Record, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("record");
+    let output = Command::new(GGAUGE).arg("run").args(arguments).args(["--offline", "--record"]).arg(&out).output().unwrap();
+    let json = fs::read(out.join("record.json")).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    (output.status.code().unwrap(), stdout(&output), serde_json::from_slice(&json).unwrap(), json)
+}
+
+fn measured(verdict: Option<&Verdict>, check: Check) -> f64 {
+    match verdict {
+        Some(Verdict::Measured { checks, .. }) => checks.iter().find(|m| m.check == check).unwrap().measured,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+#[ignore = "needs the downloaded models: ggauge fetch"]
+fn the_main_job_judges_both_models_and_names_candle() {
+    let (code, table, record, first) = run(&[]);
+    assert_eq!(code, 0, "{table}");
+    assert_eq!(record.models.len(), 2);
+    for comparison in &record.comparisons {
+        let candles_gemma = comparison.model == "gemma-3-270m" && comparison.candidate == id("candle@cpu");
+        let expected = if candles_gemma { Judgement::ExpectedFail } else { Judgement::Pass };
+        assert_eq!(comparison.judgement, expected, "{}", comparison.id);
+        if candles_gemma {
+            assert_eq!(comparison.blame, [id("candle@cpu")], "{}", comparison.id);
+        }
+    }
+    for model in &record.models {
+        for subject in ["llama-cpp@cpu", "candle@cpu"] {
+            let judged = record.comparisons.iter().filter(|c| {
+                c.oracle == Oracle::Reference && c.model == model.name && c.candidate == id(subject)
+            });
+            assert_eq!(judged.count(), prompts::all().unwrap().len() * 2, "{subject} on {}", model.name);
+        }
+        let vulkan = record.comparisons.iter().filter(|c| c.model == model.name && c.candidate == id("llama-cpp@vulkan0")).count();
+        assert_eq!(vulkan > 0, cfg!(feature = "vulkan"), "{}", model.name);
+    }
+    // The same again is the same to the byte.
+    let (_, _, _, second) = run(&[]);
+    assert!(first == second, "two runs gave two Records");
+}
+
+#[test]
+#[ignore = "needs the downloaded models: ggauge fetch"]
+fn without_the_expectation_gemma_on_candle_fails_and_candle_is_named() {
+    let arguments = ["gemma-3-270m", "--no-expectations", "--subject", "llama-cpp@cpu", "--subject", "candle@cpu", "--filter", "/no-bos/"];
+    let (code, table, record, _) = run(&arguments);
+    assert_eq!(code, 1);
+    let failed: Vec<_> = record.comparisons.iter().filter(|c| c.judgement == Judgement::Fail).collect();
+    assert_eq!(failed.len(), 4, "candle against the reference and against llama.cpp, in both schedules");
+    assert!(failed.iter().all(|c| c.blame == [id("candle@cpu")]));
+    assert!(table.contains("wrong against the exact reference: candle@cpu"), "{table}");
+    assert!(table.contains("next: ggauge run gemma-3-270m"), "{table}");
+}
+
+/// Without rounded activations candle agrees with the reference on a real model: both are right, and what is left of the
+/// differences elsewhere is rounding.
+#[test]
+#[ignore = "needs the downloaded models: ggauge fetch"]
+fn smollm2_without_rounding_agrees_with_the_reference() {
+    let arguments = ["smollm2-135m-instruct", "--settings", "strict", "--subject", "candle@cpu", "--filter", "/prose/token-by-token/"];
+    let (code, table, record, _) = run(&arguments);
+    assert_eq!(code, 0, "{table}");
+    let comparison = &record.comparisons[0];
+    assert_eq!(comparison.settings, Settings::Strict);
+    let nmse = measured(comparison.verdict.as_ref(), Check::Nmse);
+    assert!(nmse < 1e-9, "{nmse:e}");
+}
+
+#[test]
+#[ignore = "needs the downloaded models: ggauge fetch"]
+fn prompts_are_what_the_models_tokenizers_make_of_their_texts() {
+    let cache = Cache::find().unwrap();
+    for manifest in Manifest::all().unwrap() {
+        let path = manifest.fetch(&cache, true, &ProgressBar::hidden()).unwrap();
+        let model = Model::open(&path, Some(&manifest.name), None).unwrap();
+        for (name, prompt) in prompts::all().unwrap() {
+            let text = if prompt.text.is_empty() {
+                Vec::new()
+            } else {
+                let output = Command::new(GGAUGE).args(["tokenize", &manifest.name, &prompt.text]).output().unwrap();
+                serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)))
+            };
+            assert_eq!(prompt.tokens[&manifest.name], prompt.assemble(model.bos, text), "{name} for {}", manifest.name);
+        }
+    }
+}
+
+/// A corrupt file and one cut short are noticed; without a network that is an error, not a model.
+#[test]
+#[ignore = "needs the downloaded models: ggauge fetch"]
+fn a_corrupt_download_is_noticed_and_redone() {
+    let manifest = Manifest::all().unwrap().into_iter().find(|manifest| manifest.name.starts_with("smollm2")).unwrap();
+    let good = manifest.path(&Cache::find().unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path());
+    let path = manifest.path(&cache).unwrap();
+    fs::copy(good, &path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[50_000_000] ^= 1;
+    for broken in [&flipped[..], &bytes[..bytes.len() / 2]] {
+        fs::write(&path, broken).unwrap();
+        let error = manifest.fetch(&cache, true, &ProgressBar::hidden()).unwrap_err();
+        assert!(error.to_string().contains("incomplete or corrupt"), "{error}");
+    }
+    let fetched = manifest.fetch(&cache, false, &ProgressBar::hidden()).unwrap();
+    assert!(fs::read(fetched).unwrap() == bytes);
+}

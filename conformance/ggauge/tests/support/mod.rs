@@ -1,0 +1,91 @@
+//! What the integration tests share.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use ggauge::{
+    cache::Cache,
+    models::Model,
+    plan::{Filter, Plan},
+    policy::{Expectations, Tolerances},
+    prompts::Prompt,
+    record::Record,
+    run::{Policy, Run, Workers},
+    worker::process::{Launch, Limits, Worker},
+};
+use indicatif::ProgressBar;
+use smith::Recipe;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+use vocabulary::{Schedule, Settings, SubjectId};
+
+/// The `ggauge` executable.
+pub const GGAUGE: &str = env!("CARGO_BIN_EXE_ggauge");
+
+/// The fake subject, which cargo builds beside the tests.
+pub fn fake_subject() -> PathBuf {
+    let path = Path::new(GGAUGE).with_file_name("examples").join("fake-subject");
+    assert!(path.exists(), "{} is missing: build the examples", path.display());
+    path
+}
+
+pub fn id(text: &str) -> SubjectId {
+    text.parse().unwrap()
+}
+
+/// Limits that let a test of hanging and memory end soon.
+pub fn short_limits() -> Limits {
+    Limits { time: Duration::from_secs(2), memory: 512 << 20 }
+}
+
+/// A worker of the fake subject.
+pub fn fake_worker(behaviour: &str, folder: &Path) -> Worker {
+    let launch = Launch {
+        subject: id("fake@cpu"),
+        settings: Settings::Strict,
+        program: GGAUGE.into(),
+        command: Some(format!("exec {} {behaviour}", fake_subject().display())),
+    };
+    Worker::new(launch, short_limits(), folder.join("stderr.log"))
+}
+
+/// The F32 tiny model.
+pub fn tiny(recipe: &str, folder: &Path) -> Model {
+    Model::make(recipe.parse::<Recipe>().unwrap(), folder).unwrap()
+}
+
+pub fn ramp(len: usize) -> Prompt {
+    Prompt { name: format!("ramp-{len}"), tokens: Recipe::ramp(len), short: true }
+}
+
+/// The policy that ships, with other expectations.
+pub fn policy(expectations: &str) -> Policy {
+    Policy { tolerances: Tolerances::shipped().unwrap(), expectations: Expectations::parse(expectations, "test.toml").unwrap() }
+}
+
+/// Runs tiny models on subjects, of which those in `commands` are fake.
+pub fn run(folder: &Path, recipes: &[&str], subjects: &[&str], commands: &[(&str, &str)], settings: Settings, policy: &Policy) -> Record {
+    let cache = Cache::at(folder);
+    let commands = commands.iter().map(|(name, behaviour)| (id(name), format!("exec {} {behaviour}", fake_subject().display())));
+    let mut workers = Workers::new(GGAUGE.into(), commands.collect(), short_limits(), folder.into());
+    let models: Vec<_> = recipes.iter().map(|recipe| tiny(recipe, folder)).collect();
+    let prompts = vec![vec![ramp(8)]; models.len()];
+    let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();
+    let plan = Plan::new(models, &prompts, &Schedule::ALL, &[settings], &subjects, |_, _, _| true, &Filter::All);
+    let bar = ProgressBar::hidden();
+    Run::new(&mut workers, &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
+}
+
+/// `ggauge` with a cache of its own.
+pub fn ggauge(cache: &Path, arguments: &[&str]) -> Output {
+    Command::new(GGAUGE).args(arguments).env("GGAUGE_CACHE", cache).output().unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

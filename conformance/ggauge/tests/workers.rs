@@ -1,0 +1,111 @@
+//! Workers that misbehave, each in its own way: every one gives its own outcome, and the next request starts afresh.
+
+mod support;
+
+use rstest::rstest;
+use smith::Recipe;
+use std::{thread, time::Duration};
+use support::{fake_worker, id, policy, run, tiny};
+use vocabulary::{BadAnswer, Check, Outcome, Schedule, Settings, Verdict};
+
+fn is_bad_answer(outcome: &Outcome, is: impl Fn(&BadAnswer) -> bool) -> bool {
+    matches!(outcome, Outcome::ProtocolError(bad) if is(bad))
+}
+
+#[rstest]
+#[case::exit("exit", |o| *o == Outcome::Exited { code: 7 })]
+#[case::abort("abort", |o| *o == Outcome::Aborted)]
+#[case::segfault("segfault", |o| *o == Outcome::Crashed { signal: 11 })]
+#[case::hang("hang", |o| *o == Outcome::TimedOut { limit_milliseconds: 2000 })]
+#[case::eat_memory("eat-memory", |o| *o == Outcome::OutOfMemory { limit_bytes: 512 << 20 })]
+#[case::garbage("garbage", |o| is_bad_answer(o, |bad| matches!(bad, BadAnswer::Garbage { line } if line.contains("debugging print"))))]
+#[case::endless_line("endless-line", |o| is_bad_answer(o, |bad| matches!(bad, BadAnswer::TooLong { .. })))]
+#[case::truncated("truncated", |o| is_bad_answer(o, |bad| matches!(bad, BadAnswer::Transcript { detail } if detail.contains("truncated"))))]
+#[case::wrong_shape("wrong-shape", |o| is_bad_answer(o, |bad| matches!(bad, BadAnswer::WrongShape { .. })))]
+#[case::old_protocol("old-protocol", |o| is_bad_answer(o, |bad| matches!(bad, BadAnswer::Unexpected { detail } if detail.contains("protocol 1"))))]
+#[case::honest("honest", |o| *o == Outcome::Completed { positions: 8 })]
+fn a_worker_that_misbehaves_has_its_own_outcome(#[case] behaviour: &str, #[case] expected: fn(&Outcome) -> bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny("llama/f32@0", folder.path());
+    let mut worker = fake_worker(behaviour, folder.path());
+    let transcript = folder.path().join("t.safetensors");
+    for _ in 0..2 {
+        let outcome = worker.evaluate(&model.path, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
+        assert!(expected(&outcome), "{outcome:?}");
+    }
+    // Those that ended, or had to be ended, were started again for the second request.
+    let survives = ["truncated", "wrong-shape", "honest"].contains(&behaviour);
+    assert_eq!(worker.starts, if survives { 1 } else { 2 });
+}
+
+#[test]
+fn a_worker_killed_half_way_is_a_crash_and_the_next_case_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny("llama/f32@0", folder.path());
+    let mut worker = fake_worker("hang", folder.path());
+    worker.start().unwrap().unwrap();
+    let process = rustix::process::Pid::from_raw(worker.process_id().unwrap().cast_signed()).unwrap();
+    let killer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    });
+    let transcript = folder.path().join("t.safetensors");
+    let outcome = worker.evaluate(&model.path, &[1], Schedule::SingleShot, &transcript).unwrap();
+    killer.join().unwrap();
+    assert_eq!(outcome, Outcome::Crashed { signal: 9 });
+    assert!(worker.start().unwrap().is_ok());
+}
+
+/// The six falsifications, on the F32 tiny model at its normal limits: each fails by the check that should see it, and a
+/// constant, to which softmax is blind, passes.
+#[rstest]
+#[case::top_logit("top-logit", Some(Check::Nmse))]
+#[case::shifted("shifted", Some(Check::Nmse))]
+#[case::constant("constant", None)]
+#[case::zeros("zeros", Some(Check::Constant))]
+#[case::nan("nan", Some(Check::Finite))]
+#[case::swapped("swapped", Some(Check::Nmse))]
+#[case::honest("honest", None)]
+fn falsified_logits_fail_by_the_check_that_should(#[case] behaviour: &str, #[case] failing: Option<Check>) {
+    let folder = tempfile::tempdir().unwrap();
+    for recipe in ["llama/f32@0", "gemma3/f32@0"] {
+        let record = run(folder.path(), &[recipe], &["fake@cpu"], &[("fake@cpu", behaviour)], Settings::Strict, &policy(""));
+        assert_eq!(record.comparisons.len(), 2, "both schedules against the reference");
+        for comparison in &record.comparisons {
+            let verdict = comparison.verdict.as_ref().unwrap();
+            assert!(matches!(verdict, Verdict::Measured { positions: 8, .. }), "{verdict:?}");
+            let decisive = verdict.decisive().unwrap();
+            match failing {
+                None => assert!(verdict.holds(), "{behaviour}: {decisive:?}"),
+                Some(check) => {
+                    assert_eq!((decisive.check, decisive.holds()), (check, false), "{behaviour}: {verdict:?}");
+                    assert_eq!(comparison.blame, [id("fake@cpu")]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_run_goes_on_around_a_worker_that_aborts() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = run(
+        folder.path(),
+        &["llama/f32@0", "llama/q8_0@0"],
+        &["llama-cpp@cpu", "candle@cpu", "fake@cpu"],
+        &[("fake@cpu", "abort")],
+        Settings::Default,
+        &policy(""),
+    );
+    let of = |subject: &str| record.cases.iter().filter(|case| case.id.ends_with(subject)).collect::<Vec<_>>();
+    assert_eq!(of("fake@cpu").len(), 4);
+    assert!(of("fake@cpu").iter().all(|case| case.outcome == Outcome::Aborted));
+    for subject in ["llama-cpp@cpu", "candle@cpu"] {
+        assert_eq!(of(subject).len(), 4);
+        assert!(of(subject).iter().all(|case| matches!(case.outcome, Outcome::Completed { .. })), "{subject}");
+    }
+    assert_eq!(record.exit_code(), 1);
+    // One accepts, the other aborts: a divergence, and the reference says whose.
+    let pair = record.comparisons.iter().find(|c| c.id.ends_with("llama-cpp@cpu~fake@cpu")).unwrap();
+    assert_eq!(pair.blame, [id("fake@cpu")]);
+}

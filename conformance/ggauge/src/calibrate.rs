@@ -46,8 +46,8 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
     let mut rows = BTreeSet::new();
     for subject in subjects {
         for settings in Settings::ALL {
-            for family in Family::ALL {
-                rows.insert(Key::new(subject, settings, family));
+            for schedule in Schedule::ALL {
+                rows.extend(Family::ALL.map(|family| Key::new(subject, settings, schedule, family)));
             }
         }
     }
@@ -134,7 +134,7 @@ fn ratios(record: &Record) -> Vec<Ratio> {
         let measured = |check| checks.iter().find(|m| m.check == check).map_or(f64::NAN, |m| m.measured);
         let architecture = comparison.model.split('@').next().unwrap_or_default();
         Some(Ratio {
-            key: Key::new(&comparison.candidate, comparison.settings, family(record, comparison)),
+            key: Key::new(&comparison.candidate, comparison.settings, comparison.schedule, family(record, comparison)),
             cell: format!("{architecture}/{}/{}/{}", comparison.weights, comparison.settings, comparison.candidate),
             ratios: [
                 measured(Check::Nmse) / noise.nmse,

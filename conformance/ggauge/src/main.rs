@@ -360,7 +360,7 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
     if plan.groups.is_empty() {
-        return Err(Error::input("the filter", "no case is left", "loosen --filter; `ggauge run --verbose --json` prints case ids").into());
+        return Err(Error::input("the filter", "no case is left", "loosen --filter; `ggauge run --json` prints case ids").into());
     }
     let (record, timings) = Run::new(&mut workers, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();

@@ -12,7 +12,7 @@ use crate::{
 use globset::Glob;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use vocabulary::{Case, Outcome, Settings, SubjectId, Verdict};
+use vocabulary::{Case, Outcome, Schedule, Settings, SubjectId, Verdict};
 
 const TOLERANCES: &str = include_str!("../../policy/tolerances.toml");
 const EXPECTATIONS: &str = include_str!("../../policy/expectations.toml");
@@ -66,7 +66,7 @@ impl Family {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Key {
-    /// The rounding, by the name it has in `reference@...`: it follows from subject and settings.
+    /// The rounding, by the name it has in `reference@...`: it follows from subject, settings and schedule.
     pub rounding: String,
     /// The kind of device, such as `cpu`.
     pub device: String,
@@ -76,8 +76,8 @@ pub struct Key {
 
 impl Key {
     /// The key of a subject on a model with weights of a family.
-    pub fn new(subject: &SubjectId, settings: Settings, weights: Family) -> Self {
-        let rounding = subjects::rounding(subject, settings).name().to_owned();
+    pub fn new(subject: &SubjectId, settings: Settings, schedule: Schedule, weights: Family) -> Self {
+        let rounding = subjects::rounding(subject, settings, schedule).name().to_owned();
         Self { rounding, device: subjects::device_kind(subject).to_owned(), weights }
     }
 }

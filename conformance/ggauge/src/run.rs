@@ -173,12 +173,12 @@ impl<'a> Run<'a> {
             let worker = self.workers.get(subject, group.settings);
             let outcome = worker.evaluate(&model.path, &group.prompt.tokens, group.schedule, &transcript)?;
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
-            let rounding = subjects::rounding(subject, group.settings);
+            let rounding = subjects::rounding(subject, group.settings, group.schedule);
             let noise = match (&exact, &outcome) {
                 (Ok(exact), Outcome::Completed { .. }) => self.noise(model, &group.prompt, rounding, exact)?,
                 _ => None,
             };
-            let key = Key::new(subject, group.settings, model.family);
+            let key = Key::new(subject, group.settings, group.schedule, model.family);
             let limits = noise.as_ref().and_then(|scale| self.policy.tolerances.limits(&key, scale));
             record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone() });
             ran.push(Ran { case, outcome, transcript, limits, noise });

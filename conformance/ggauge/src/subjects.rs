@@ -6,7 +6,7 @@
 use reference::{ReferenceSubject, Rounding};
 use subject_candle::CandleSubject;
 use subject_llama_cpp::LlamaCppSubject;
-use vocabulary::{Refusal, Settings, Subject, SubjectId};
+use vocabulary::{Refusal, Schedule, Settings, Subject, SubjectId};
 
 /// The truth.
 pub fn exact_reference() -> SubjectId {
@@ -55,9 +55,13 @@ pub fn known() -> Vec<(SubjectId, bool)> {
 
 /// How a subject rounds activations when it computes correctly: what its limits are made from. An unknown runtime is held to
 /// f32 in strict settings, and to rounded blocks otherwise.
-pub fn rounding(id: &SubjectId, settings: Settings) -> Rounding {
+pub fn rounding(id: &SubjectId, settings: Settings, schedule: Schedule) -> Rounding {
     match (id.runtime(), settings) {
-        ("llama-cpp", _) if device_kind(id) == "vulkan" => Rounding::LLAMA_CPP_VULKAN,
+        ("llama-cpp", settings) if device_kind(id) == "vulkan" => match (schedule, settings) {
+            (Schedule::SingleShot, _) => Rounding::HALF,
+            (Schedule::TokenByToken, Settings::Default) => Rounding::SINGLE_F16_CACHE,
+            (Schedule::TokenByToken, Settings::Strict) => Rounding::SINGLE,
+        },
         ("llama-cpp", Settings::Default) => Rounding::LLAMA_CPP_DEFAULT,
         ("llama-cpp", Settings::Strict) => Rounding::LLAMA_CPP_STRICT,
         ("reference", _) => id.device().parse().unwrap_or(Rounding::EXACT),

@@ -270,6 +270,20 @@ mod tests {
     }
 
     #[test]
+    fn formats_of_activations_skip_their_sums() {
+        let mut block = TWO.to_vec();
+        block.extend([0xff, 0xff]);
+        block.extend((0..32u8).map(|i| i.wrapping_sub(16)));
+        let y = decoded(WeightType::Q8_1, &block);
+        assert_eq!((y[0], y[31]), (-32.0, 30.0));
+        let mut block = 0.5f32.to_le_bytes().to_vec();
+        block.extend((0..=255u8).map(|i| i.wrapping_sub(128)));
+        block.extend([0xff; 32]);
+        let y = decoded(WeightType::Q8_K, &block);
+        assert_eq!((y[0], y[128], y[255]), (-64.0, 0.0, 63.5));
+    }
+
+    #[test]
     fn a_wrong_length_is_refused() {
         let error = decode(WeightType::Q4_0, &[0; 18], &mut [0.0; 31]).unwrap_err();
         assert_eq!(error.to_string(), "18 bytes are not 31 elements of q4_0");

@@ -26,6 +26,8 @@ enum Activations {
     Exact,
     /// f32 into and out of every matrix.
     Single,
+    /// f16 into every matrix.
+    Half,
     /// The format that goes with the matrix's weight type.
     ByWeightType {
         /// What matrices that are not quantised take.
@@ -39,8 +41,6 @@ enum Floats {
     Single,
     /// The type of the weights.
     Same,
-    /// f16, whatever the weights are.
-    Half,
 }
 
 impl Rounding {
@@ -65,18 +65,22 @@ impl Rounding {
     /// The same with llama.cpp's default cache of f16.
     pub const LLAMA_CPP_DEFAULT: Self = Self { name: "llama-cpp-default", f16_cache: true, ..Self::LLAMA_CPP_STRICT };
 
-    /// llama.cpp's Vulkan backend: prompts of more than a few tokens go through matrix products in f16 whatever the weights and
-    /// settings are (`mul_mm.comp`), and quantised weights can meet activations in 8-bit blocks (`mul_mat_vecq.comp`).
-    pub const LLAMA_CPP_VULKAN: Self = Self {
-        name: "llama-cpp-vulkan",
-        activations: Activations::ByWeightType { floats: Floats::Half },
-        f16_cache: true,
-        f16_gelu: false,
-    };
+    /// f32 activations and a cache of f16: llama.cpp's Vulkan backend, decoding one token at a time.
+    pub const SINGLE_F16_CACHE: Self = Self { name: "single-f16-cache", f16_cache: true, ..Self::SINGLE };
+    /// f16 activations whatever the weights are: llama.cpp's Vulkan backend on a whole prompt, whose matrix products are in f16
+    /// (`mul_mm.comp`) in strict settings too.
+    pub const HALF: Self = Self { name: "half", activations: Activations::Half, f16_cache: true, f16_gelu: false };
 
     /// Every rounding.
-    pub const ALL: [Self; 6] =
-        [Self::EXACT, Self::SINGLE, Self::CANDLE, Self::LLAMA_CPP_STRICT, Self::LLAMA_CPP_DEFAULT, Self::LLAMA_CPP_VULKAN];
+    pub const ALL: [Self; 7] = [
+        Self::EXACT,
+        Self::SINGLE,
+        Self::CANDLE,
+        Self::LLAMA_CPP_STRICT,
+        Self::LLAMA_CPP_DEFAULT,
+        Self::SINGLE_F16_CACHE,
+        Self::HALF,
+    ];
 
     /// The name, which is the device part of the subject's id: `reference@f64`, `reference@candle`.
     pub fn name(self) -> &'static str {
@@ -88,8 +92,9 @@ impl Rounding {
         let format = match (self.activations, weight_type) {
             (Activations::Exact, _) => return,
             (Activations::Single, _) => Format::Single,
+            (Activations::Half, _) => Format::Half,
             (Activations::ByWeightType { floats }, weight_type) if !weight_type.is_quantized() => match (floats, weight_type) {
-                (Floats::Half, _) | (Floats::Same, WeightType::F16) => Format::Half,
+                (Floats::Same, WeightType::F16) => Format::Half,
                 (Floats::Same, WeightType::BF16) => Format::Brain,
                 _ => Format::Single,
             },

@@ -37,7 +37,8 @@ pub(crate) fn describe(model: &mut Model) {
         model.matrix(&name("ffn_gate"), width, hidden, 1.5);
         model.matrix(&name("ffn_up"), width, hidden, 1.0);
         model.matrix(&name("ffn_down"), hidden, width, 1.0);
-        model.norm(&name("post_ffw_norm"), width, 1.0);
+        // Twice the attention block's share of the stream, so that an error in the activation cannot hide behind rounded activations.
+        model.norm(&name("post_ffw_norm"), width, 2.0);
     }
     model.norm("output_norm", width, 1.0);
 }

@@ -38,7 +38,7 @@ fn the_bytes_are_pinned() {
         all.update(recipe.build());
     }
     let digest: String = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest, "5cf142002f41e74a1a3ad5207964e20d67271b8b7b1f8d35b0285dc046aba639");
+    assert_eq!(digest, "9910f89a01f53a29104b9a22f0f68dfc4151b4ad7e6daffb663752c582d4f35a");
 }
 
 #[test]

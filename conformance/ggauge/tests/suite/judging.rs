@@ -1,10 +1,8 @@
 //! From outcomes to judgements: expectations, blame, exit codes, and what makes a policy file invalid.
 
-mod support;
-
 use ggauge::{policy::Expectations, record::Judgement};
 use rstest::rstest;
-use support::{id, policy, run};
+use crate::support::{id, policy, run};
 use vocabulary::{Outcome, Settings};
 
 const CANDLE_GEMMA: &str = r#"
@@ -125,7 +123,7 @@ fn the_most_specific_row_wins_and_a_tie_is_an_error() {
 #[test]
 fn a_row_that_matches_nothing_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let model = support::tiny("gemma3/q4_0@0", folder.path());
+    let model = crate::support::tiny("gemma3/q4_0@0", folder.path());
     let stale = Expectations::parse("[[expectation]]\nmodel = 'gemma4'\nclass = 'diverges'\nreason = 'gone'", "mine.toml").unwrap();
     let error = stale.check_all_match(&[(case(), &model)]).unwrap_err().to_string();
     assert!(error.contains("expectation 1 matches no case (gone)"), "{error}");

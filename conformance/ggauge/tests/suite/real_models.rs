@@ -1,8 +1,6 @@
 //! The pinned models, downloaded by `ggauge fetch`. Ignored by default, because they need those files and minutes, not seconds;
 //! `scripts/test` fetches them and runs these too.
 
-mod support;
-
 use ggauge::{
     cache::Cache,
     models::{Manifest, Model},
@@ -11,7 +9,7 @@ use ggauge::{
 };
 use indicatif::ProgressBar;
 use std::{fs, process::Command};
-use support::{GGAUGE, id, stderr, stdout};
+use crate::support::{GGAUGE, id, stderr, stdout};
 use vocabulary::{Check, Settings, Verdict};
 
 /// Runs `ggauge run` with the user's own cache, where the models and the reference's transcripts are.

@@ -3,7 +3,7 @@
 use ggauge::{models::Manifest, prompts};
 use std::collections::BTreeSet;
 
-const LOCK: &str = include_str!("../../../Cargo.lock");
+const LOCK: &str = include_str!("../../../../Cargo.lock");
 
 fn locked(package: &str) -> String {
     let lock: toml::Table = toml::from_str(LOCK).unwrap();

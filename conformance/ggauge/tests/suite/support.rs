@@ -1,6 +1,4 @@
 //! What the integration tests share.
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use ggauge::{
     cache::Cache,
     models::Model,
@@ -21,26 +19,26 @@ use std::{
 use vocabulary::{Schedule, Settings, SubjectId};
 
 /// The `ggauge` executable.
-pub const GGAUGE: &str = env!("CARGO_BIN_EXE_ggauge");
+pub(crate) const GGAUGE: &str = env!("CARGO_BIN_EXE_ggauge");
 
 /// The fake subject, which cargo builds beside the tests.
-pub fn fake_subject() -> PathBuf {
+pub(crate) fn fake_subject() -> PathBuf {
     let path = Path::new(GGAUGE).with_file_name("examples").join("fake-subject");
     assert!(path.exists(), "{} is missing: build the examples", path.display());
     path
 }
 
-pub fn id(text: &str) -> SubjectId {
+pub(crate) fn id(text: &str) -> SubjectId {
     text.parse().unwrap()
 }
 
 /// Limits that let a test of hanging and memory end soon.
-pub fn short_limits() -> Limits {
+pub(crate) fn short_limits() -> Limits {
     Limits { time: Duration::from_secs(2), memory: 512 << 20 }
 }
 
 /// A worker of the fake subject.
-pub fn fake_worker(behaviour: &str, folder: &Path) -> Worker {
+pub(crate) fn fake_worker(behaviour: &str, folder: &Path) -> Worker {
     let launch = Launch {
         subject: id("fake@cpu"),
         settings: Settings::Strict,
@@ -51,21 +49,21 @@ pub fn fake_worker(behaviour: &str, folder: &Path) -> Worker {
 }
 
 /// The F32 tiny model.
-pub fn tiny(recipe: &str, folder: &Path) -> Model {
+pub(crate) fn tiny(recipe: &str, folder: &Path) -> Model {
     Model::make(recipe.parse::<Recipe>().unwrap(), folder).unwrap()
 }
 
-pub fn ramp(len: usize) -> Prompt {
+pub(crate) fn ramp(len: usize) -> Prompt {
     Prompt { name: format!("ramp-{len}"), tokens: Recipe::ramp(len), short: true }
 }
 
 /// The policy that ships, with other expectations.
-pub fn policy(expectations: &str) -> Policy {
+pub(crate) fn policy(expectations: &str) -> Policy {
     Policy { tolerances: Tolerances::shipped().unwrap(), expectations: Expectations::parse(expectations, "test.toml").unwrap() }
 }
 
 /// Runs tiny models on subjects, of which those in `commands` are fake.
-pub fn run(folder: &Path, recipes: &[&str], subjects: &[&str], commands: &[(&str, &str)], settings: Settings, policy: &Policy) -> Record {
+pub(crate) fn run(folder: &Path, recipes: &[&str], subjects: &[&str], commands: &[(&str, &str)], settings: Settings, policy: &Policy) -> Record {
     let cache = Cache::at(folder);
     let commands = commands.iter().map(|(name, behaviour)| (id(name), format!("exec {} {behaviour}", fake_subject().display())));
     let mut workers = Workers::new(GGAUGE.into(), commands.collect(), short_limits(), folder.into());
@@ -78,14 +76,23 @@ pub fn run(folder: &Path, recipes: &[&str], subjects: &[&str], commands: &[(&str
 }
 
 /// `ggauge` with a cache of its own.
-pub fn ggauge(cache: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn ggauge(cache: &Path, arguments: &[&str]) -> Output {
     Command::new(GGAUGE).args(arguments).env("GGAUGE_CACHE", cache).output().unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Holds a text against its snapshot in `golden/harness/`, where people review it.
+pub(crate) fn assert_golden(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/harness"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
 }

@@ -1,13 +1,9 @@
 //! A CPU subject is on the CPU: in a build with Vulkan, llama.cpp would offer a visible GPU to large batches whatever
 //! `n_gpu_layers` says. The worker's log names every buffer of every backend in use.
-#![cfg(feature = "vulkan")]
-
-mod support;
-
 use ggauge::worker::process::{Launch, Worker};
 use smith::Recipe;
 use std::fs;
-use support::{GGAUGE, id, short_limits, tiny};
+use crate::support::{GGAUGE, id, short_limits, tiny};
 use vocabulary::{Outcome, Schedule, Settings};
 
 /// Runs 200 tokens, more than llama.cpp's threshold of 32 for offloading a batch, and gives the worker's log.

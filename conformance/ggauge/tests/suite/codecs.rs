@@ -1,4 +1,6 @@
-//! The block codecs against ggml's own and candle's dequantisation, bit for bit, over random blocks of every type both have.
+//! The block codecs against ggml's own and candle's dequantisation, bit for bit, over random blocks.
+//!
+//! Q8_1 and Q8_K are formats of activations: neither runtime has a public way to decode them, and `gguf` tests them by hand.
 
 use candle_core::{
     Device,
@@ -80,7 +82,6 @@ fn assert_same_bits(weight_type: WeightType, whose: &str, ours: &[f32], theirs: 
 #[case(WeightType::Q4_K)]
 #[case(WeightType::Q5_K)]
 #[case(WeightType::Q6_K)]
-#[case(WeightType::Q8_K)]
 fn blocks_decode_to_the_same_bits(#[case] weight_type: WeightType) {
     let blocks = bytes(BLOCKS * weight_type.block_bytes());
     let ours = ours(weight_type, &blocks);

@@ -1,0 +1,11 @@
+//! The integration tests of the harness, in one binary: each links both runtimes, and one link is enough.
+
+mod codecs;
+mod command_line;
+#[cfg(feature = "vulkan")]
+mod isolation;
+mod judging;
+mod pins;
+mod real_models;
+mod support;
+mod workers;

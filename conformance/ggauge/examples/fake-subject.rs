@@ -8,7 +8,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use std::{
     fs::{self, File},
     io::{self, BufRead, Write},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::Duration,
 };
@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         fs::write(path, std::process::id().to_string())?;
     }
     let version = if behaviour == "old-protocol" { 0 } else { VERSION };
-    answer(&Response::Hello { protocol: version, description: Description { runtime: format!("fake ({behaviour})"), ..Description::default() } })?;
+    answer(&Response::Hello {
+        protocol: version,
+        description: Description { runtime: format!("fake ({behaviour})"), ..Description::default() },
+    })?;
     let subject = ReferenceSubject { rounding: Rounding::EXACT };
     let mut session: Option<Box<dyn Session>> = None;
     for line in io::stdin().lock().lines() {
@@ -41,7 +44,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 misbehave(&behaviour);
                 let exact = transcript.with_extension("exact");
                 let mut out = Writer::create(&exact, session.vocabulary_size(), || Duration::ZERO)?;
-                vocabulary::evaluate(session.as_mut(), &tokens, Schedule::SingleShot, &mut out).map_err(|refusal| format!("{refusal:?}"))?;
+                vocabulary::evaluate(session.as_mut(), &tokens, Schedule::SingleShot, &mut out)
+                    .map_err(|refusal| format!("{refusal:?}"))?;
                 out.finish()?;
                 let rows = read(&exact)?;
                 fs::remove_file(exact)?;
@@ -76,7 +80,7 @@ fn misbehave(behaviour: &str) {
                 let _ = kill_process(getpid(), Signal::SEGV);
             }
         }
-        "hang" => thread::sleep(Duration::from_secs(3600)),
+        "hang" => thread::sleep(Duration::from_hours(1)),
         "eat-memory" => {
             let mut eaten: Vec<Vec<u8>> = Vec::new();
             loop {
@@ -86,7 +90,7 @@ fn misbehave(behaviour: &str) {
         }
         "garbage" => println!("Segmentation fault? No, only a debugging print."),
         "endless-line" => loop {
-            if io::stdout().write_all(&[b'x'; 1 << 16]).is_err() {
+            if io::stdout().write_all(&[b'x'; 1 << 12]).is_err() {
                 std::process::exit(0);
             }
         },
@@ -107,7 +111,7 @@ fn read(path: &Path) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-fn write(path: &PathBuf, rows: Vec<Row>) -> io::Result<()> {
+fn write(path: &Path, rows: Vec<Row>) -> io::Result<()> {
     let mut out = Writer::create(path, rows.first().map_or(0, |(_, row)| row.len()), || Duration::ZERO)?;
     for (position, row) in rows {
         out.row(position as usize, &row)?;
@@ -125,18 +129,17 @@ fn falsify(behaviour: &str, mut rows: Vec<Row>) -> Vec<Row> {
             }
         }),
         "shifted" => {
-            let first = rows[0].1.clone();
-            for index in (1..rows.len()).rev() {
-                rows[index].1 = rows[index - 1].1.clone();
+            let mut before = rows[0].1.clone();
+            for (_, row) in &mut rows {
+                std::mem::swap(row, &mut before);
             }
-            rows[0].1 = first;
         }
         "constant" => each(&mut rows, &|row| row.iter_mut().for_each(|x| *x += 3.0)),
         "zeros" => each(&mut rows, &|row| row.fill(0.0)),
         "nan" => rows[1].1[5] = f32::NAN,
         "swapped" => {
-            let (first, second) = (rows[2].1.clone(), rows[3].1.clone());
-            (rows[2].1, rows[3].1) = (second, first);
+            let row = std::mem::take(&mut rows[2].1);
+            rows[2].1 = std::mem::replace(&mut rows[3].1, row);
         }
         "wrong-shape" => each(&mut rows, &|_| {}),
         _ => {}

@@ -111,7 +111,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
                 }
             }
         }
-        let [nmse, kl_mean, kl_max] = kept.map(|ratios| multiplier(ratios));
+        let [nmse, kl_mean, kl_max] = kept.map(multiplier);
         tolerance.push(Tolerance { key, nmse, kl_mean, kl_max });
     }
     let mut measured_with: Vec<String> = record
@@ -128,7 +128,8 @@ fn ratios(record: &Record) -> Vec<Ratio> {
     let of = |comparison: &ComparisonRecord| {
         // Without limits everything passes, so a known divergence shows as an unexpected pass.
         let usable = comparison.oracle == Oracle::Reference && comparison.judgement == Judgement::Pass;
-        let (Some(noise), Some(Verdict::Measured { checks, .. }), true) = (&comparison.noise, &comparison.verdict, usable) else {
+        let (Some(noise), Some(Verdict::Measured { checks, .. }), true) = (&comparison.noise, &comparison.verdict, usable)
+        else {
             return None;
         };
         let measured = |check| checks.iter().find(|m| m.check == check).map_or(f64::NAN, |m| m.measured);

@@ -11,6 +11,7 @@ pub mod error;
 pub mod interrupt;
 pub mod models;
 pub mod oracle;
+pub mod picture;
 pub mod plan;
 pub mod policy;
 pub mod prompts;

@@ -9,6 +9,7 @@ use ggauge::{
     error::exit_code,
     interrupt,
     models::{self, Manifest, Model},
+    picture,
     plan::{Filter, Plan},
     policy::{Expectations, Family, Tolerances},
     prompts::{self, Prompt},
@@ -68,7 +69,7 @@ enum Command {
     },
     /// Write a tiny model.
     Smith {
-        /// ARCHITECTURE/WEIGHTS@SEED, such as llama/q4_0@7.
+        /// ARCHITECTURE/WEIGHTS@SEED, such as `llama/q4_0@7`.
         recipe: Recipe,
         /// Where to write it.
         #[arg(short, long)]
@@ -101,8 +102,9 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct RunArguments {
-    /// Models: names of pinned ones, paths of GGUF files, or recipes such as llama/q4_0@0. All pinned ones where none is given.
+    /// Models: names of pinned ones, paths of GGUF files, or recipes such as `llama/q4_0@0`. All pinned ones where none is given.
     models: Vec<String>,
     /// Only this subject; may be repeated. Every subject of this build where none is given.
     #[arg(long = "subject", value_name = "SUBJECT")]
@@ -210,7 +212,8 @@ fn available(workers: &mut Workers, settings: Settings, probe: &Path) -> anyhow:
             if !more {
                 break;
             }
-            let next = SubjectId::new(subject.runtime(), &format!("{}{number}", subjects::device_kind(&subject))).map_err(anyhow::Error::msg)?;
+            let next = SubjectId::new(subject.runtime(), &format!("{}{number}", subjects::device_kind(&subject)))
+                .map_err(anyhow::Error::msg)?;
             let record = workers.describe(&next, settings, probe)?;
             more = record.unavailable.is_none();
             if more {
@@ -241,7 +244,12 @@ fn fetch(names: &[String]) -> anyhow::Result<u8> {
     for name in names {
         if !manifests.iter().any(|manifest| manifest.name == *name) {
             let known: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
-            return Err(Error::input(name, "there is no pinned model of that name", format!("take one of {}", known.join(", "))).into());
+            return Err(Error::input(
+                name,
+                "there is no pinned model of that name",
+                format!("take one of {}", known.join(", ")),
+            )
+            .into());
         }
     }
     for manifest in manifests.iter().filter(|manifest| names.is_empty() || names.contains(&manifest.name)) {
@@ -300,14 +308,15 @@ fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers
 }
 
 /// Every case that this ggauge knows of, whatever this machine has: what expectations must match.
-fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> anyhow::Result<Plan> {
+fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> Plan {
     let mut all_subjects: BTreeSet<SubjectId> = subjects.iter().cloned().collect();
     all_subjects.extend(subjects::known().into_iter().map(|(subject, _)| subject));
     let all_subjects: Vec<_> = all_subjects.into_iter().collect();
     let mut models = models.to_vec();
     let mut prompts = prompts.to_vec();
     // Tiny models stand for their architectures, pinned ones or not.
-    for recipe in smith::Architecture::ALL.map(|architecture| Recipe { architecture, weights: gguf::WeightType::F32, seed: 0 }) {
+    for recipe in smith::Architecture::ALL.map(|architecture| Recipe { architecture, weights: gguf::WeightType::F32, seed: 0 })
+    {
         models.push(Model {
             name: recipe.architecture.name().into(),
             weights: recipe.weights.name().into(),
@@ -322,7 +331,7 @@ fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -
         });
         prompts.push(vec![Prompt { name: "ramp-8".into(), tokens: Recipe::ramp(8), short: true }]);
     }
-    Ok(Plan::new(models, &prompts, &Schedule::ALL, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All))
+    Plan::new(models, &prompts, &Schedule::ALL, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All)
 }
 
 fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
@@ -352,7 +361,7 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
     let (subjects, records) = choose_subjects(arguments, &mut workers, &probe_model(scratch.path())?)?;
-    let universe = universe(&models, &prompts, &subjects)?;
+    let universe = universe(&models, &prompts, &subjects);
     policy.expectations.check_all_match(&universe.cases().collect::<Vec<_>>())?;
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
     let schedules = if arguments.schedules.is_empty() { Schedule::ALL.to_vec() } else { arguments.schedules.clone() };
@@ -360,7 +369,9 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
     if plan.groups.is_empty() {
-        return Err(Error::input("the filter", "no case is left", "loosen --filter; `ggauge run --json` prints case ids").into());
+        return Err(
+            Error::input("the filter", "no case is left", "loosen --filter; `ggauge run --json` prints case ids").into()
+        );
     }
     let (record, timings) = Run::new(&mut workers, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
@@ -370,12 +381,13 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
         None => rotate(&cache.records()?)?,
     };
     record::write(&folder, &record, &timings, &workers.logs())?;
+    cache::write_whole(&folder.join("report.svg"), picture::svg(&record)?.as_bytes())?;
     if arguments.json {
         print(&record.to_json()?)?;
     } else {
         let style = report::Style { color: colored(), verbose: arguments.verbose };
         print(&report::report(&record, style))?;
-        eprintln!("Record, timings and logs: {}", folder.display());
+        eprintln!("Record, picture, timings and logs: {}", folder.display());
     }
     Ok(record.exit_code())
 }
@@ -386,7 +398,8 @@ fn choose_subjects(
     workers: &mut Workers,
     probe: &Path,
 ) -> anyhow::Result<(Vec<SubjectId>, Vec<record::SubjectRecord>)> {
-    let asked: Vec<SubjectId> = arguments.subjects.iter().cloned().chain(arguments.workers.iter().map(|(id, _)| id.clone())).collect();
+    let asked: Vec<SubjectId> =
+        arguments.subjects.iter().cloned().chain(arguments.workers.iter().map(|(id, _)| id.clone())).collect();
     let mut records = Vec::new();
     for &settings in &arguments.settings {
         if arguments.subjects.is_empty() {
@@ -440,7 +453,9 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
         records.extend(available(&mut workers, settings, &probe)?);
     }
     let chosen = |record: &&record::SubjectRecord| {
-        record.unavailable.is_none() && record.subject.runtime() != "reference" && (only.is_empty() || only.contains(&record.subject))
+        record.unavailable.is_none()
+            && record.subject.runtime() != "reference"
+            && (only.is_empty() || only.contains(&record.subject))
     };
     let subjects: BTreeSet<SubjectId> = records.iter().filter(chosen).map(|record| record.subject.clone()).collect();
     let subjects: Vec<SubjectId> = subjects.into_iter().collect();
@@ -458,7 +473,9 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
     for finding in &calibrated.findings {
         eprintln!("left out, a finding rather than data: {finding}");
     }
-    for comparison in record.comparisons.iter().filter(|c| matches!(c.verdict, None | Some(vocabulary::Verdict::Vacuous { .. }))) {
+    for comparison in
+        record.comparisons.iter().filter(|c| matches!(c.verdict, None | Some(vocabulary::Verdict::Vacuous { .. })))
+    {
         eprintln!("not measured: {} ({})", comparison.id, comparison.reason.as_deref().unwrap_or("no reason"));
     }
     if let Some(case) = record.cases.iter().find(|case| !matches!(case.outcome, Outcome::Completed { .. })) {

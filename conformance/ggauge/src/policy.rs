@@ -279,7 +279,8 @@ impl Expectations {
             if row.reason.trim().is_empty() {
                 return Err(wrong(format!("expectation {} has no reason", index + 1)));
             }
-            let patterns = [&row.model, &row.architecture, &row.weights, &row.prompt, &row.schedule, &row.settings, &row.subject];
+            let patterns =
+                [&row.model, &row.architecture, &row.weights, &row.prompt, &row.schedule, &row.settings, &row.subject];
             let patterns: Vec<_> = patterns.into_iter().flatten().collect();
             if patterns.is_empty() {
                 return Err(wrong(format!("expectation {} would match every case", index + 1)));
@@ -320,7 +321,8 @@ impl Expectations {
     pub fn check_all_match(&self, cases: &[(Case, &Model)]) -> Result<(), Error> {
         for (index, row) in self.expectation.iter().enumerate() {
             if !cases.iter().any(|(case, model)| row.specificity(case, &model.architecture).is_some()) {
-                let why = format!("expectation {} matches no case ({})", index + 1, row.reason.lines().next().unwrap_or_default());
+                let why =
+                    format!("expectation {} matches no case ({})", index + 1, row.reason.lines().next().unwrap_or_default());
                 return Err(Error::input(&self.source, why, "delete the row, or correct its patterns"));
             }
         }

@@ -60,7 +60,8 @@ pub fn all() -> Result<BTreeMap<String, PromptFile>, Error> {
         .files()
         .map(|file| {
             let name = file.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let wrong = |error: toml::de::Error| Error::input(format!("corpora/prompts/{name}.toml"), error, "correct the file");
+            let wrong =
+                |error: toml::de::Error| Error::input(format!("corpora/prompts/{name}.toml"), error, "correct the file");
             let prompt = toml::from_str(file.contents_utf8().unwrap_or_default()).map_err(wrong)?;
             Ok((name, prompt))
         })
@@ -109,7 +110,8 @@ fn ramps_for(model: &Model) -> Vec<Prompt> {
 /// # Errors
 /// For an empty prompt, an id outside the vocabulary, and a prompt longer than the context.
 pub fn check(prompt: &Prompt, model: &Model) -> Result<(), Error> {
-    let wrong = |why: String, next: &str| Err(Error::input(format!("prompt {} for {}", prompt.name, model.argument), why, next));
+    let wrong =
+        |why: String, next: &str| Err(Error::input(format!("prompt {} for {}", prompt.name, model.argument), why, next));
     if prompt.tokens.is_empty() {
         return wrong("it is empty".into(), "give at least one token id");
     }

@@ -141,7 +141,14 @@ pub fn table(record: &Record, style: Style) -> String {
             }
         }
         if count > 0 {
-            let _ = writeln!(out, "{} {} ({}, sha256 {})", model.name, model.weights, model.architecture, short_hash(&model.sha256));
+            let _ = writeln!(
+                out,
+                "{} {} ({}, sha256 {})",
+                model.name,
+                model.weights,
+                model.architecture,
+                short_hash(&model.sha256)
+            );
             let _ = writeln!(out, "{table}\n");
         }
     }
@@ -203,7 +210,12 @@ fn explain(verdict: &Verdict) -> String {
         (_, Some(decisive)) => {
             let place = decisive.position.map_or_else(String::new, |position| format!(" at position {position}"));
             let relation = if decisive.holds() { "within" } else { "beyond" };
-            format!("{} is {}{place}, {relation} its limit of {}", decisive.check, short(decisive.measured), short(decisive.limit))
+            format!(
+                "{} is {}{place}, {relation} its limit of {}",
+                decisive.check,
+                short(decisive.measured),
+                short(decisive.limit)
+            )
         }
         (_, None) => "nothing was measured".into(),
     }
@@ -222,7 +234,8 @@ pub fn totals(record: &Record, style: Style) -> String {
 
 /// Subjects that took no part, and why.
 pub fn absent(record: &Record) -> String {
-    let words = |subject: &SubjectRecord| subject.unavailable.as_ref().map(|why| format!("not run: {} ({why})\n", subject.subject));
+    let words =
+        |subject: &SubjectRecord| subject.unavailable.as_ref().map(|why| format!("not run: {} ({why})\n", subject.subject));
     let mut lines: Vec<String> = record.subjects.iter().filter_map(words).collect();
     // Once for each setting is once too often.
     lines.sort();

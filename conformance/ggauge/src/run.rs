@@ -264,7 +264,8 @@ impl<'a> Run<'a> {
     }
 
     fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<PathBuf, Outcome>) -> Result<ComparisonRecord, Error> {
-        let mut comparison = comparison(model, &ran.case, Oracle::Reference, ran.case.subject.clone(), subjects::exact_reference());
+        let mut comparison =
+            comparison(model, &ran.case, Oracle::Reference, ran.case.subject.clone(), subjects::exact_reference());
         comparison.noise = ran.noise;
         let expectation = self.policy.expectations.find(&ran.case, &model.architecture)?;
         let (judgement, reason) = match (&ran.outcome, exact, &ran.limits) {
@@ -309,8 +310,7 @@ impl<'a> Run<'a> {
         b: &Ran,
         blamed: &BTreeMap<SubjectId, bool>,
     ) -> Result<ComparisonRecord, Error> {
-        let mut comparison =
-            comparison(model, &b.case, Oracle::Differential, b.case.subject.clone(), a.case.subject.clone());
+        let mut comparison = comparison(model, &b.case, Oracle::Differential, b.case.subject.clone(), a.case.subject.clone());
         let (judgement, reason) = match (&a.outcome, &b.outcome) {
             (Outcome::Unsupported { reason }, _) | (_, Outcome::Unsupported { reason }) => {
                 (Judgement::Unsupported, Some(reason.clone()))

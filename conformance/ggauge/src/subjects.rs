@@ -14,6 +14,9 @@ pub fn exact_reference() -> SubjectId {
 }
 
 /// The reference under a rounding.
+///
+/// # Panics
+/// Never: the names of roundings are fit for ids, which a test shows.
 pub fn reference_with(rounding: Rounding) -> SubjectId {
     SubjectId::new("reference", rounding.name()).expect("the names of roundings are fit for ids")
 }
@@ -40,11 +43,14 @@ pub fn environment(id: &SubjectId, settings: Settings) -> Vec<(&'static str, Opt
 
 /// Every subject of this version, and whether this build could run it. GPU devices stand here with number 0; machines with more
 /// have higher numbers too.
+///
+/// # Panics
+/// Never: the names of devices are fit for ids, which a test shows.
 pub fn known() -> Vec<(SubjectId, bool)> {
     let of = |runtime: &'static str, devices: Vec<(&'static str, bool)>| {
-        devices.into_iter().map(move |(device, built)| {
-            (SubjectId::new(runtime, device).expect("device names are fit for ids"), built)
-        })
+        devices
+            .into_iter()
+            .map(move |(device, built)| (SubjectId::new(runtime, device).expect("device names are fit for ids"), built))
     };
     let mut subjects: Vec<_> = of("llama-cpp", subject_llama_cpp::devices_of_this_build())
         .chain(of("candle", subject_candle::devices_of_this_build()))
@@ -73,4 +79,29 @@ pub fn rounding(id: &SubjectId, settings: Settings, schedule: Schedule) -> Round
 /// The kind of a device, without its number: what limits are calibrated for.
 pub fn device_kind(id: &SubjectId) -> &str {
     id.device().trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_fit_for_an_id_and_reads_back() {
+        let known: Vec<_> = known().into_iter().map(|(subject, _)| subject).collect();
+        assert!(known.contains(&exact_reference()));
+        for subject in Rounding::ALL.map(reference_with).into_iter().chain(known) {
+            assert_eq!(subject.to_string().parse::<SubjectId>().unwrap(), subject);
+        }
+    }
+
+    #[test]
+    fn only_the_worker_of_a_vulkan_device_sees_one() {
+        let variable = |id: &str| {
+            let environment = environment(&id.parse().unwrap(), Settings::Default);
+            environment.into_iter().find(|(name, _)| *name == "GGML_VK_VISIBLE_DEVICES").unwrap().1
+        };
+        assert_eq!(variable("llama-cpp@vulkan1").as_deref(), Some("1"));
+        assert_eq!(variable("llama-cpp@cpu"), None);
+        assert_eq!(variable("candle@cpu"), None);
+    }
 }

@@ -255,10 +255,7 @@ impl<'a> Metadata<'a> {
     }
 
     fn entry(&self, key: &str) -> Option<&Entry<'a>> {
-        let found = self
-            .by_key
-            .binary_search_by(|&index| self.entries[index].key.cmp(key))
-            .ok()?;
+        let found = self.by_key.binary_search_by(|&index| self.entries[index].key.cmp(key)).ok()?;
         Some(&self.entries[self.by_key[found]])
     }
 
@@ -280,29 +277,38 @@ impl<'a> Metadata<'a> {
         convert(entry.value).map(Some).ok_or_else(|| Error {
             offset: entry.offset,
             field: format!("key `{key}`"),
-            problem: Problem::WrongType {
-                expected,
-                found: entry.value.value_type().name(),
-            },
+            problem: Problem::WrongType { expected, found: entry.value.value_type().name() },
         })
     }
 
-    /// A count or size. An error where the value is not a non-negative integer.
+    /// A count or size.
+    ///
+    /// # Errors
+    /// Where the value is not a non-negative integer.
     pub fn u64(&self, key: &str) -> Result<Option<u64>, Error> {
         self.optional(key, "a non-negative integer", Value::as_u64)
     }
 
-    /// A real number. An error where the value is not a floating-point number.
+    /// A real number.
+    ///
+    /// # Errors
+    /// Where the value is not a floating-point number.
     pub fn f64(&self, key: &str) -> Result<Option<f64>, Error> {
         self.optional(key, "a floating-point number", Value::as_f64)
     }
 
-    /// A text. An error where the value is not a string of valid UTF-8.
+    /// A text.
+    ///
+    /// # Errors
+    /// Where the value is not a string of valid UTF-8.
     pub fn str(&self, key: &str) -> Result<Option<&'a str>, Error> {
         self.optional(key, "a UTF-8 string", Value::as_str)
     }
 
-    /// An array. An error where the value is not an array.
+    /// An array.
+    ///
+    /// # Errors
+    /// Where the value is not an array.
     pub fn array(&self, key: &str) -> Result<Option<Array<'a>>, Error> {
         self.optional(key, "an array", |value| match value {
             Value::Array(array) => Some(array),
@@ -312,10 +318,6 @@ impl<'a> Metadata<'a> {
 
     /// The error for a key that must be there and is not.
     pub fn missing(&self, key: &str) -> Error {
-        Error {
-            offset: 0,
-            field: format!("key `{key}`"),
-            problem: Problem::MissingKey,
-        }
+        Error { offset: 0, field: format!("key `{key}`"), problem: Problem::MissingKey }
     }
 }

@@ -100,9 +100,7 @@ impl<'a> File<'a> {
     /// # Errors
     /// Where the key is missing or not a text.
     pub fn architecture(&self) -> Result<&'a str, Error> {
-        self.metadata
-            .str("general.architecture")?
-            .ok_or_else(|| self.metadata.missing("general.architecture"))
+        self.metadata.str("general.architecture")?.ok_or_else(|| self.metadata.missing("general.architecture"))
     }
 
     /// A key of the file's own architecture, such as `llama.block_count` for `block_count`.
@@ -165,8 +163,8 @@ fn read_tensors<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: u64) -> Resu
             dimensions.push(cursor.u64(|| field(&format!("dimension {dimension}")))?);
         }
         let type_id = cursor.u32(|| field("type"))?;
-        let weight_type = WeightType::from_id(type_id)
-            .ok_or_else(|| cursor.back(4, &field("type"), Problem::WeightType(type_id)))?;
+        let weight_type =
+            WeightType::from_id(type_id).ok_or_else(|| cursor.back(4, &field("type"), Problem::WeightType(type_id)))?;
         let error = |problem| Error { offset: row_offset, field: field("size"), problem };
         let size = tensor_size(&dimensions, weight_type, error)?;
         let offset = cursor.u64(|| field("offset"))?;

@@ -102,14 +102,10 @@ impl std::str::FromStr for WeightType {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|weight_type| weight_type.name() == name)
-            .ok_or_else(|| {
-                let known: Vec<_> = Self::ALL.iter().map(|known| known.name()).collect();
-                format!("unknown weight type `{name}`, expected one of {}", known.join(", "))
-            })
+        Self::ALL.iter().copied().find(|weight_type| weight_type.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|known| known.name()).collect();
+            format!("unknown weight type `{name}`, expected one of {}", known.join(", "))
+        })
     }
 }
 
@@ -141,11 +137,7 @@ impl Tensor<'_> {
 }
 
 /// Bytes that a tensor of these dimensions takes, with every product checked.
-pub(crate) fn tensor_size(
-    dimensions: &[u64],
-    weight_type: WeightType,
-    error: impl Fn(Problem) -> Error,
-) -> Result<u64, Error> {
+pub(crate) fn tensor_size(dimensions: &[u64], weight_type: WeightType, error: impl Fn(Problem) -> Error) -> Result<u64, Error> {
     let row = dimensions.first().copied().unwrap_or(1);
     let Some(row_bytes) = weight_type.row_bytes(row) else {
         let block = weight_type.block_len() as u64;
@@ -162,7 +154,5 @@ pub(crate) fn tensor_size(
         rest.iter().try_fold(start, |total, &n| total.checked_mul(n))
     };
     let rest = dimensions.get(1..).unwrap_or(&[]);
-    product(row, rest)
-        .and_then(|_| product(row_bytes, rest))
-        .ok_or_else(|| error(Problem::SizeOverflow))
+    product(row, rest).and_then(|_| product(row_bytes, rest)).ok_or_else(|| error(Problem::SizeOverflow))
 }

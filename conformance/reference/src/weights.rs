@@ -359,7 +359,8 @@ impl<'a> Weights<'a> {
         let own = format!("{}.", self.architecture);
         let keys = self.file.metadata().iter().map(|(key, _)| key).filter(|key| key.starts_with(&own));
         let tensors = self.file.tensors().iter().map(|tensor| tensor.name);
-        match keys.map(|name| ("key", name)).chain(tensors.map(|name| ("tensor", name))).find(|(_, name)| !used.contains(*name)) {
+        match keys.map(|name| ("key", name)).chain(tensors.map(|name| ("tensor", name))).find(|(_, name)| !used.contains(*name))
+        {
             None => Ok(()),
             Some((kind, name)) => Err(Refusal::Unsupported(format!(
                 "the reference for {} does not know {kind} `{name}`, so its result would not be exact",

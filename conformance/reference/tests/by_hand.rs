@@ -34,7 +34,7 @@ fn model(activation_gain: f32) -> Vec<u8> {
 }
 
 fn rms(x: [f64; 2]) -> [f64; 2] {
-    let scale = ((x[0] * x[0] + x[1] * x[1]) / 2.0).sqrt();
+    let scale = f64::midpoint(x[0] * x[0], x[1] * x[1]).sqrt();
     [x[0] / scale, x[1] / scale]
 }
 

@@ -1,7 +1,7 @@
 //! Gemma 3: norms before and after each block, normed queries and keys, five sliding layers to a global one, `GeGLU`, output
 //! tied to the embedding.
 
-use crate::model::Model;
+use crate::model::{Model, VOCABULARY_SIZE};
 
 pub(crate) fn describe(model: &mut Model) {
     // Six layers, because the sixth is the first with global attention.
@@ -21,7 +21,7 @@ pub(crate) fn describe(model: &mut Model) {
     model.vocabulary();
 
     // The embedding is multiplied by the root of the width on its way in, and is the output matrix on its way out.
-    model.matrix("token_embd", width, model.vocabulary_size(), 2.0);
+    model.matrix("token_embd", width, VOCABULARY_SIZE, 2.0);
     for layer in 0..layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         model.norm(&name("attn_norm"), width, 1.0);

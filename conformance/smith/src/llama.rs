@@ -1,6 +1,6 @@
 //! Llama: pre-norm, grouped-query attention with adjacent-pair rotary embedding, `SwiGLU`, untied output.
 
-use crate::model::Model;
+use crate::model::{Model, VOCABULARY_SIZE};
 
 pub(crate) fn describe(model: &mut Model) {
     let (layers, width, heads, kv_heads, hidden) = (2, model.width, 4, 2, 2 * model.width);
@@ -14,10 +14,10 @@ pub(crate) fn describe(model: &mut Model) {
     model.f32("attention.layer_norm_rms_epsilon", 1e-5);
     model.u32("rope.dimension_count", head);
     model.f32("rope.freq_base", 10_000.0);
-    model.u32("vocab_size", model.vocabulary_size());
+    model.u32("vocab_size", VOCABULARY_SIZE);
     model.vocabulary();
 
-    model.matrix("token_embd", width, model.vocabulary_size(), (width as f32).sqrt());
+    model.matrix("token_embd", width, VOCABULARY_SIZE, (width as f32).sqrt());
     for layer in 0..layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         model.norm(&name("attn_norm"), width, 1.0);
@@ -32,5 +32,5 @@ pub(crate) fn describe(model: &mut Model) {
         model.matrix(&name("ffn_down"), hidden, width, 1.0);
     }
     model.norm("output_norm", width, 1.0);
-    model.matrix("output", width, model.vocabulary_size(), 2.0);
+    model.matrix("output", width, VOCABULARY_SIZE, 2.0);
 }

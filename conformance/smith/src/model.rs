@@ -9,6 +9,8 @@ pub(crate) const BOS: u32 = 1;
 pub(crate) const FIRST_WORD: usize = 3 + 256;
 /// Number of words.
 pub(crate) const WORDS: usize = 61;
+/// Rows of the embedding table.
+pub(crate) const VOCABULARY_SIZE: u64 = (FIRST_WORD + WORDS) as u64;
 
 /// A model being described: metadata and tensors in the order of the description.
 pub(crate) struct Model {
@@ -46,11 +48,6 @@ impl Model {
     /// A real number among the architecture's own keys.
     pub(crate) fn f32(&mut self, key: &str, value: f32) {
         self.writer.f32(&format!("{}.{key}", self.architecture), value);
-    }
-
-    /// Rows of the embedding table.
-    pub(crate) fn vocabulary_size(&self) -> u64 {
-        (FIRST_WORD + WORDS) as u64
     }
 
     /// A matrix from `inputs` to `outputs`, scaled so that inputs of unit variance give outputs of standard deviation `gain`.

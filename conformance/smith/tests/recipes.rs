@@ -43,7 +43,9 @@ fn the_bytes_are_pinned() {
 
 #[test]
 fn what_is_no_recipe_says_why() {
-    for (text, part) in [("llama", "no `/`"), ("lama/f32", "architectures: llama"), ("llama/q9", "one of f32"), ("llama/q8_k", "cannot be")] {
+    for (text, part) in
+        [("llama", "no `/`"), ("lama/f32", "architectures: llama"), ("llama/q9", "one of f32"), ("llama/q8_k", "cannot be")]
+    {
         let error = text.parse::<Recipe>().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }

@@ -148,7 +148,10 @@ impl Session for CandleSession<'_> {
             .map_err(|error| {
                 let message = first_line(&error);
                 // candle's words for a kernel that a device does not have.
-                if message.contains("only implemented for") || message.contains("not implemented") || message.contains("no cuda implementation") {
+                if message.contains("only implemented for")
+                    || message.contains("not implemented")
+                    || message.contains("no cuda implementation")
+                {
                     Refusal::Unsupported(message)
                 } else {
                     Refusal::evaluate(RejectionClass::Other, message)

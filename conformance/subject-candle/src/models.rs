@@ -73,7 +73,13 @@ pub(crate) const KNOWN: [&str; 10] =
 ///
 /// # Errors
 /// [`Refusal::Unsupported`] for an architecture that candle does not load from GGUF; a rejection for what it will not load.
-pub(crate) fn load(architecture: &str, content: Content, file: &mut File, path: &Path, device: &Device) -> std::result::Result<Box<dyn Model>, Refusal> {
+pub(crate) fn load(
+    architecture: &str,
+    content: Content,
+    file: &mut File,
+    path: &Path,
+    device: &Device,
+) -> std::result::Result<Box<dyn Model>, Refusal> {
     fn boxed<M: Model + 'static>(model: Result<M>) -> Result<Box<dyn Model>> {
         model.map(|model| Box::new(model) as Box<dyn Model>)
     }
@@ -90,7 +96,9 @@ pub(crate) fn load(architecture: &str, content: Content, file: &mut File, path: 
         "smollm3" => boxed(smollm3::QuantizedModelForCausalLM::from_gguf(path, device, false)),
         other => {
             let known = KNOWN.join(", ");
-            return Err(Refusal::Unsupported(format!("candle does not load architecture `{other}` from GGUF; it loads {known}")));
+            return Err(Refusal::Unsupported(format!(
+                "candle does not load architecture `{other}` from GGUF; it loads {known}"
+            )));
         }
     };
     model.map_err(|error| classify(&error))

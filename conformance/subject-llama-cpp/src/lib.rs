@@ -82,10 +82,8 @@ impl LlamaCppSubject {
 
     fn context_params(&self, len: u32) -> LlamaContextParams {
         let on_gpu = self.device.is_some();
-        let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(len))
-            .with_offload_kqv(on_gpu)
-            .with_op_offload(on_gpu);
+        let params =
+            LlamaContextParams::default().with_n_ctx(NonZeroU32::new(len)).with_offload_kqv(on_gpu).with_op_offload(on_gpu);
         let n_batch = params.n_batch().max(len);
         let params = params.with_n_batch(n_batch);
         match self.settings {
@@ -132,7 +130,8 @@ fn text(pointer: *const std::ffi::c_char) -> String {
 impl Subject for LlamaCppSubject {
     fn describe(&self) -> Description {
         // SAFETY: functions without arguments that return static strings.
-        let (ggml, features) = unsafe { (text(llama_cpp_sys_2::ggml_version()), text(llama_cpp_sys_2::llama_print_system_info())) };
+        let (ggml, features) =
+            unsafe { (text(llama_cpp_sys_2::ggml_version()), text(llama_cpp_sys_2::llama_print_system_info())) };
         let cpu = || list_llama_ggml_backend_devices().into_iter().find(|d| d.device_type == LlamaBackendDeviceType::Cpu);
         let device = self.device.clone().or_else(cpu);
         let description = device.as_ref().map_or_else(String::new, |device| device.description.clone());
@@ -140,7 +139,8 @@ impl Subject for LlamaCppSubject {
             runtime: format!("llama-cpp-2 {BINDINGS_VERSION} (llama-cpp-sys-2 {SYS_VERSION}, ggml {ggml})"),
             driver: device.map_or_else(String::new, |device| format!("{} backend", device.backend)),
             features: features.split('|').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
-            software: self.device.is_some() && ["llvmpipe", "lavapipe", "swiftshader"].iter().any(|name| description.to_lowercase().contains(name)),
+            software: self.device.is_some()
+                && ["llvmpipe", "lavapipe", "swiftshader"].iter().any(|name| description.to_lowercase().contains(name)),
             device: description,
         }
     }

@@ -151,7 +151,8 @@ impl Reader {
             return Err(format!("a safetensors header of {header_len} bytes, where {LONGEST_HEADER} is the most"));
         }
         let header = read(header_len, 8)?;
-        let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| format!("not a safetensors header: {error}"))?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|error| format!("not a safetensors header: {error}"))?;
         let data_at = 8 + header_len;
         if data_at.checked_add(metadata.data_len() as u64) != Some(size) {
             let expected = data_at.saturating_add(metadata.data_len() as u64);

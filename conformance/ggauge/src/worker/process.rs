@@ -349,7 +349,8 @@ impl Worker {
                 Err(Error::Harness {
                     what: format!("the transcript of {}", self.launch.subject),
                     why: message,
-                    next: "free some space, or set GGAUGE_CACHE to a folder on a larger disk, and run the same command again".into(),
+                    next: "free some space, or set GGAUGE_CACHE to a folder on a larger disk, and run the same command again"
+                        .into(),
                 })
             }
             other => Ok(self.unexpected(&other, expected)),

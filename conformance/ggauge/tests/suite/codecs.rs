@@ -1,6 +1,6 @@
 //! The block codecs against ggml's own and candle's dequantisation, bit for bit, over random blocks.
 //!
-//! Q8_1 and Q8_K are formats of activations: neither runtime has a public way to decode them, and `gguf` tests them by hand.
+//! `Q8_1` and `Q8_K` are formats of activations: neither runtime has a public way to decode them, and `gguf` tests them by hand.
 
 use candle_core::{
     Device,

@@ -1,5 +1,6 @@
 //! The command as people use it: what bad input is answered with, and what is left behind.
 
+use crate::support::{GGAUGE, assert_golden, fake_subject, ggauge, stderr, stdout};
 use gguf::{WeightType, Writer};
 use rstest::rstest;
 use std::{
@@ -10,7 +11,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use crate::support::{GGAUGE, assert_golden, fake_subject, ggauge, stderr, stdout};
 
 /// The F32 tiny model as bytes.
 fn model() -> Vec<u8> {
@@ -103,7 +103,8 @@ fn an_unknown_architecture_is_unsupported_by_everybody() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("unknown.gguf");
     fs::write(&path, architecture("quux")).unwrap();
-    let output = ggauge(folder.path(), &["run", path.to_str().unwrap(), "--subject", "llama-cpp@cpu", "--subject", "candle@cpu"]);
+    let output =
+        ggauge(folder.path(), &["run", path.to_str().unwrap(), "--subject", "llama-cpp@cpu", "--subject", "candle@cpu"]);
     let table = stdout(&output);
     assert_eq!(output.status.code(), Some(4), "{table}{}", stderr(&output));
     assert!(table.contains("unknown model architecture: 'quux'"), "{table}");
@@ -128,7 +129,10 @@ fn an_unreadable_model_is_named() {
     let path = folder.path().join("secret.gguf");
     fs::write(&path, model()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    let output = as_nobody(folder.path()).args(["run", path.to_str().unwrap()]).env("GGAUGE_CACHE", folder.path().join("cache")).output();
+    let output = as_nobody(folder.path())
+        .args(["run", path.to_str().unwrap()])
+        .env("GGAUGE_CACHE", folder.path().join("cache"))
+        .output();
     let output = output.unwrap();
     let message = clean(&stderr(&output), folder.path());
     assert_eq!(output.status.code(), Some(2), "{message}");
@@ -162,7 +166,7 @@ fn a_full_disk_is_an_error_that_says_so_and_leaves_nothing() {
 }
 
 fn wait_for(path: &Path) -> String {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while Instant::now() < deadline {
         if let Ok(text) = fs::read_to_string(path)
             && !text.is_empty()
@@ -240,7 +244,8 @@ fn two_runs_give_the_same_record() {
     let record = || {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("record");
-        let arguments = ["run", "llama/q4_k@0", "gemma3/f32@0", "--subject", "llama-cpp@cpu", "--subject", "candle@cpu", "--record"];
+        let arguments =
+            ["run", "llama/q4_k@0", "gemma3/f32@0", "--subject", "llama-cpp@cpu", "--subject", "candle@cpu", "--record"];
         let output = ggauge(folder.path(), &[&arguments[..], &[out.to_str().unwrap()]].concat());
         assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
         assert!(out.join("timings.json").exists() && out.join("logs").exists());

@@ -1,9 +1,9 @@
 //! A CPU subject is on the CPU: in a build with Vulkan, llama.cpp would offer a visible GPU to large batches whatever
 //! `n_gpu_layers` says. The worker's log names every buffer of every backend in use.
-use ggauge::worker::process::{Launch, Worker};
+use crate::support::{GGAUGE, id, tiny};
+use ggauge::worker::process::{Launch, Limits, Worker};
 use smith::Recipe;
-use std::fs;
-use crate::support::{GGAUGE, id, short_limits, tiny};
+use std::{fs, time::Duration};
 use vocabulary::{Outcome, Schedule, Settings};
 
 /// Runs 200 tokens, more than llama.cpp's threshold of 32 for offloading a batch, and gives the worker's log.
@@ -11,8 +11,7 @@ fn log_of(subject: &str, command: Option<String>, settings: Settings) -> String 
     let folder = tempfile::tempdir().unwrap();
     let model = tiny("llama/q4_0@0", folder.path());
     let launch = Launch { subject: id(subject), settings, program: GGAUGE.into(), command };
-    let limits = ggauge::worker::process::Limits { time: std::time::Duration::from_mins(5), ..short_limits() };
-    let limits = ggauge::worker::process::Limits { memory: 4 << 30, ..limits };
+    let limits = Limits { time: Duration::from_mins(5), memory: 4 << 30 };
     let mut worker = Worker::new(launch, limits, folder.path().join("log"));
     let transcript = folder.path().join("t.safetensors");
     let outcome = worker.evaluate(&model.path, &Recipe::ramp(200), Schedule::SingleShot, &transcript).unwrap();

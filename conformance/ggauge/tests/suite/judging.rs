@@ -1,8 +1,8 @@
 //! From outcomes to judgements: expectations, blame, exit codes, and what makes a policy file invalid.
 
+use crate::support::{id, policy, run};
 use ggauge::{policy::Expectations, record::Judgement};
 use rstest::rstest;
-use crate::support::{id, policy, run};
 use vocabulary::{Outcome, Settings};
 
 const CANDLE_GEMMA: &str = r#"
@@ -67,7 +67,8 @@ fn an_expectation_of_another_class_does_not_excuse() {
         class = "aborts"
         reason = "it is made to"
     "#;
-    let record = run(folder.path(), &["llama/f32@0"], &["fake@cpu"], &[("fake@cpu", "abort")], Settings::Default, &policy(aborts));
+    let record =
+        run(folder.path(), &["llama/f32@0"], &["fake@cpu"], &[("fake@cpu", "abort")], Settings::Default, &policy(aborts));
     assert_eq!(judgements(&record, "fake"), [Judgement::ExpectedFail; 2]);
 }
 
@@ -117,14 +118,18 @@ fn the_most_specific_row_wins_and_a_tie_is_an_error() {
     }
     let tied = parse(format!("{}{}", row("weights = 'q4_0'", "one"), row("subject = 'candle@cpu'", "two")));
     let error = tied.find(&case(), "gemma3").unwrap_err().to_string();
-    assert!(error.contains("expectations 1 and 2 match gemma3/q4_0/ramp-8/single-shot/default/candle@cpu equally well"), "{error}");
+    assert!(
+        error.contains("expectations 1 and 2 match gemma3/q4_0/ramp-8/single-shot/default/candle@cpu equally well"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_row_that_matches_nothing_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let model = crate::support::tiny("gemma3/q4_0@0", folder.path());
-    let stale = Expectations::parse("[[expectation]]\nmodel = 'gemma4'\nclass = 'diverges'\nreason = 'gone'", "mine.toml").unwrap();
+    let stale =
+        Expectations::parse("[[expectation]]\nmodel = 'gemma4'\nclass = 'diverges'\nreason = 'gone'", "mine.toml").unwrap();
     let error = stale.check_all_match(&[(case(), &model)]).unwrap_err().to_string();
     assert!(error.contains("expectation 1 matches no case (gone)"), "{error}");
     assert!(Expectations::parse(CANDLE_GEMMA, "mine.toml").unwrap().check_all_match(&[(case(), &model)]).is_ok());

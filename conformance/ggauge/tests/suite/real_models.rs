@@ -1,6 +1,7 @@
 //! The pinned models, downloaded by `ggauge fetch`. Ignored by default, because they need those files and minutes, not seconds;
 //! `scripts/test` fetches them and runs these too.
 
+use crate::support::{GGAUGE, id, stderr, stdout};
 use ggauge::{
     cache::Cache,
     models::{Manifest, Model},
@@ -9,7 +10,6 @@ use ggauge::{
 };
 use indicatif::ProgressBar;
 use std::{fs, process::Command};
-use crate::support::{GGAUGE, id, stderr, stdout};
 use vocabulary::{Check, Settings, Verdict};
 
 /// Runs `ggauge run` with the user's own cache, where the models and the reference's transcripts are.
@@ -44,12 +44,14 @@ fn the_main_job_judges_both_models_and_names_candle() {
     }
     for model in &record.models {
         for subject in ["llama-cpp@cpu", "candle@cpu"] {
-            let judged = record.comparisons.iter().filter(|c| {
-                c.oracle == Oracle::Reference && c.model == model.name && c.candidate == id(subject)
-            });
+            let judged = record
+                .comparisons
+                .iter()
+                .filter(|c| c.oracle == Oracle::Reference && c.model == model.name && c.candidate == id(subject));
             assert_eq!(judged.count(), prompts::all().unwrap().len() * 2, "{subject} on {}", model.name);
         }
-        let vulkan = record.comparisons.iter().filter(|c| c.model == model.name && c.candidate == id("llama-cpp@vulkan0")).count();
+        let vulkan =
+            record.comparisons.iter().filter(|c| c.model == model.name && c.candidate == id("llama-cpp@vulkan0")).count();
         assert_eq!(vulkan > 0, cfg!(feature = "vulkan"), "{}", model.name);
     }
     // The same again is the same to the byte.
@@ -60,7 +62,8 @@ fn the_main_job_judges_both_models_and_names_candle() {
 #[test]
 #[ignore = "needs the downloaded models: ggauge fetch"]
 fn without_the_expectation_gemma_on_candle_fails_and_candle_is_named() {
-    let arguments = ["gemma-3-270m", "--no-expectations", "--subject", "llama-cpp@cpu", "--subject", "candle@cpu", "--filter", "/no-bos/"];
+    let arguments =
+        ["gemma-3-270m", "--no-expectations", "--subject", "llama-cpp@cpu", "--subject", "candle@cpu", "--filter", "/no-bos/"];
     let (code, table, record, _) = run(&arguments);
     assert_eq!(code, 1);
     let failed: Vec<_> = record.comparisons.iter().filter(|c| c.judgement == Judgement::Fail).collect();
@@ -75,7 +78,8 @@ fn without_the_expectation_gemma_on_candle_fails_and_candle_is_named() {
 #[test]
 #[ignore = "needs the downloaded models: ggauge fetch"]
 fn smollm2_without_rounding_agrees_with_the_reference() {
-    let arguments = ["smollm2-135m-instruct", "--settings", "strict", "--subject", "candle@cpu", "--filter", "/prose/token-by-token/"];
+    let arguments =
+        ["smollm2-135m-instruct", "--settings", "strict", "--subject", "candle@cpu", "--filter", "/prose/token-by-token/"];
     let (code, table, record, _) = run(&arguments);
     assert_eq!(code, 0, "{table}");
     let comparison = &record.comparisons[0];

@@ -63,10 +63,20 @@ pub(crate) fn policy(expectations: &str) -> Policy {
 }
 
 /// Runs tiny models on subjects, of which those in `commands` are fake.
-pub(crate) fn run(folder: &Path, recipes: &[&str], subjects: &[&str], commands: &[(&str, &str)], settings: Settings, policy: &Policy) -> Record {
+pub(crate) fn run(
+    folder: &Path,
+    recipes: &[&str],
+    subjects: &[&str],
+    commands: &[(&str, &str)],
+    settings: Settings,
+    policy: &Policy,
+) -> Record {
     let cache = Cache::at(folder);
-    let commands = commands.iter().map(|(name, behaviour)| (id(name), format!("exec {} {behaviour}", fake_subject().display())));
-    let mut workers = Workers::new(GGAUGE.into(), commands.collect(), short_limits(), folder.into());
+    let commands =
+        commands.iter().map(|(name, behaviour)| (id(name), format!("exec {} {behaviour}", fake_subject().display())));
+    // Time enough for a machine that is busy with other tests.
+    let limits = Limits { time: Duration::from_mins(1), memory: 4 << 30 };
+    let mut workers = Workers::new(GGAUGE.into(), commands.collect(), limits, folder.into());
     let models: Vec<_> = recipes.iter().map(|recipe| tiny(recipe, folder)).collect();
     let prompts = vec![vec![ramp(8)]; models.len()];
     let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();

@@ -1,9 +1,9 @@
 //! Workers that misbehave, each in its own way: every one gives its own outcome, and the next request starts afresh.
 
+use crate::support::{fake_worker, id, policy, run, tiny};
 use rstest::rstest;
 use smith::Recipe;
 use std::{thread, time::Duration};
-use crate::support::{fake_worker, id, policy, run, tiny};
 use vocabulary::{Check, Outcome, Schedule, Settings, Verdict};
 
 #[rstest]

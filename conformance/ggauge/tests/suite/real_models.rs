@@ -36,9 +36,13 @@ fn the_main_job_judges_both_models_and_names_candle() {
     assert_eq!(record.models.len(), 2);
     for comparison in &record.comparisons {
         let candles_gemma = comparison.model == "gemma-3-270m" && comparison.candidate == id("candle@cpu");
-        let expected = if candles_gemma { Judgement::ExpectedFail } else { Judgement::Pass };
-        assert_eq!(comparison.judgement, expected, "{}", comparison.id);
-        if candles_gemma {
+        match (candles_gemma, comparison.oracle) {
+            (false, _) => assert_eq!(comparison.judgement, Judgement::Pass, "{}", comparison.id),
+            (true, Oracle::Reference) => assert_eq!(comparison.judgement, Judgement::ExpectedFail, "{}", comparison.id),
+            // On BOS alone the two are apart by less than both are allowed to be noisy.
+            (true, Oracle::Differential) => assert!(!comparison.judgement.is_bad(), "{}", comparison.id),
+        }
+        if comparison.judgement == Judgement::ExpectedFail {
             assert_eq!(comparison.blame, [id("candle@cpu")], "{}", comparison.id);
         }
     }

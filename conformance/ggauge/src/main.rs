@@ -322,6 +322,7 @@ fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -
             weights: recipe.weights.name().into(),
             architecture: recipe.architecture.name().into(),
             family: Family::Single,
+            output_bytes: 0,
             path: PathBuf::new(),
             sha256: String::new(),
             vocabulary_size: 0,

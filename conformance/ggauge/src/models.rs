@@ -185,6 +185,8 @@ pub struct Model {
     pub architecture: String,
     /// What its matrices hold.
     pub family: Family,
+    /// Bytes of the output matrix, or of the embedding it is tied to.
+    pub output_bytes: u64,
     /// Where the file is. Not part of the Record, which is the same wherever the cache lies.
     #[serde(skip)]
     pub path: PathBuf,
@@ -227,6 +229,7 @@ impl Model {
             weights: weights.map_or_else(|| dominant().into(), str::to_owned),
             architecture: architecture.into(),
             family: Family::of(&file),
+            output_bytes: file.tensor("output.weight").or(file.tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
             path: path.into(),
             sha256: cache::sha256(path).map_err(|error| Error::input(shown, error, next))?,
             vocabulary_size,

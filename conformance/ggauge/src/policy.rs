@@ -77,7 +77,7 @@ pub struct Key {
 impl Key {
     /// The key of a subject on a model with weights of a family.
     pub fn new(subject: &SubjectId, settings: Settings, schedule: Schedule, weights: Family) -> Self {
-        let rounding = subjects::rounding(subject, settings, schedule).name().to_owned();
+        let rounding = subjects::rounding(subject, settings, schedule).name();
         Self { rounding, device: subjects::device_kind(subject).to_owned(), weights }
     }
 }

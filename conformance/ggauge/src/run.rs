@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
             let worker = self.workers.get(subject, group.settings);
             let outcome = worker.evaluate(&model.path, &group.prompt.tokens, group.schedule, &transcript)?;
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
-            let rounding = subjects::rounding(subject, group.settings, group.schedule);
+            let rounding = subjects::rounding_on(subject, group.settings, group.schedule, model.output_bytes);
             let noise = match (&exact, &outcome) {
                 (Ok(exact), Outcome::Completed { .. }) => self.noise(model, &group.prompt, rounding, exact)?,
                 _ => None,

@@ -18,7 +18,7 @@ pub fn exact_reference() -> SubjectId {
 /// # Panics
 /// Never: the names of roundings are fit for ids, which a test shows.
 pub fn reference_with(rounding: Rounding) -> SubjectId {
-    SubjectId::new("reference", rounding.name()).expect("the names of roundings are fit for ids")
+    SubjectId::new("reference", &rounding.name()).expect("the names of roundings are fit for ids")
 }
 
 /// Makes a subject. Called in the worker, never in the harness.
@@ -76,6 +76,18 @@ pub fn rounding(id: &SubjectId, settings: Settings, schedule: Schedule) -> Round
     }
 }
 
+/// The largest matrix that every Vulkan device can address at once, in bytes: the least `maxStorageBufferRange` that the Vulkan
+/// specification allows, and what software devices have. llama.cpp leaves a larger one on the CPU, as its log says ("cannot be used
+/// with preferred buffer type").
+const VULKAN_MATRIX: u64 = 1 << 27;
+
+/// [`rounding`] on a model whose output matrix has `output_bytes`: the noise that a subject is allowed there.
+pub fn rounding_on(id: &SubjectId, settings: Settings, schedule: Schedule, output_bytes: u64) -> Rounding {
+    let rounding = rounding(id, settings, schedule);
+    let too_large = device_kind(id) == "vulkan" && output_bytes > VULKAN_MATRIX;
+    if too_large { rounding.with_output_on_cpu() } else { rounding }
+}
+
 /// The kind of a device, without its number: what limits are calibrated for.
 pub fn device_kind(id: &SubjectId) -> &str {
     id.device().trim_end_matches(|c: char| c.is_ascii_digit())
@@ -89,7 +101,8 @@ mod tests {
     fn every_name_is_fit_for_an_id_and_reads_back() {
         let known: Vec<_> = known().into_iter().map(|(subject, _)| subject).collect();
         assert!(known.contains(&exact_reference()));
-        for subject in Rounding::ALL.map(reference_with).into_iter().chain(known) {
+        let roundings = Rounding::ALL.into_iter().flat_map(|rounding| [rounding, rounding.with_output_on_cpu()]);
+        for subject in roundings.map(reference_with).chain(known) {
             assert_eq!(subject.to_string().parse::<SubjectId>().unwrap(), subject);
         }
     }

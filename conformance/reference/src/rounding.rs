@@ -19,7 +19,12 @@ pub struct Rounding {
     f16_cache: bool,
     /// GELU is looked up in a table of f16 by f16.
     f16_gelu: bool,
+    /// The output matrix is multiplied on the CPU although the rest is not.
+    cpu_output: bool,
 }
+
+/// Suffix of the name of a rounding whose output matrix is on the CPU.
+const CPU_OUTPUT: &str = "-cpu-output";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Activations {
@@ -45,22 +50,22 @@ enum Floats {
 
 impl Rounding {
     /// No rounding at all.
-    pub const EXACT: Self = Self { name: "f64", activations: Activations::Exact, f16_cache: false, f16_gelu: false };
+    pub const EXACT: Self =
+        Self { name: "f64", activations: Activations::Exact, f16_cache: false, f16_gelu: false, cpu_output: false };
     /// f32 activations and nothing else: candle with `CANDLE_DEQUANTIZE_ALL=1`.
-    pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, f16_cache: false, f16_gelu: false };
+    pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, ..Self::EXACT };
     /// Blocks by weight type, f32 for half-precision weights: candle as it is.
     pub const CANDLE: Self = Self {
         name: "candle",
         activations: Activations::ByWeightType { floats: Floats::Single },
-        f16_cache: false,
-        f16_gelu: false,
+        ..Self::EXACT
     };
     /// Blocks by weight type and the f16 table for GELU: llama.cpp on the CPU with an f32 cache.
     pub const LLAMA_CPP_STRICT: Self = Self {
         name: "llama-cpp-strict",
         activations: Activations::ByWeightType { floats: Floats::Same },
-        f16_cache: false,
         f16_gelu: true,
+        ..Self::EXACT
     };
     /// The same with llama.cpp's default cache of f16.
     pub const LLAMA_CPP_DEFAULT: Self = Self { name: "llama-cpp-default", f16_cache: true, ..Self::LLAMA_CPP_STRICT };
@@ -69,7 +74,7 @@ impl Rounding {
     pub const SINGLE_F16_CACHE: Self = Self { name: "single-f16-cache", f16_cache: true, ..Self::SINGLE };
     /// f16 activations whatever the weights are: llama.cpp's Vulkan backend on a whole prompt, whose matrix products are in f16
     /// (`mul_mm.comp`) in strict settings too.
-    pub const HALF: Self = Self { name: "half", activations: Activations::Half, f16_cache: true, f16_gelu: false };
+    pub const HALF: Self = Self { name: "half", activations: Activations::Half, f16_cache: true, ..Self::EXACT };
 
     /// Every rounding.
     pub const ALL: [Self; 7] = [
@@ -82,9 +87,20 @@ impl Rounding {
         Self::HALF,
     ];
 
+    /// The same with the output matrix multiplied on the CPU, as llama.cpp does where that matrix is too large for the device.
+    #[must_use]
+    pub fn with_output_on_cpu(self) -> Self {
+        Self { cpu_output: true, ..self }
+    }
+
     /// The name, which is the device part of the subject's id: `reference@f64`, `reference@candle`.
-    pub fn name(self) -> &'static str {
-        self.name
+    pub fn name(self) -> String {
+        format!("{}{}", self.name, if self.cpu_output { CPU_OUTPUT } else { "" })
+    }
+
+    /// The rounding that the output matrix meets.
+    pub(crate) fn of_output(self) -> Self {
+        if self.cpu_output { Self::LLAMA_CPP_STRICT } else { self }
     }
 
     /// Rounds the rows of activations that are about to meet a matrix of `weight_type`.
@@ -141,8 +157,9 @@ impl FromStr for Rounding {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|rounding| rounding.name == name);
-        found.ok_or_else(|| format!("no such rounding: {name}; there are {}", Self::ALL.map(Self::name).join(", ")))
+        let (base, on_cpu) = name.strip_suffix(CPU_OUTPUT).map_or((name, false), |base| (base, true));
+        let found = Self::ALL.into_iter().find(|rounding| rounding.name == base);
+        found.map(|rounding| Self { cpu_output: on_cpu, ..rounding }).ok_or_else(|| format!("no such rounding: {name}; there are {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 

@@ -68,7 +68,7 @@ impl Session for ReferenceSession {
                 let message = format!("a prompt of {} tokens, where the model's context is {context}", tokens.len());
                 return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
             }
-            let hidden = model.output().rounded(&model.hidden(tokens, self.rounding), self.rounding);
+            let hidden = model.output().rounded(&model.hidden(tokens, self.rounding), self.rounding.of_output());
             for start in (0..self.vocabulary_size).step_by(TOKENS_AT_A_TIME) {
                 let count = TOKENS_AT_A_TIME.min(self.vocabulary_size - start);
                 let logits = model.output().multiply_part(start, count, &hidden);

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}, in {field} at byte {offset}")]
 pub struct Error {
-    /// Byte offset from the start of the file at which the offending field begins.
+    /// Byte offset from the start of the file at which the offending field begins; 0 for a key that is not there.
     pub offset: u64,
     /// The field being read, such as `key 3` or ``tensor `blk.0.attn_q.weight` dimension 1``.
     pub field: String,

@@ -259,6 +259,11 @@ impl<'a> Metadata<'a> {
         Some(&self.entries[self.by_key[found]])
     }
 
+    /// Where a key begins in the file, or 0 where there is no such key.
+    pub(crate) fn offset_of(&self, key: &str) -> u64 {
+        self.entry(key).map_or(0, |entry| entry.offset)
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.entry(key).map(|entry| entry.value)

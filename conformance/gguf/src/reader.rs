@@ -17,6 +17,8 @@ pub struct File<'a> {
     alignment: u64,
     metadata: Metadata<'a>,
     tensors: Vec<Tensor<'a>>,
+    /// Indices into `tensors`, sorted by name.
+    by_name: Vec<usize>,
 }
 
 impl<'a> File<'a> {
@@ -54,14 +56,14 @@ impl<'a> File<'a> {
             Some(alignment) if alignment.is_power_of_two() => alignment,
             Some(alignment) => {
                 return Err(Error {
-                    offset: 0,
+                    offset: metadata.offset_of("general.alignment"),
                     field: "key `general.alignment`".into(),
                     problem: Problem::Alignment(alignment),
                 });
             }
         };
-        let tensors = read_tensors(&mut cursor, tensor_count, alignment)?;
-        Ok(Self { bytes, version, alignment, metadata, tensors })
+        let (tensors, by_name) = read_tensors(&mut cursor, tensor_count, alignment)?;
+        Ok(Self { bytes, version, alignment, metadata, tensors, by_name })
     }
 
     /// The format version: 2 or 3.
@@ -86,7 +88,8 @@ impl<'a> File<'a> {
 
     /// The tensor with this name.
     pub fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
-        self.tensors.iter().find(|tensor| tensor.name == name)
+        let found = self.by_name.binary_search_by(|&index| self.tensors[index].name.cmp(name)).ok()?;
+        Some(&self.tensors[self.by_name[found]])
     }
 
     /// The stored bytes of a tensor of this file.
@@ -147,7 +150,7 @@ fn read_metadata<'a>(cursor: &mut Cursor<'a>, count: u64) -> Result<Metadata<'a>
     Ok(Metadata { entries, by_key })
 }
 
-fn read_tensors<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: u64) -> Result<Vec<Tensor<'a>>, Error> {
+fn read_tensors<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: u64) -> Result<(Vec<Tensor<'a>>, Vec<usize>), Error> {
     let mut tensors = Vec::new();
     let mut offsets = Vec::new();
     for index in 0..count {
@@ -174,7 +177,7 @@ fn read_tensors<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: u64) -> Resu
         offsets.push(cursor.at as u64 - 8);
         tensors.push(Tensor { name, dimensions, weight_type, offset, size });
     }
-    sorted_unique(tensors.len(), |i| tensors[i].name).map_err(|twice| Error {
+    let by_name = sorted_unique(tensors.len(), |i| tensors[i].name).map_err(|twice| Error {
         offset: offsets[twice],
         field: "the tensor table".into(),
         problem: Problem::Duplicate(tensors[twice].name.into()),
@@ -197,7 +200,7 @@ fn read_tensors<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: u64) -> Resu
             }
         }
     }
-    Ok(tensors)
+    Ok((tensors, by_name))
 }
 
 /// The indices `0..len` sorted by name, or the later of two indices with the same name.

@@ -12,8 +12,8 @@ impl MappedFile {
     /// # Errors
     /// Where it cannot be opened or mapped, or is not a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        // Looked at before it is opened: opening a pipe would wait for its other end.
+        let metadata = std::fs::metadata(path)?;
         if metadata.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
         }
@@ -23,10 +23,11 @@ impl MappedFile {
         if metadata.len() == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty"));
         }
+        let file = File::open(path)?;
         #[expect(
             unsafe_code,
-            reason = "a mapping is only sound while nobody shortens the file; model files are not written to while they are \
-                      tested, and the reference runs in a worker of its own, so that a SIGBUS ends that worker alone"
+            reason = "a mapping is only sound while nobody shortens the file, and model files are not written to while they \
+                      are tested; where it happens all the same, the process ends by SIGBUS"
         )]
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self(map))

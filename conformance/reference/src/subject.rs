@@ -4,7 +4,7 @@ use crate::{
     MappedFile, Rounding, Weights,
     architectures::{self, Architecture},
 };
-use gguf::File;
+use gguf::{File, Problem};
 use std::path::Path;
 use vocabulary::{Description, Refusal, RejectionClass, Session, Subject, transcript};
 
@@ -44,7 +44,10 @@ struct ReferenceSession {
 }
 
 fn with_model<T>(file: &MappedFile, use_it: impl FnOnce(&dyn Architecture) -> Result<T, Refusal>) -> Result<T, Refusal> {
-    let parsed = File::parse(file).map_err(|error| Refusal::load(RejectionClass::Malformed, error.to_string()))?;
+    let parsed = File::parse(file).map_err(|error| match error.problem {
+        Problem::WeightType(_) | Problem::NestedArray | Problem::BigEndian { .. } => Refusal::Unsupported(error.to_string()),
+        _ => Refusal::load(RejectionClass::Malformed, error.to_string()),
+    })?;
     use_it(architectures::load(&Weights::new(parsed)?)?.as_ref())
 }
 

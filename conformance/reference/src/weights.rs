@@ -1,7 +1,7 @@
 //! Weights in the mapped file, and the product of a matrix with the activations of all positions.
 
 use crate::Rounding;
-use gguf::{Error, File, Tensor, WeightType, codec};
+use gguf::{Error, File, Tensor, Value, WeightType, codec};
 use rayon::prelude::*;
 use std::{cell::RefCell, collections::BTreeSet};
 use vocabulary::{Refusal, RejectionClass};
@@ -297,22 +297,32 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// Where it is not a non-negative integer.
     pub fn count_or(&self, suffix: &str, default: usize) -> Result<usize, Refusal> {
-        let value = self.file.metadata().u64(&self.key(suffix)).map_err(incomplete)?;
-        Ok(value.map_or(default, |value| value as usize))
+        Ok(self.optional_count(suffix)?.unwrap_or(default))
     }
 
-    /// A count among the architecture's keys that must be there and be at least 1 and at most 2^24, so that no product of two
-    /// such counts overflows.
+    /// A count among the architecture's keys, where there is one. At most 2^24, so that no product of two overflows.
+    fn optional_count(&self, suffix: &str) -> Result<Option<usize>, Refusal> {
+        let key = self.key(suffix);
+        if let Some(Value::Array(_)) = self.file.metadata().get(&key) {
+            return Err(Refusal::Unsupported(format!("the reference does not know key `{key}` as an array, one value a layer")));
+        }
+        match self.file.metadata().u64(&key).map_err(incomplete)? {
+            Some(value) if value > 1 << 24 => {
+                Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}")))
+            }
+            value => Ok(value.map(|value| value as usize)),
+        }
+    }
+
+    /// A count among the architecture's keys that must be there and not be 0.
     ///
     /// # Errors
     /// Where it is missing or out of that range.
     pub fn count(&self, suffix: &str) -> Result<usize, Refusal> {
-        let key = self.key(suffix);
-        let value = self.file.metadata().u64(&key).map_err(incomplete)?;
-        match value {
-            Some(value) if (1..=1 << 24).contains(&value) => Ok(value as usize),
-            Some(value) => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}"))),
-            None => Err(incomplete(self.file.metadata().missing(&key))),
+        match self.optional_count(suffix)? {
+            Some(0) => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{}` is 0", self.key(suffix)))),
+            Some(value) => Ok(value),
+            None => Err(incomplete(self.file.metadata().missing(&self.key(suffix)))),
         }
     }
 
@@ -341,6 +351,19 @@ impl<'a> Weights<'a> {
     /// Where it is not a text.
     pub fn text(&self, suffix: &str) -> Result<Option<&'a str>, Refusal> {
         self.file.metadata().str(&self.key(suffix)).map_err(incomplete)
+    }
+
+    /// Refuses a file that has one of these tensors or keys: a variant of the architecture that is not in here.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`], naming it.
+    pub fn refuse(&self, variant: &str, tensor: &str, key: &str) -> Result<(), Refusal> {
+        let key = format!("{}.{key}", self.architecture);
+        let of_key = self.file.metadata().get(&key).and_then(Value::as_u64).unwrap_or(0) > 0;
+        if of_key || self.file.tensor(tensor).is_some() {
+            return Err(Refusal::Unsupported(format!("the reference for {} does not know {variant}", self.architecture)));
+        }
+        Ok(())
     }
 
     /// Declares keys that do not change the forward pass.

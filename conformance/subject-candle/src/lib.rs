@@ -63,7 +63,10 @@ impl CandleSubject {
         let unreadable = |error: std::io::Error| Refusal::load(RejectionClass::Unreadable, error.to_string());
         let mut file = File::open(path).map_err(unreadable)?;
         let content = gguf_file::Content::read(&mut file)
-            .map_err(|error| Refusal::load(RejectionClass::Malformed, first_line(&error)))?;
+            .map_err(|error| match first_line(&error) {
+                message if message.contains("unknown dtype") => Refusal::Unsupported(message),
+                message => Refusal::load(RejectionClass::Malformed, message),
+            })?;
         let key = |key: &str| content.metadata.get(key);
         let architecture = key("general.architecture").and_then(|value| value.to_string().ok()).cloned().unwrap_or_default();
         let context_length = key(&format!("{architecture}.context_length")).and_then(|value| value.to_u32().ok());
@@ -73,6 +76,9 @@ impl CandleSubject {
     }
 }
 
+/// candle's words for a kernel that a device does not have.
+const NO_KERNEL: [&str; 4] = ["only implemented for", "not implemented", "no cuda implementation", "expected a cuda device"];
+
 /// candle's words without the backtrace that it appends.
 fn first_line(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
@@ -81,8 +87,8 @@ fn first_line(error: &candle_core::Error) -> String {
 /// The class of a failed load, from candle's words.
 fn classify(error: &candle_core::Error) -> Refusal {
     let message = first_line(error);
-    let incomplete = ["cannot find", "Missing or invalid", "shape mismatch"].iter().any(|words| message.contains(words));
-    Refusal::load(if incomplete { RejectionClass::Incomplete } else { RejectionClass::Malformed }, message)
+    let incomplete = ["cannot find", "Missing or invalid", "shape mismatch", "not a "].iter().any(|words| message.contains(words));
+    Refusal::load(if incomplete { RejectionClass::Incomplete } else { RejectionClass::Other }, message)
 }
 
 impl Subject for CandleSubject {
@@ -147,11 +153,7 @@ impl Session for CandleSession<'_> {
             .and_then(|logits| logits.flatten_all()?.to_vec1::<f32>())
             .map_err(|error| {
                 let message = first_line(&error);
-                // candle's words for a kernel that a device does not have.
-                if message.contains("only implemented for")
-                    || message.contains("not implemented")
-                    || message.contains("no cuda implementation")
-                {
+                if NO_KERNEL.iter().any(|words| message.contains(words)) {
                     Refusal::Unsupported(message)
                 } else {
                     Refusal::evaluate(RejectionClass::Other, message)

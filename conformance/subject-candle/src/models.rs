@@ -87,7 +87,11 @@ pub(crate) fn load(
         "llama" => boxed(llama::ModelWeights::from_gguf(content, file, device)),
         "qwen2" => boxed(qwen2::ModelWeights::from_gguf(content, file, device)),
         "qwen3" => boxed(qwen3::ModelWeights::from_gguf(content, file, device)),
-        "qwen3moe" => boxed(qwen3moe::GGUFQWenMoE::from_gguf(content, file, device, DType::F32)),
+        "qwen3moe" => {
+            // The CUDA kernel for experts takes half precision only.
+            let dtype = if device.is_cuda() { DType::BF16 } else { DType::F32 };
+            boxed(qwen3moe::GGUFQWenMoE::from_gguf(content, file, device, dtype))
+        }
         "gemma3" => boxed(gemma3::ModelWeights::from_gguf(content, file, device)),
         "phi2" => boxed(phi2::ModelWeights::from_gguf(content, file, device)),
         "phi3" => boxed(phi3::ModelWeights::from_gguf(false, content, file, device)),

@@ -113,7 +113,9 @@ fn find_device(name: &str) -> Result<LlamaBackendDevice, Refusal> {
         return Err(Refusal::Unsupported(format!("this build of ggauge has no {backend} backend (cargo feature `{backend}`)")));
     }
     let devices = list_llama_ggml_backend_devices();
-    let mut of_backend = devices.iter().filter(|device| device.backend.eq_ignore_ascii_case(backend));
+    // ggml's own name for its Metal backend is MTL.
+    let of_ggml = if backend == "metal" { "mtl" } else { backend };
+    let mut of_backend = devices.iter().filter(|device| device.backend.eq_ignore_ascii_case(of_ggml));
     let found = if backend == "vulkan" { of_backend.next() } else { of_backend.nth(number) };
     found.cloned().ok_or_else(|| Refusal::Unsupported(format!("llama.cpp finds no device {name} on this machine")))
 }
@@ -176,9 +178,9 @@ fn classify(message: String) -> Refusal {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if has(&["unknown model architecture"]) {
         Refusal::Unsupported(message)
-    } else if has(&["key not found", "missing tensor", "wrong shape", "wrong type", "invalid vocab", "cannot find tokenizer"]) {
+    } else if has(&["key not found", "missing tensor", "wrong shape", "wrong type", "wrong array", "invalid n_rot", "cannot find tokenizer"]) {
         Refusal::load(RejectionClass::Incomplete, message)
-    } else if has(&["magic", "GGUF", "gguf_init", "within the file bounds", "failed to read"]) {
+    } else if has(&["magic", "gguf_init", "within the file bounds", "failed to read"]) {
         Refusal::load(RejectionClass::Malformed, message)
     } else {
         Refusal::load(RejectionClass::Other, message)

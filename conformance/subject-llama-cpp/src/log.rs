@@ -42,6 +42,6 @@ extern "C" fn on_message(level: llama_cpp_sys_2::ggml_log_level, text: *const c_
         && let Ok(mut errors) = ERRORS.lock()
         && errors.len() < REMEMBERED
     {
-        errors.push_str(&String::from_utf8_lossy(text));
+        errors.extend(String::from_utf8_lossy(text).chars().take(REMEMBERED));
     }
 }

@@ -30,6 +30,19 @@ pub enum RejectionClass {
     Other,
 }
 
+impl RejectionClass {
+    /// The name as it stands in the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Malformed => "malformed",
+            Self::Incomplete => "incomplete",
+            Self::OutOfRange => "out-of-range",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A subject's answer that it will not take this input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
@@ -120,8 +133,7 @@ impl Outcome {
         match self {
             Self::Completed { positions } => format!("{positions} positions"),
             Self::Rejected(rejection) => {
-                let class = format!("{:?}", rejection.class).to_lowercase();
-                format!("rejected ({class})")
+                format!("rejected ({})", rejection.class.name())
             }
             Self::Unsupported { .. } => "unsupported".into(),
             Self::Crashed { signal } => format!("crashed (signal {signal})"),

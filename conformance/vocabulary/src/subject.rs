@@ -43,8 +43,12 @@ impl Refusal {
 }
 
 impl From<io::Error> for Refusal {
+    /// A row that does not fit the vocabulary is the subject's doing; everything else is the disk's.
     fn from(error: io::Error) -> Self {
-        Self::Transcript(error)
+        match error.kind() {
+            io::ErrorKind::InvalidInput => Self::evaluate(RejectionClass::Other, error.to_string()),
+            _ => Self::Transcript(error),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ compile_error!("transcripts are little-endian and are read and written without c
 const HEADER: usize = 1024;
 /// No header is longer; ours take a few hundred bytes.
 const LONGEST_HEADER: u64 = 1 << 16;
+/// No prompt is longer. A sparse file can claim any number of rows, and their positions are held in memory.
+const MOST_ROWS: usize = 1 << 24;
 
 /// Writes a transcript, row by row or in parts of rows.
 pub struct Writer {
@@ -139,6 +141,11 @@ impl Reader {
     /// # Errors
     /// What is wrong, in words.
     pub fn open(path: &Path) -> Result<Self, String> {
+        // Looked at before it is opened: opening a pipe would wait for its other end.
+        let is_file = std::fs::metadata(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?.is_file();
+        if !is_file {
+            return Err("the transcript is not a regular file".into());
+        }
         let file = File::open(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?;
         let size = file.metadata().map_err(|error| error.to_string())?.len();
         let read = |len: u64, at: u64| {
@@ -167,6 +174,9 @@ impl Reader {
         let (&[rows, vocabulary_size], &[position_rows]) = (logits.shape.as_slice(), positions.shape.as_slice()) else {
             return Err(format!("shapes {:?} and {:?}, not [n, vocabulary] and [n]", logits.shape, positions.shape));
         };
+        if rows > MOST_ROWS {
+            return Err(format!("{rows} rows, where {MOST_ROWS} is the most"));
+        }
         if rows != position_rows {
             return Err(format!("{rows} rows of logits, but {position_rows} positions"));
         }

@@ -12,7 +12,7 @@ use crate::{
 };
 use vocabulary::Refusal;
 
-/// Every sixth layer is global. The file has no key for it; `sliding_window_pattern` of the model's configuration.
+/// Every sixth layer is global where the file does not say otherwise: `sliding_window_pattern` of the model's configuration.
 const PATTERN: usize = 6;
 
 pub(super) struct Gemma3<'a> {
@@ -49,8 +49,14 @@ impl<'a> Gemma3<'a> {
         let hidden = weights.count("feed_forward_length")?;
         let Heads { heads, kv_heads, head } = Heads::load(weights, width)?;
         let vocabulary_size = weights.vocabulary_size()?;
-        let window = weights.count("attention.sliding_window")?;
-        let global_base = weights.real_or("rope.freq_base", 1_000_000.0)?;
+        // Without a window every layer is global.
+        let window = weights.count_or("attention.sliding_window", 0)?;
+        let pattern = if window == 0 { 1 } else { weights.count_or("attention.sliding_window_pattern", PATTERN)?.max(1) };
+        let global_base = weights.real_or("rope.freq_base", 0.0)?;
+        if global_base == 0.0 {
+            // The runtimes do not agree on a default: llama.cpp takes 10,000, candle 1,000,000.
+            return Err(Refusal::Unsupported("the file does not give `gemma3.rope.freq_base`".into()));
+        }
         let sliding_base = weights.real_or("rope.freq_base_swa", 10_000.0)?;
         let global_scale = linear_scaling(weights)?;
         let layer_count = weights.count("block_count")?;
@@ -60,7 +66,7 @@ impl<'a> Gemma3<'a> {
         }
         let layers = (0..layer_count).map(|index| {
             let name = |part: &str| format!("blk.{index}.{part}.weight");
-            let global = (index + 1).is_multiple_of(PATTERN);
+            let global = (index + 1).is_multiple_of(pattern);
             let window = (!global).then_some(window);
             let (base, scale) = if global { (global_base, global_scale) } else { (sliding_base, 1.0) };
             Ok(Layer {
@@ -141,7 +147,7 @@ impl Architecture for Gemma3<'_> {
     }
 
     fn logit(&self, x: f64) -> f64 {
-        if self.soft_cap > 0.0 { self.soft_cap * (x / self.soft_cap).tanh() } else { x }
+        if self.soft_cap != 0.0 { self.soft_cap * (x / self.soft_cap).tanh() } else { x }
     }
 
     fn context_length(&self) -> usize {

@@ -36,6 +36,8 @@ struct Layer<'a> {
 
 impl<'a> Llama<'a> {
     pub(super) fn load(weights: &Weights<'a>) -> Result<Self, Refusal> {
+        weights.refuse("mixtures of experts", "blk.0.ffn_gate_exps.weight", "expert_count")?;
+        weights.refuse("fused queries, keys and values", "blk.0.attn_qkv.weight", "")?;
         let width = weights.count("embedding_length")?;
         let hidden = weights.count("feed_forward_length")?;
         let Heads { heads, kv_heads, head } = Heads::load(weights, width)?;

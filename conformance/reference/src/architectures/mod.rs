@@ -73,7 +73,8 @@ impl Heads {
 
 /// The factor on positions that `rope.scaling.*` asks for: 1, or the inverse of a linear factor.
 fn linear_scaling(weights: &Weights<'_>) -> Result<f64, Refusal> {
-    let factor = weights.real_or("rope.scaling.factor", 1.0)?;
+    // A factor of 0 means none, as in llama.cpp.
+    let factor = Some(weights.real_or("rope.scaling.factor", 1.0)?).filter(|&factor| factor != 0.0).unwrap_or(1.0);
     match weights.text("rope.scaling.type")? {
         None | Some("linear") => Ok(1.0 / factor),
         Some("none") => Ok(1.0),

@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-cache=${GGAUGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggauge}
+cache=$(realpath -m "${GGAUGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggauge}")
 # Debian 12's Vulkan headers are older than llama.cpp needs; `bootstrap` unpacks newer ones here, beside the system.
 vulkan_headers=$cache/vulkan-headers-1
 # First Vulkan headers with vk::LayerSettingEXT, which llama.cpp's Vulkan backend uses.

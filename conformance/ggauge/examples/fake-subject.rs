@@ -55,6 +55,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     file.set_len(file.metadata()?.len() / 2)?;
                 }
                 answer(&Response::Evaluated { cpu_seconds: 0.0, transcript_cpu_seconds: 0.0 })?;
+                if behaviour == "chatty" {
+                    println!("and by the way");
+                }
             }
             Request::Tokenize { .. } => answer(&Response::Unsupported { reason: "a fake does not tokenize".into() })?,
         }
@@ -137,6 +140,7 @@ fn falsify(behaviour: &str, mut rows: Vec<Row>) -> Vec<Row> {
         "constant" => each(&mut rows, &|row| row.iter_mut().for_each(|x| *x += 3.0)),
         "zeros" => each(&mut rows, &|row| row.fill(0.0)),
         "nan" => rows[1].1[5] = f32::NAN,
+        "first-only" => rows.truncate(1),
         "swapped" => {
             let row = std::mem::take(&mut rows[2].1);
             rows[2].1 = std::mem::replace(&mut rows[3].1, row);

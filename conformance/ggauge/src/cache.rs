@@ -25,7 +25,10 @@ impl Cache {
     /// Where neither the variable nor a home folder says where it is.
     pub fn find() -> Result<Self, Error> {
         let of_user = || directories::BaseDirs::new().map(|folders| folders.cache_dir().join("ggauge"));
-        let root = std::env::var_os("GGAUGE_CACHE").map(PathBuf::from).or_else(of_user).ok_or_else(|| Error::Harness {
+        let named = std::env::var_os("GGAUGE_CACHE").filter(|value| !value.is_empty());
+        // Workers may change their folder, so every path they are given is absolute.
+        let named = named.map(|value| std::path::absolute(&value).unwrap_or_else(|_| value.into()));
+        let root = named.or_else(of_user).ok_or_else(|| Error::Harness {
             what: "the cache".into(),
             why: "there is no home folder".into(),
             next: "set GGAUGE_CACHE to a folder".into(),
@@ -77,32 +80,28 @@ impl Cache {
         tempfile::Builder::new().prefix("run-").tempdir_in(&parent).map_err(|error| Error::file(&parent, &error))
     }
 
-    /// Drops the oldest reference transcripts beyond the limit.
-    ///
-    /// # Errors
-    /// Where the folder cannot be read.
-    pub fn prune(&self) -> Result<(), Error> {
-        let folder = self.reference()?;
-        let list = || -> io::Result<Vec<(SystemTime, u64, PathBuf)>> {
-            fs::read_dir(&folder)?
-                .map(|entry| {
-                    let (entry, metadata) = entry.and_then(|entry| entry.metadata().map(|metadata| (entry, metadata)))?;
-                    Ok((metadata.modified()?, metadata.len(), entry.path()))
-                })
-                .collect()
+    /// Drops the reference transcripts beyond the limit that were not used for longest. What cannot be dropped stays: no run fails
+    /// for the sake of tidiness, and another run may have dropped a file first.
+    pub fn prune(&self) {
+        let Ok(entries) =
+            self.reference().and_then(|folder| fs::read_dir(&folder).map_err(|error| Error::file(folder, &error)))
+        else {
+            return;
         };
-        let mut files = list().map_err(|error| Error::file(&folder, &error))?;
+        let of = |entry: fs::DirEntry| -> io::Result<(SystemTime, u64, PathBuf)> {
+            let metadata = entry.metadata()?;
+            Ok((metadata.modified()?, metadata.len(), entry.path()))
+        };
+        let mut files: Vec<_> = entries.flatten().filter_map(|entry| of(entry).ok()).collect();
         files.sort();
         let mut total: u64 = files.iter().map(|(_, len, _)| len).sum();
         for (_, len, path) in files {
             if total <= TRANSCRIPTS_LIMIT {
                 break;
             }
-            // Another run may have dropped it first.
             let _ = fs::remove_file(path);
             total -= len;
         }
-        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     policy::{Family, Key, Multiplier, Tolerance, Tolerances},
     prompts::Prompt,
     record::{ComparisonRecord, Judgement, Oracle, Record},
+    subjects,
 };
 use smith::{Architecture, Recipe};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +48,8 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
     for subject in subjects {
         for settings in Settings::ALL {
             for schedule in Schedule::ALL {
-                rows.extend(Family::ALL.map(|family| Key::new(subject, settings, schedule, family)));
+                let rounding = subjects::rounding(subject, settings, schedule);
+                rows.extend(Family::ALL.map(|family| Key::new(subject, rounding, family)));
             }
         }
     }
@@ -94,14 +96,16 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
     let mut tolerance = Vec::new();
     let mut findings = Vec::new();
     for (key, cells) in groups {
-        let worst = |ratios: &[[f64; 3]]| ratios.iter().map(|ratio| ratio[0]).fold(0.0, f64::max);
+        // Anything that is no number is as bad as can be.
+        let number = |ratio: &f64| if ratio.is_finite() { *ratio } else { f64::INFINITY };
+        let worst = |ratios: &[[f64; 3]]| ratios.iter().flatten().map(number).fold(0.0, f64::max);
         let mut all_worst: Vec<f64> = cells.values().map(|ratios| worst(ratios)).collect();
         all_worst.sort_by(f64::total_cmp);
         let typical = quantile(&all_worst, 0.5);
         let mut kept: [Vec<f64>; 3] = Default::default();
         for (cell, ratios) in &cells {
             let worst = worst(ratios);
-            if worst > STICKS_OUT * typical || worst.is_nan() {
+            if worst > STICKS_OUT * typical || worst.is_infinite() {
                 findings.push(format!("{cell}: {worst:.1} times the noise, where the median cell has {typical:.1}"));
                 continue;
             }
@@ -120,6 +124,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
         .filter(|subject| subject.unavailable.is_none())
         .map(|subject| format!("{}: {}", subject.subject, subject.description.runtime))
         .collect();
+    measured_with.sort();
     measured_with.dedup();
     Ok(Calibrated { tolerances: Tolerances { generated_by: command.into(), measured_with, tolerance }, findings })
 }
@@ -135,7 +140,11 @@ fn ratios(record: &Record) -> Vec<Ratio> {
         let measured = |check| checks.iter().find(|m| m.check == check).map_or(f64::NAN, |m| m.measured);
         let architecture = comparison.model.split('@').next().unwrap_or_default();
         Some(Ratio {
-            key: Key::new(&comparison.candidate, comparison.settings, comparison.schedule, family(record, comparison)),
+            key: Key::new(
+                &comparison.candidate,
+                subjects::rounding(&comparison.candidate, comparison.settings, comparison.schedule),
+                family(record, comparison),
+            ),
             cell: format!("{architecture}/{}/{}/{}", comparison.weights, comparison.settings, comparison.candidate),
             ratios: [
                 measured(Check::Nmse) / noise.nmse,

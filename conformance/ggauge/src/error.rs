@@ -14,7 +14,7 @@ pub mod exit_code {
     pub const BAD_INPUT: u8 = 2;
     /// The harness could not do its work: disk full, download failed, worker that cannot be started.
     pub const HARNESS: u8 = 3;
-    /// Nothing was judged: every case was unsupported or filtered away.
+    /// Nothing was judged: every case was unsupported.
     pub const NOTHING_JUDGED: u8 = 4;
     /// Interrupted from the keyboard.
     pub const INTERRUPTED: u8 = 130;

@@ -11,7 +11,7 @@ use ggauge::{
     models::{self, Manifest, Model},
     picture,
     plan::{Filter, Plan},
-    policy::{Expectations, Family, Tolerances},
+    policy::{Expectations, Tolerances},
     prompts::{self, Prompt},
     record, report,
     run::{self, Policy, Run, Workers},
@@ -45,7 +45,7 @@ Exit codes:
   1    at least one comparison failed, passed unexpectedly, or was vacuous
   2    the input is wrong: arguments, a model, a policy file
   3    the harness could not do its work: disk full, download failed
-  4    nothing was judged: every case was unsupported or filtered away
+  4    nothing was judged: every case was unsupported
   130  interrupted from the keyboard
 
 Environment:
@@ -140,10 +140,10 @@ struct RunArguments {
     #[arg(long)]
     no_expectations: bool,
     /// Seconds a case may take.
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
     /// MiB a worker may occupy.
-    #[arg(long, default_value_t = 8192, value_name = "MIB")]
+    #[arg(long, default_value_t = 8192, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     memory: u64,
     /// Never use the network: models must be in the cache.
     #[arg(long)]
@@ -297,7 +297,15 @@ fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers
         let prompts = if let Some(tokens) = tokens {
             vec![Prompt { name: "tokens".into(), tokens: tokens.clone(), short: true }]
         } else {
-            prompts::of_model(model, |text| Ok(workers.get(&subject, Settings::Default).tokenize(&model.path, text)?.ok()))?
+            prompts::of_model(model, |text| match workers.get(&subject, Settings::Default).tokenize(&model.path, text)? {
+                Ok(tokens) => Ok(Some(tokens)),
+                // Ramps of ids will do for a vocabulary that llama.cpp does not read, but a crash is not to be passed over.
+                Err(Outcome::Unsupported { .. } | Outcome::Rejected(_)) => Ok(None),
+                Err(outcome) => {
+                    let next = "give token ids with --tokens, so that no tokenizer is needed";
+                    Err(Error::input(&model.argument, format!("llama.cpp's tokenizer: {}", outcome.summary()), next))
+                }
+            })?
         };
         for prompt in &prompts {
             prompts::check(prompt, model)?;
@@ -307,32 +315,26 @@ fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers
     Ok(all)
 }
 
-/// Every case that this ggauge knows of, whatever this machine has: what expectations must match.
-fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> Plan {
+/// Every case that this ggauge knows of, whatever this run and this machine have: what expectations must match.
+fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> anyhow::Result<Plan> {
     let mut all_subjects: BTreeSet<SubjectId> = subjects.iter().cloned().collect();
     all_subjects.extend(subjects::known().into_iter().map(|(subject, _)| subject));
     let all_subjects: Vec<_> = all_subjects.into_iter().collect();
+    let named = |name: &String| Prompt { name: name.clone(), tokens: vec![0], short: true };
+    let of_corpora: Vec<Prompt> = prompts::all()?.keys().map(named).collect();
     let mut models = models.to_vec();
     let mut prompts = prompts.to_vec();
-    // Tiny models stand for their architectures, pinned ones or not.
-    for recipe in smith::Architecture::ALL.map(|architecture| Recipe { architecture, weights: gguf::WeightType::F32, seed: 0 })
-    {
-        models.push(Model {
-            name: recipe.architecture.name().into(),
-            weights: recipe.weights.name().into(),
-            architecture: recipe.architecture.name().into(),
-            family: Family::Single,
-            output_bytes: 0,
-            path: PathBuf::new(),
-            sha256: String::new(),
-            vocabulary_size: 0,
-            context_length: None,
-            bos: None,
-            argument: recipe.to_string(),
-        });
-        prompts.push(vec![Prompt { name: "ramp-8".into(), tokens: Recipe::ramp(8), short: true }]);
+    for manifest in Manifest::all()? {
+        models.push(Model::named(&manifest.name, &manifest.weights, &manifest.architecture));
+        prompts.push(of_corpora.clone());
     }
-    Plan::new(models, &prompts, &Schedule::ALL, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All)
+    for architecture in smith::Architecture::ALL.map(smith::Architecture::name) {
+        for weights in Recipe::WEIGHTS {
+            models.push(Model::named(architecture, weights.name(), architecture));
+            prompts.push(prompts::of_tiny_models());
+        }
+    }
+    Ok(Plan::new(models, &prompts, &Schedule::ALL, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All))
 }
 
 fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
@@ -356,13 +358,20 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     for name in &names {
         models.push(models::resolve(name, &cache, scratch.path(), arguments.offline, &progress)?);
     }
+    let mut ids = BTreeSet::new();
+    for model in &models {
+        if !ids.insert((&model.name, &model.weights)) {
+            let why = format!("a second model with the ids {}/{}", model.name, model.weights);
+            return Err(Error::input(&model.argument, why, "run them one after the other, or rename one of the files").into());
+        }
+    }
     let limits = process::Limits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
     let commands = arguments.workers.iter().cloned().collect();
     let mut workers = Workers::new(program()?, commands, limits, scratch.path().into());
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
     let (subjects, records) = choose_subjects(arguments, &mut workers, &probe_model(scratch.path())?)?;
-    let universe = universe(&models, &prompts, &subjects);
+    let universe = universe(&models, &prompts, &subjects)?;
     policy.expectations.check_all_match(&universe.cases().collect::<Vec<_>>())?;
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
     let schedules = if arguments.schedules.is_empty() { Schedule::ALL.to_vec() } else { arguments.schedules.clone() };
@@ -370,27 +379,59 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
     if plan.groups.is_empty() {
-        return Err(
-            Error::input("the filter", "no case is left", "loosen --filter; `ggauge run --json` prints case ids").into()
-        );
+        return Err(match &arguments.filter {
+            Some(filter) => {
+                Error::input(format!("filter `{filter}`"), "no case is left", "loosen it; `ggauge run --json` prints case ids")
+            }
+            None => Error::input(
+                "the subjects",
+                "none of them can be run",
+                "`ggauge subjects` says which can, and why others cannot",
+            ),
+        }
+        .into());
     }
-    let (record, timings) = Run::new(&mut workers, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+    let again = again(arguments);
+    let (record, timings) =
+        Run::new(&mut workers, &again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
 
     let folder = match &arguments.record {
         Some(folder) => folder.clone(),
-        None => rotate(&cache.records()?)?,
+        None => rotate(&cache.records()?),
     };
-    record::write(&folder, &record, &timings, &workers.logs())?;
-    cache::write_whole(&folder.join("report.svg"), picture::svg(&record)?.as_bytes())?;
+    // Printed first: a folder that cannot be written must not take the results with it.
     if arguments.json {
         print(&record.to_json()?)?;
     } else {
         let style = report::Style { color: colored(), verbose: arguments.verbose };
         print(&report::report(&record, style))?;
+    }
+    record::write(&folder, &record, &timings, &workers.logs())?;
+    cache::write_whole(&folder.join("report.svg"), picture::svg(&record)?.as_bytes())?;
+    if !arguments.json {
         eprintln!("Record, picture, timings and logs: {}", folder.display());
     }
     Ok(record.exit_code())
+}
+
+/// What has to be said again to run a case of this run again, beyond its model, settings and filter.
+fn again(arguments: &RunArguments) -> String {
+    let mut again = String::new();
+    for (subject, command) in &arguments.workers {
+        again += &format!(" --worker {}", run::quoted(&format!("{subject}={command}")));
+    }
+    if let Some(tokens) = &arguments.tokens {
+        let ids: Vec<_> = tokens.iter().map(ToString::to_string).collect();
+        again += &format!(" --tokens {}", ids.join(","));
+    }
+    if let Some(path) = &arguments.expectations {
+        again += &format!(" --expectations {}", run::quoted(&path.display().to_string()));
+    }
+    if arguments.no_expectations {
+        again += " --no-expectations";
+    }
+    again
 }
 
 /// The subjects to run and what they said of themselves: those asked for, or all that this machine has.
@@ -422,13 +463,14 @@ fn choose_subjects(
 }
 
 /// The folder for this Record; the last one becomes the previous one.
-fn rotate(records: &Path) -> Result<PathBuf, Error> {
+fn rotate(records: &Path) -> PathBuf {
     let (last, previous) = (records.join("last"), records.join("previous"));
     if last.exists() {
+        // Another run may be doing the same; whoever comes second writes over the first.
         let _ = std::fs::remove_dir_all(&previous);
-        std::fs::rename(&last, &previous).map_err(|error| Error::file(&previous, &error))?;
+        let _ = std::fs::rename(&last, &previous);
     }
-    Ok(last)
+    last
 }
 
 fn colored() -> bool {
@@ -468,7 +510,7 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
     let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::shipped()? };
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
     let plan = calibrate::plan(models, &prompts, &subjects, &slow);
-    let (record, _) = Run::new(&mut workers, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+    let (record, _) = Run::new(&mut workers, "", &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
     let calibrated = calibrate::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}"))?;
     for finding in &calibrated.findings {

@@ -25,6 +25,8 @@ pub struct Manifest {
     pub name: String,
     /// The weight type in case ids.
     pub weights: String,
+    /// `general.architecture` of the file.
+    pub architecture: String,
     /// Name of the file in the cache.
     pub file: String,
     /// Size of the file.
@@ -208,6 +210,7 @@ impl Model {
     /// # Errors
     /// Where the file cannot be read or is not a valid GGUF model, with field and byte offset.
     pub fn open(path: &Path, name: Option<&str>, weights: Option<&str>) -> Result<Self, Error> {
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shown = &path.display();
         let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
         let mapped = MappedFile::open(path).map_err(|error| Error::input(shown, error, next))?;
@@ -237,6 +240,23 @@ impl Model {
             bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
             argument: name.map_or_else(|| path.display().to_string(), str::to_owned),
         })
+    }
+
+    /// A model of which nothing is known but the parts of its case ids.
+    pub fn named(name: &str, weights: &str, architecture: &str) -> Self {
+        Self {
+            name: name.into(),
+            weights: weights.into(),
+            architecture: architecture.into(),
+            family: Family::Single,
+            output_bytes: 0,
+            path: PathBuf::new(),
+            sha256: String::new(),
+            vocabulary_size: 0,
+            context_length: None,
+            bos: None,
+            argument: String::new(),
+        }
     }
 
     /// Makes a tiny model in `folder`.

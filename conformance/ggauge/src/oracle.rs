@@ -67,6 +67,16 @@ pub struct Scale {
     pub rms: f64,
 }
 
+/// Raised when [`Scale`] or what goes into it changes: cached scales of another version are not read.
+pub const SCALE_VERSION: u32 = 1;
+
+impl Scale {
+    /// False where a limit made from this would be no number.
+    pub fn is_finite(&self) -> bool {
+        [self.nmse, self.kl_mean, self.kl_max, self.rms].iter().all(|value| value.is_finite())
+    }
+}
+
 /// Compares two transcripts at the positions both have. Memory stays at a few rows a core.
 ///
 /// # Errors
@@ -133,7 +143,11 @@ fn compare_rows(position: u64, candidate: &[f32], truth: &[f32]) -> Position {
         margin: f64::from(truth_top) - f64::from(truth_second),
         same_top: top_index == truth_index,
     };
-    if nonfinite > 0 || unusable {
+    if unusable {
+        // Nothing can be said of the candidate; the caller sees that the truth is broken.
+        return Position { nonfinite: 0, ..result };
+    }
+    if nonfinite > 0 {
         return result;
     }
     let len = truth.len() as f64;

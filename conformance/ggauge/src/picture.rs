@@ -55,8 +55,10 @@ fn rows(record: &Record) -> Vec<Row<'_>> {
 /// The nearest to its limit of the checks that have one above zero.
 fn headroom(comparison: &ComparisonRecord) -> Option<f64> {
     let Some(Verdict::Measured { checks, .. }) = &comparison.verdict else { return None };
-    let ratios = checks.iter().filter(|check| check.limit > 0.0).map(Measurement::ratio);
-    ratios.max_by(f64::total_cmp)
+    let limited = |check: &&Measurement| check.limit > 0.0 || !check.holds();
+    // What is no number, or must be 0 and is not, is as far beyond its limit as can be.
+    let ratio = |check: &Measurement| Some(check.ratio()).filter(|ratio| ratio.is_finite()).unwrap_or(f64::MAX);
+    checks.iter().filter(limited).map(ratio).max_by(f64::total_cmp)
 }
 
 fn color(judgement: Judgement) -> RGBColor {

@@ -10,9 +10,10 @@ use crate::{
     subjects,
 };
 use globset::Glob;
+use reference::Rounding;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use vocabulary::{Case, Outcome, Schedule, Settings, SubjectId, Verdict};
+use vocabulary::{Case, Check, Measurement, Outcome, SubjectId, Verdict};
 
 const TOLERANCES: &str = include_str!("../../policy/tolerances.toml");
 const EXPECTATIONS: &str = include_str!("../../policy/expectations.toml");
@@ -75,10 +76,13 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a subject on a model with weights of a family.
-    pub fn new(subject: &SubjectId, settings: Settings, schedule: Schedule, weights: Family) -> Self {
-        let rounding = subjects::rounding(subject, settings, schedule).name();
-        Self { rounding, device: subjects::device_kind(subject).to_owned(), weights }
+    /// The key of a subject that rounds so, on a model with weights of a family.
+    pub fn new(subject: &SubjectId, rounding: Rounding, weights: Family) -> Self {
+        // Where the output matrix is left on the CPU, the noise is the CPU's, and so is the multiplier.
+        if rounding.has_output_on_cpu() {
+            return Self { rounding: Rounding::LLAMA_CPP_STRICT.name(), device: "cpu".into(), weights };
+        }
+        Self { rounding: rounding.name(), device: subjects::device_kind(subject).to_owned(), weights }
     }
 }
 
@@ -226,9 +230,11 @@ impl Expectation {
     /// True when what came out is what this row expects.
     pub fn is_met_by(&self, outcome: &Outcome, verdict: Option<&Verdict>) -> bool {
         match (self.class, outcome) {
-            (Class::Diverges, Outcome::Completed { .. }) => {
-                matches!(verdict, Some(verdict @ Verdict::Measured { .. }) if !verdict.holds())
-            }
+            // A divergence is of finite numbers: an expected one must not excuse NaN or rows of one value.
+            (Class::Diverges, Outcome::Completed { .. }) => verdict.is_some_and(|verdict| {
+                let sane = |check: &Measurement| check.holds() || !matches!(check.check, Check::Finite | Check::Constant);
+                matches!(verdict, Verdict::Measured { checks, .. } if checks.iter().all(sane)) && !verdict.holds()
+            }),
             (Class::Rejects, Outcome::Rejected(_))
             | (Class::Crashes, Outcome::Crashed { .. } | Outcome::Exited { .. })
             | (Class::Aborts, Outcome::Aborted)

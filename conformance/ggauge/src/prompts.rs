@@ -71,6 +71,11 @@ pub fn all() -> Result<BTreeMap<String, PromptFile>, Error> {
 /// Lengths of the prompts that tiny models get: shorter than their window, and longer.
 const RAMPS: [usize; 2] = [8, 40];
 
+/// The prompts of every tiny model.
+pub fn of_tiny_models() -> Vec<Prompt> {
+    RAMPS.map(|len| Prompt { name: format!("ramp-{len}"), tokens: Recipe::ramp(len), short: true }).into()
+}
+
 /// The prompts a model is run with. A model that is not pinned needs a tokenizer: `tokenize` gives a text's ids, or nothing where
 /// no subject can; then it gets ramps of ids, as tiny models do.
 ///
@@ -81,7 +86,7 @@ pub fn of_model(
     mut tokenize: impl FnMut(&str) -> Result<Option<Vec<u32>>, Error>,
 ) -> Result<Vec<Prompt>, Error> {
     if model.is_tiny() {
-        return Ok(RAMPS.map(|len| Prompt { name: format!("ramp-{len}"), tokens: Recipe::ramp(len), short: true }).into());
+        return Ok(of_tiny_models());
     }
     let mut prompts = Vec::new();
     for (name, file) in all()? {
@@ -94,6 +99,10 @@ pub fn of_model(
         };
         prompts.push(Prompt { name, tokens, short: file.short });
     }
+    // A model of the user's may know no BOS, or have a shorter context than the prompts were made for.
+    let context = model.context_length.map_or(usize::MAX, |context| usize::try_from(context).unwrap_or(usize::MAX));
+    prompts.iter_mut().for_each(|prompt| prompt.tokens.truncate(context));
+    prompts.retain(|prompt| !prompt.tokens.is_empty());
     Ok(prompts)
 }
 

@@ -212,8 +212,15 @@ pub struct Timings {
 /// Where something cannot be written.
 pub fn write(folder: &Path, record: &Record, timings: &Timings, logs: &[(String, PathBuf)]) -> Result<(), Error> {
     let log_folder = folder.join("logs");
-    let _ = fs::remove_dir_all(&log_folder);
     fs::create_dir_all(&log_folder).map_err(|error| Error::file(&log_folder, &error))?;
+    // Logs of an earlier run in the same folder; nothing else that may lie there.
+    let old = fs::read_dir(&log_folder).map_err(|error| Error::file(&log_folder, &error))?;
+    for path in old.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.contains('@') && name.ends_with(".log") {
+            let _ = fs::remove_file(path);
+        }
+    }
     for (name, path) in logs {
         let to = log_folder.join(format!("{name}.log"));
         fs::copy(path, &to).map_err(|error| Error::file(&to, &error))?;

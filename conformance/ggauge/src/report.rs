@@ -71,11 +71,13 @@ impl<'a> Row<'a> {
         all.max_by(|a, b| a.ratio().abs().total_cmp(&b.ratio().abs()))
     }
 
-    /// Positions with equal likeliest token, and all.
-    fn top_one(&self) -> (u64, u64) {
-        self.comparisons.iter().fold((0, 0), |(equal, all), comparison| match &comparison.verdict {
-            Some(Verdict::Measured { positions, top_one_equal, .. }) => (equal + top_one_equal, all + positions),
-            _ => (equal, all),
+    /// Positions: with equal likeliest token, with a margin above the noise, and all.
+    fn top_one(&self) -> (u64, u64, u64) {
+        self.comparisons.iter().fold((0, 0, 0), |(equal, judged, all), comparison| match &comparison.verdict {
+            Some(Verdict::Measured { positions, top_one_judged, top_one_equal, .. }) => {
+                (equal + top_one_equal, judged + top_one_judged, all + positions)
+            }
+            _ => (equal, judged, all),
         })
     }
 }
@@ -103,20 +105,20 @@ pub fn table(record: &Record, style: Style) -> String {
         let lines = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
         table.load_style(lines).set_content_arrangement(ContentArrangement::Disabled);
         let what = if style.verbose { "prompt" } else { "prompts" };
-        table.set_header(["compared", "fed", what, "NMSE / limit", "KL max / limit", "top-1", "judgement"]);
+        table.set_header(["compared", "fed", what, "NMSE / limit", "KL max / limit", "top-1 (judged)", "judgement"]);
         let all = rows(record, style.verbose);
         let of_model = all.iter().filter(|row| row.first().model == model.name && row.first().weights == model.weights);
         let mut count = 0;
         for row in of_model {
             count += 1;
             let first = row.first();
-            let (equal, positions) = row.top_one();
+            let (equal, judged, positions) = row.top_one();
             let compared = match first.oracle {
                 Oracle::Reference => format!("{} {}", first.candidate, first.settings),
                 Oracle::Differential => format!("  {} ~ {}", first.against, first.candidate),
             };
             let prompts = if style.verbose { first.prompt.clone() } else { row.comparisons.len().to_string() };
-            let top_one = if positions == 0 { "-".into() } else { format!("{equal}/{positions}") };
+            let top_one = if positions == 0 { "-".into() } else { format!("{equal}/{positions} ({judged})") };
             let mut judgement = painted(first.judgement.words(), first.judgement, style);
             let mut blamed: Vec<String> = row.comparisons.iter().flat_map(|c| &c.blame).map(ToString::to_string).collect();
             blamed.sort();

@@ -22,7 +22,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use vocabulary::{Case, Check, Description, Measurement, Outcome, Schedule, Settings, SubjectId, Verdict, transcript::Reader};
 
@@ -55,18 +55,16 @@ impl Workers {
         })
     }
 
-    /// Starts a subject and asks what it is. A subject that cannot run says so when it is first asked to load.
+    /// Starts a subject and asks what it is. A subject that cannot run here says so when it is first asked to load; one whose
+    /// worker crashes is not unavailable, and its cases will fail.
     ///
     /// # Errors
     /// Where no process can be started.
     pub fn describe(&mut self, subject: &SubjectId, settings: Settings, probe: &Path) -> Result<SubjectRecord, Error> {
         let worker = self.get(subject, settings);
-        let unavailable = match worker.start()? {
-            Ok(()) => match worker.load(probe)? {
-                Err(Outcome::Unsupported { reason }) => Some(reason),
-                _ => None,
-            },
-            Err(outcome) => Some(format!("its worker does not start: {}{}", outcome.summary(), last_words(worker.stderr()))),
+        let unavailable = match worker.load(probe)? {
+            Err(Outcome::Unsupported { reason }) => Some(reason),
+            _ => None,
         };
         let description = worker.description.clone();
         Ok(SubjectRecord { subject: subject.clone(), settings, description, unavailable })
@@ -77,14 +75,6 @@ impl Workers {
         let logs = self.running.iter().map(|((id, settings), worker)| (format!("{id}-{settings}"), worker.stderr().to_owned()));
         logs.filter(|(_, path)| path.exists()).collect()
     }
-}
-
-/// The last line a worker wrote to stderr, for people.
-fn last_words(stderr: &Path) -> String {
-    let log = fs::read(stderr).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log);
-    let line = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("stack backtrace"));
-    line.map_or_else(String::new, |line| format!("; it said: {}", line.chars().take(200).collect::<String>()))
 }
 
 /// Everything that judging needs beside the plan.
@@ -98,6 +88,8 @@ pub struct Policy {
 /// One run in progress.
 pub struct Run<'a> {
     workers: &'a mut Workers,
+    /// Arguments that reproduce a case, beyond model, settings and filter.
+    arguments: &'a str,
     cache: &'a Cache,
     scratch: &'a Path,
     policy: &'a Policy,
@@ -111,19 +103,20 @@ struct Ran {
     outcome: Outcome,
     transcript: PathBuf,
     limits: Option<Limits>,
-    noise: Option<Scale>,
+    noise: Result<Scale, String>,
 }
 
 impl<'a> Run<'a> {
     /// Begins a run.
     pub fn new(
         workers: &'a mut Workers,
+        arguments: &'a str,
         cache: &'a Cache,
         scratch: &'a Path,
         policy: &'a Policy,
         progress: &'a ProgressBar,
     ) -> Self {
-        Self { workers, cache, scratch, policy, progress, timings: Timings::default() }
+        Self { workers, arguments, cache, scratch, policy, progress, timings: Timings::default() }
     }
 
     /// Runs the whole plan. `subjects` goes into the Record as it is.
@@ -147,7 +140,7 @@ impl<'a> Run<'a> {
             interrupt::check()?;
             self.run_group(&plan.models[group.model], group, &mut record)?;
         }
-        self.cache.prune()?;
+        self.cache.prune();
         for ((subject, settings), worker) in &self.workers.running {
             self.timings.peak_memory.insert(format!("{subject} {settings}"), worker.peak_memory);
             if subject.runtime() != "reference" {
@@ -173,27 +166,28 @@ impl<'a> Run<'a> {
             let worker = self.workers.get(subject, group.settings);
             let outcome = worker.evaluate(&model.path, &group.prompt.tokens, group.schedule, &transcript)?;
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
-            let rounding = subjects::rounding_on(subject, group.settings, group.schedule, model.output_bytes);
+            let software = worker.description.software;
+            let rounding = subjects::rounding_on(subject, group.settings, group.schedule, model.output_bytes, software);
             let noise = match (&exact, &outcome) {
                 (Ok(exact), Outcome::Completed { .. }) => self.noise(model, &group.prompt, rounding, exact)?,
-                _ => None,
+                _ => Err("there is nothing to compare".into()),
             };
-            let key = Key::new(subject, group.settings, group.schedule, model.family);
-            let limits = noise.as_ref().and_then(|scale| self.policy.tolerances.limits(&key, scale));
+            let key = Key::new(subject, rounding, model.family);
+            let limits = noise.as_ref().ok().and_then(|scale| self.policy.tolerances.limits(&key, scale));
             record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone() });
             ran.push(Ran { case, outcome, transcript, limits, noise });
             self.progress.inc(1);
         }
-        let mut blamed = BTreeMap::new();
+        let mut alone = BTreeMap::new();
         for candidate in &ran {
             let comparison = self.against_reference(model, candidate, &exact)?;
-            blamed.insert(candidate.case.subject.clone(), !comparison.blame.is_empty());
+            alone.insert(candidate.case.subject.clone(), comparison.clone());
             record.comparisons.push(comparison);
         }
         for (a, b) in group.pairs() {
             let find = |id: &SubjectId| ran.iter().find(|ran| ran.case.subject == *id);
             if let (Some(a), Some(b)) = (find(&a), find(&b)) {
-                record.comparisons.push(self.against_each_other(model, a, b, &blamed)?);
+                record.comparisons.push(self.against_each_other(model, a, b, &alone));
             }
         }
         for ran in ran {
@@ -208,6 +202,7 @@ impl<'a> Run<'a> {
         use sha2::{Digest, Sha256};
         let mut key = Sha256::new();
         key.update(reference::FINGERPRINT);
+        key.update(oracle::SCALE_VERSION.to_le_bytes());
         key.update(&model.sha256);
         key.update(rounding.name());
         for token in &prompt.tokens {
@@ -222,6 +217,8 @@ impl<'a> Run<'a> {
     fn exact(&mut self, model: &Model, prompt: &Prompt) -> Result<Result<PathBuf, Outcome>, Error> {
         let path = self.cached(model, prompt, Rounding::EXACT, "safetensors")?;
         if Reader::open(&path).is_ok() {
+            // What was used last is dropped last.
+            let _ = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
             return Ok(Ok(path));
         }
         let partial = path.with_extension(format!("{}.partial", std::process::id()));
@@ -245,32 +242,53 @@ impl<'a> Run<'a> {
         worker.evaluate(&model.path, &prompt.tokens, Schedule::SingleShot, out)
     }
 
-    /// How far a rounding moves the reference on a prompt, from the cache or computed now.
-    fn noise(&mut self, model: &Model, prompt: &Prompt, rounding: Rounding, exact: &Path) -> Result<Option<Scale>, Error> {
+    /// How far a rounding moves the reference on a prompt, from the cache or computed now; or why that is not known.
+    fn noise(
+        &mut self,
+        model: &Model,
+        prompt: &Prompt,
+        rounding: Rounding,
+        exact: &Path,
+    ) -> Result<Result<Scale, String>, Error> {
         let path = self.cached(model, prompt, rounding, "json")?;
         if let Some(scale) = fs::read(&path).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
-            return Ok(Some(scale));
+            return Ok(Ok(scale));
         }
         let rounded = self.scratch.join("noise.safetensors");
-        if !matches!(self.reference(model, prompt, rounding, &rounded)?, Outcome::Completed { .. }) {
-            return Ok(None);
+        let outcome = self.reference(model, prompt, rounding, &rounded)?;
+        if !matches!(outcome, Outcome::Completed { .. }) {
+            return Ok(Err(format!("the noise of {} is not known: {}", rounding.name(), words(&outcome))));
         }
         let scale = compare(&rounded, exact).map(|comparison| comparison.scale());
         let _ = fs::remove_file(&rounded);
-        let Ok(scale) = scale else { return Ok(None) };
+        let scale = match scale {
+            Ok(scale) if scale.is_finite() => scale,
+            Ok(_) => return Ok(Err(format!("the noise of {} is not finite", rounding.name()))),
+            Err(why) => {
+                // A broken transcript must not be found again next time.
+                let _ = fs::remove_file(exact);
+                return Ok(Err(why));
+            }
+        };
         let json = serde_json::to_vec(&scale).unwrap_or_default();
         cache::write_whole(&path, &json)?;
-        Ok(Some(scale))
+        Ok(Ok(scale))
     }
 
     fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<PathBuf, Outcome>) -> Result<ComparisonRecord, Error> {
-        let mut comparison =
-            comparison(model, &ran.case, Oracle::Reference, ran.case.subject.clone(), subjects::exact_reference());
-        comparison.noise = ran.noise;
+        let subject = ran.case.subject.clone();
+        let mut comparison = self.comparison(model, &ran.case, Oracle::Reference, subject, subjects::exact_reference());
+        comparison.noise = ran.noise.clone().ok();
         let expectation = self.policy.expectations.find(&ran.case, &model.architecture)?;
         let (judgement, reason) = match (&ran.outcome, exact, &ran.limits) {
             (Outcome::Unsupported { reason }, ..) => (Judgement::Unsupported, Some(reason.clone())),
             (Outcome::Completed { .. }, Err(outcome), _) => no_reference(outcome),
+            (Outcome::Rejected(rejection), Err(Outcome::Rejected(truth)), _)
+                if rejection.stage == truth.stage && rejection.class == truth.class =>
+            {
+                (Judgement::Pass, Some(format!("the reference rejects it too: {}", truth.message)))
+            }
+            (Outcome::Completed { .. }, Ok(_), None) if ran.noise.is_err() => (Judgement::Vacuous, ran.noise.clone().err()),
             (Outcome::Completed { .. }, Ok(_), None) => {
                 let words = format!("no limits are calibrated for {} in {} settings", ran.case.subject, ran.case.settings);
                 (Judgement::Unsupported, Some(words))
@@ -308,9 +326,10 @@ impl<'a> Run<'a> {
         model: &Model,
         a: &Ran,
         b: &Ran,
-        blamed: &BTreeMap<SubjectId, bool>,
-    ) -> Result<ComparisonRecord, Error> {
-        let mut comparison = comparison(model, &b.case, Oracle::Differential, b.case.subject.clone(), a.case.subject.clone());
+        alone: &BTreeMap<SubjectId, ComparisonRecord>,
+    ) -> ComparisonRecord {
+        let (subject, against) = (b.case.subject.clone(), a.case.subject.clone());
+        let mut comparison = self.comparison(model, &b.case, Oracle::Differential, subject, against);
         let (judgement, reason) = match (&a.outcome, &b.outcome) {
             (Outcome::Unsupported { reason }, _) | (_, Outcome::Unsupported { reason }) => {
                 (Judgement::Unsupported, Some(reason.clone()))
@@ -342,17 +361,56 @@ impl<'a> Run<'a> {
         (comparison.judgement, comparison.reason) = (judgement, reason);
         if judgement == Judgement::Fail {
             // Two that differ say nothing about who is wrong; the reference does.
-            let sides = [a, b].into_iter().filter(|side| blamed.get(&side.case.subject).copied().unwrap_or(false));
-            comparison.blame = sides.map(|side| side.case.subject.clone()).collect();
-            for side in [a, b] {
-                if let Some(expectation) = self.policy.expectations.find(&side.case, &model.architecture)?
-                    && comparison.blame == [side.case.subject.clone()]
-                {
-                    apply(&mut comparison, expectation, true);
-                }
+            let sides = [a, b].into_iter().filter_map(|side| alone.get(&side.case.subject));
+            let wrong: Vec<_> = sides.filter(|side| !side.blame.is_empty()).collect();
+            comparison.blame = wrong.iter().map(|side| side.candidate.clone()).collect();
+            if let [side] = wrong[..]
+                && side.judgement == Judgement::ExpectedFail
+            {
+                comparison.judgement = Judgement::ExpectedFail;
+                comparison.reason.clone_from(&side.reason);
+                comparison.issue.clone_from(&side.issue);
             }
         }
-        Ok(comparison)
+        comparison
+    }
+
+    /// A comparison that has not been judged yet.
+    fn comparison(
+        &self,
+        model: &Model,
+        case: &Case,
+        oracle: Oracle,
+        candidate: SubjectId,
+        against: SubjectId,
+    ) -> ComparisonRecord {
+        let id = case.to_string();
+        let prefix = id.strip_suffix(&candidate.to_string()).unwrap_or(&id).to_owned();
+        let (id, filter) = match oracle {
+            Oracle::Reference => (id.clone(), id),
+            Oracle::Differential => (format!("{prefix}{against}~{candidate}"), format!("{prefix}{{{against},{candidate}}}")),
+        };
+        let Self { arguments, .. } = self;
+        let reproduce =
+            format!("ggauge run {} --settings {} --filter '{filter}'{arguments}", quoted(&model.argument), case.settings);
+        ComparisonRecord {
+            id,
+            oracle,
+            model: case.model.clone(),
+            weights: case.weights.clone(),
+            prompt: case.prompt.clone(),
+            schedule: case.schedule,
+            settings: case.settings,
+            candidate,
+            against,
+            noise: None,
+            verdict: None,
+            judgement: Judgement::Vacuous,
+            blame: Vec::new(),
+            reason: None,
+            issue: None,
+            reproduce,
+        }
     }
 }
 
@@ -360,36 +418,8 @@ fn compare(candidate: &Path, truth: &Path) -> Result<oracle::Comparison, String>
     oracle::compare(&Reader::open(candidate)?, &Reader::open(truth)?)
 }
 
-fn comparison(model: &Model, case: &Case, oracle: Oracle, candidate: SubjectId, against: SubjectId) -> ComparisonRecord {
-    let id = case.to_string();
-    let prefix = id.strip_suffix(&candidate.to_string()).unwrap_or(&id).to_owned();
-    let (id, filter) = match oracle {
-        Oracle::Reference => (id.clone(), id),
-        Oracle::Differential => (format!("{prefix}{against}~{candidate}"), format!("{prefix}{{{against},{candidate}}}")),
-    };
-    let reproduce = format!("ggauge run {} --settings {} --filter '{filter}'", quoted(&model.argument), case.settings);
-    ComparisonRecord {
-        id,
-        oracle,
-        model: case.model.clone(),
-        weights: case.weights.clone(),
-        prompt: case.prompt.clone(),
-        schedule: case.schedule,
-        settings: case.settings,
-        candidate,
-        against,
-        noise: None,
-        verdict: None,
-        judgement: Judgement::Vacuous,
-        blame: Vec::new(),
-        reason: None,
-        issue: None,
-        reproduce,
-    }
-}
-
 /// An argument as a shell takes it.
-fn quoted(argument: &str) -> String {
+pub fn quoted(argument: &str) -> String {
     let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@".contains(c));
     if plain { argument.into() } else { format!("'{}'", argument.replace('\'', r"'\''")) }
 }

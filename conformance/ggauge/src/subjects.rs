@@ -76,15 +76,16 @@ pub fn rounding(id: &SubjectId, settings: Settings, schedule: Schedule) -> Round
     }
 }
 
-/// The largest matrix that every Vulkan device can address at once, in bytes: the least `maxStorageBufferRange` that the Vulkan
-/// specification allows, and what software devices have. llama.cpp leaves a larger one on the CPU, as its log says ("cannot be used
+/// The largest matrix that Mesa's software device can address at once, in bytes: its `maxStorageBufferRange`, which is also the
+/// least that the Vulkan specification allows. llama.cpp leaves a larger one on the CPU, as its log says ("cannot be used
 /// with preferred buffer type").
 const VULKAN_MATRIX: u64 = 1 << 27;
 
-/// [`rounding`] on a model whose output matrix has `output_bytes`: the noise that a subject is allowed there.
-pub fn rounding_on(id: &SubjectId, settings: Settings, schedule: Schedule, output_bytes: u64) -> Rounding {
+/// The noise that a subject is allowed on a model whose output matrix has `output_bytes`: its [`rounding`], with the output on the
+/// CPU where a `software` device cannot take it.
+pub fn rounding_on(id: &SubjectId, settings: Settings, schedule: Schedule, output_bytes: u64, software: bool) -> Rounding {
     let rounding = rounding(id, settings, schedule);
-    let too_large = device_kind(id) == "vulkan" && output_bytes > VULKAN_MATRIX;
+    let too_large = software && device_kind(id) == "vulkan" && output_bytes > VULKAN_MATRIX;
     if too_large { rounding.with_output_on_cpu() } else { rounding }
 }
 

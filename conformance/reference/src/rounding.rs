@@ -55,11 +55,8 @@ impl Rounding {
     /// f32 activations and nothing else: candle with `CANDLE_DEQUANTIZE_ALL=1`.
     pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, ..Self::EXACT };
     /// Blocks by weight type, f32 for half-precision weights: candle as it is.
-    pub const CANDLE: Self = Self {
-        name: "candle",
-        activations: Activations::ByWeightType { floats: Floats::Single },
-        ..Self::EXACT
-    };
+    pub const CANDLE: Self =
+        Self { name: "candle", activations: Activations::ByWeightType { floats: Floats::Single }, ..Self::EXACT };
     /// Blocks by weight type and the f16 table for GELU: llama.cpp on the CPU with an f32 cache.
     pub const LLAMA_CPP_STRICT: Self = Self {
         name: "llama-cpp-strict",
@@ -91,6 +88,11 @@ impl Rounding {
     #[must_use]
     pub fn with_output_on_cpu(self) -> Self {
         Self { cpu_output: true, ..self }
+    }
+
+    /// True where the output matrix is multiplied on the CPU although the rest is not.
+    pub fn has_output_on_cpu(self) -> bool {
+        self.cpu_output
     }
 
     /// The name, which is the device part of the subject's id: `reference@f64`, `reference@candle`.
@@ -159,7 +161,9 @@ impl FromStr for Rounding {
     fn from_str(name: &str) -> Result<Self, String> {
         let (base, on_cpu) = name.strip_suffix(CPU_OUTPUT).map_or((name, false), |base| (base, true));
         let found = Self::ALL.into_iter().find(|rounding| rounding.name == base);
-        found.map(|rounding| Self { cpu_output: on_cpu, ..rounding }).ok_or_else(|| format!("no such rounding: {name}; there are {}", Self::ALL.map(Self::name).join(", ")))
+        found
+            .map(|rounding| Self { cpu_output: on_cpu, ..rounding })
+            .ok_or_else(|| format!("no such rounding: {name}; there are {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 

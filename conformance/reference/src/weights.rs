@@ -304,12 +304,12 @@ impl<'a> Weights<'a> {
     fn optional_count(&self, suffix: &str) -> Result<Option<usize>, Refusal> {
         let key = self.key(suffix);
         if let Some(Value::Array(_)) = self.file.metadata().get(&key) {
-            return Err(Refusal::Unsupported(format!("the reference does not know key `{key}` as an array, one value a layer")));
+            return Err(Refusal::Unsupported(format!(
+                "the reference does not know key `{key}` as an array, one value a layer"
+            )));
         }
         match self.file.metadata().u64(&key).map_err(incomplete)? {
-            Some(value) if value > 1 << 24 => {
-                Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}")))
-            }
+            Some(value) if value > 1 << 24 => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}"))),
             value => Ok(value.map(|value| value as usize)),
         }
     }

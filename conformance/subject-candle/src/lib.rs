@@ -62,11 +62,10 @@ impl CandleSubject {
     fn open(&self, path: &Path) -> Result<Loaded, Refusal> {
         let unreadable = |error: std::io::Error| Refusal::load(RejectionClass::Unreadable, error.to_string());
         let mut file = File::open(path).map_err(unreadable)?;
-        let content = gguf_file::Content::read(&mut file)
-            .map_err(|error| match first_line(&error) {
-                message if message.contains("unknown dtype") => Refusal::Unsupported(message),
-                message => Refusal::load(RejectionClass::Malformed, message),
-            })?;
+        let content = gguf_file::Content::read(&mut file).map_err(|error| match first_line(&error) {
+            message if message.contains("unknown dtype") => Refusal::Unsupported(message),
+            message => Refusal::load(RejectionClass::Malformed, message),
+        })?;
         let key = |key: &str| content.metadata.get(key);
         let architecture = key("general.architecture").and_then(|value| value.to_string().ok()).cloned().unwrap_or_default();
         let context_length = key(&format!("{architecture}.context_length")).and_then(|value| value.to_u32().ok());
@@ -87,7 +86,8 @@ fn first_line(error: &candle_core::Error) -> String {
 /// The class of a failed load, from candle's words.
 fn classify(error: &candle_core::Error) -> Refusal {
     let message = first_line(error);
-    let incomplete = ["cannot find", "Missing or invalid", "shape mismatch", "not a "].iter().any(|words| message.contains(words));
+    let incomplete =
+        ["cannot find", "Missing or invalid", "shape mismatch", "not a "].iter().any(|words| message.contains(words));
     Refusal::load(if incomplete { RejectionClass::Incomplete } else { RejectionClass::Other }, message)
 }
 

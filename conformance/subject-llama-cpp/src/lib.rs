@@ -178,7 +178,15 @@ fn classify(message: String) -> Refusal {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if has(&["unknown model architecture"]) {
         Refusal::Unsupported(message)
-    } else if has(&["key not found", "missing tensor", "wrong shape", "wrong type", "wrong array", "invalid n_rot", "cannot find tokenizer"]) {
+    } else if has(&[
+        "key not found",
+        "missing tensor",
+        "wrong shape",
+        "wrong type",
+        "wrong array",
+        "invalid n_rot",
+        "cannot find tokenizer",
+    ]) {
         Refusal::load(RejectionClass::Incomplete, message)
     } else if has(&["magic", "gguf_init", "within the file bounds", "failed to read"]) {
         Refusal::load(RejectionClass::Malformed, message)

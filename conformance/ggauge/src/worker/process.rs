@@ -87,6 +87,8 @@ pub struct Worker {
     limits: Limits,
     stderr: PathBuf,
     running: Option<Running>,
+    /// Bytes in the log when the current request was sent.
+    logged: u64,
     /// The model that the running process holds, and what its load was answered with.
     loaded: Option<(PathBuf, Result<u64, Outcome>)>,
     /// What the subject said of itself when it last started.
@@ -129,6 +131,7 @@ impl Worker {
             limits,
             stderr,
             running: None,
+            logged: 0,
             loaded: None,
             description: Description::default(),
             peak_memory: 0,
@@ -166,7 +169,8 @@ impl Worker {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             unreachable!("both were asked to be pipes");
         };
-        let (sender, lines) = mpsc::channel();
+        // Bounded: a worker that prints without being asked must not fill our memory.
+        let (sender, lines) = mpsc::sync_channel(16);
         thread::spawn(move || read_lines(stdout, &sender));
         self.running = Some(Running { child, stdin, lines });
         self.starts += 1;
@@ -217,7 +221,7 @@ impl Worker {
             Ok(Response::Evaluated { cpu_seconds, transcript_cpu_seconds }) => {
                 self.cpu.runtime += cpu_seconds - transcript_cpu_seconds;
                 self.cpu.transcript += transcript_cpu_seconds;
-                Ok(check_transcript(transcript, vocabulary_size, tokens.len()))
+                Ok(check_transcript(transcript, vocabulary_size, tokens.len(), schedule))
             }
             Ok(other) => self.refusal(other, "evaluated"),
             Err(outcome) => Ok(outcome),
@@ -247,7 +251,14 @@ impl Worker {
             next: "give a model path that is valid UTF-8".into(),
         })?;
         line.push(b'\n');
+        self.logged = self.log_size();
         if let Some(running) = &mut self.running {
+            // Whatever is there before the question was not an answer to it.
+            if let Ok(Line::Text(line)) = running.lines.try_recv() {
+                self.stop();
+                let detail = format!("a line before it was asked: {}", line.chars().take(200).collect::<String>());
+                return Ok(Err(Outcome::ProtocolError(BadAnswer::Unexpected { detail })));
+            }
             // A worker that has gone is noticed below, where its end is told apart.
             let _ = running.stdin.write_all(&line).and_then(|()| running.stdin.flush());
         }
@@ -256,7 +267,7 @@ impl Worker {
 
     /// Waits for an answer, watching time, memory, stderr and the keyboard.
     fn wait(&mut self) -> Result<Answer, Error> {
-        let deadline = Instant::now() + self.limits.time;
+        let started = Instant::now();
         loop {
             let Some(running) = &mut self.running else {
                 return Ok(Err(Outcome::Exited { code: 0 }));
@@ -282,7 +293,7 @@ impl Worker {
                         self.stop();
                         return Err(Error::Interrupted);
                     }
-                    if let Some(outcome) = self.over_limits(deadline) { outcome } else { continue }
+                    if let Some(outcome) = self.over_limits(started) { outcome } else { continue }
                 }
             };
             self.stop();
@@ -290,18 +301,22 @@ impl Worker {
         }
     }
 
-    fn over_limits(&mut self, deadline: Instant) -> Option<Outcome> {
+    fn over_limits(&mut self, started: Instant) -> Option<Outcome> {
         if self.watch_memory() > self.limits.memory {
             return Some(Outcome::OutOfMemory { limit_bytes: self.limits.memory });
         }
-        if fs::metadata(&self.stderr).is_ok_and(|metadata| metadata.len() > LONGEST_STDERR) {
-            let detail = format!("more than {LONGEST_STDERR} bytes on stderr");
+        if self.log_size() > self.logged + LONGEST_STDERR {
+            let detail = format!("more than {LONGEST_STDERR} bytes on stderr in one request");
             return Some(Outcome::ProtocolError(BadAnswer::TooLong { detail }));
         }
-        if Instant::now() >= deadline {
+        if started.elapsed() >= self.limits.time {
             return Some(Outcome::TimedOut { limit_milliseconds: self.limits.time.as_millis() as u64 });
         }
         None
+    }
+
+    fn log_size(&self) -> u64 {
+        fs::metadata(&self.stderr).map_or(0, |metadata| metadata.len())
     }
 
     /// Looks at the worker's resident size. Only Linux tells it in a file; elsewhere memory is not limited, and `subjects` says so.
@@ -322,7 +337,11 @@ impl Worker {
         let patience = Instant::now() + Duration::from_secs(2);
         loop {
             match running.child.try_wait() {
-                Ok(Some(status)) => return end_of(status),
+                Ok(Some(status)) => {
+                    // What it started ends with it.
+                    kill(&mut running.child);
+                    return end_of(status);
+                }
                 Ok(None) if Instant::now() < patience => thread::sleep(Duration::from_millis(2)),
                 _ => break,
             }
@@ -390,7 +409,7 @@ fn end_of(status: ExitStatus) -> Outcome {
     }
 }
 
-fn read_lines(stdout: impl Read, sender: &mpsc::Sender<Line>) {
+fn read_lines(stdout: impl Read, sender: &mpsc::SyncSender<Line>) {
     let mut reader = BufReader::new(stdout);
     loop {
         let mut line = Vec::new();
@@ -409,7 +428,7 @@ fn read_lines(stdout: impl Read, sender: &mpsc::Sender<Line>) {
     }
 }
 
-fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize) -> Outcome {
+fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: Schedule) -> Outcome {
     let reader = match transcript::Reader::open(path) {
         Ok(reader) => reader,
         Err(detail) => return Outcome::ProtocolError(BadAnswer::Transcript { detail }),
@@ -424,9 +443,15 @@ fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize) -> Outcome
     if positions.len() != reader.positions().len() {
         return wrong("a position stands twice".into());
     }
-    match positions.last() {
-        None => wrong("no position at all".into()),
-        Some(&last) if last >= tokens as u64 => wrong(format!("position {last}, where the prompt has {tokens} tokens")),
-        Some(_) => Outcome::Completed { positions: positions.len() as u64 },
+    if let Some(&last) = positions.last()
+        && last >= tokens as u64
+    {
+        return wrong(format!("position {last}, where the prompt has {tokens} tokens"));
+    }
+    // Every call ends in a position whose logits a subject can give; a transcript without one of them compares less than it says.
+    let missing = schedule.calls(tokens).map(|call| call.end as u64 - 1).find(|last| positions.binary_search(last).is_err());
+    match missing {
+        Some(position) => wrong(format!("position {position}, the last of a call, is missing")),
+        None => Outcome::Completed { positions: positions.len() as u64 },
     }
 }

@@ -7,10 +7,13 @@ use std::{
     path::Path,
 };
 use vocabulary::{
-    Description, Refusal, Session, Settings, Subject, SubjectId, evaluate,
+    Description, Refusal, Rejection, Session, Settings, Subject, SubjectId, evaluate,
     protocol::{self, Request, Response},
     transcript,
 };
+
+/// Characters of a refusal that are passed on.
+const LONGEST_WORDS: usize = 2000;
 
 /// Serves requests for one subject until stdin ends.
 ///
@@ -76,9 +79,11 @@ fn send(answers: &mut File, answer: &Response) -> io::Result<()> {
 }
 
 fn refused(refusal: Refusal) -> Response {
+    // A runtime's words can quote a hostile file at any length.
+    let shortened = |words: String| words.chars().take(LONGEST_WORDS).collect();
     match refusal {
-        Refusal::Rejected(rejection) => Response::Rejected(rejection),
-        Refusal::Unsupported(reason) => Response::Unsupported { reason },
+        Refusal::Rejected(rejection) => Response::Rejected(Rejection { message: shortened(rejection.message), ..rejection }),
+        Refusal::Unsupported(reason) => Response::Unsupported { reason: shortened(reason) },
         Refusal::Transcript(error) => Response::TranscriptFailed { message: error.to_string() },
     }
 }

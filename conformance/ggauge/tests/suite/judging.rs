@@ -1,6 +1,6 @@
 //! From outcomes to judgements: expectations, blame, exit codes, and what makes a policy file invalid.
 
-use crate::support::{id, policy, run};
+use crate::support::{id, policy, run, run_models};
 use ggauge::{
     policy::Expectations,
     record::{Judgement, Oracle},
@@ -43,9 +43,9 @@ fn correct_runtimes_pass_and_candles_gemma_is_blamed(#[case] settings: Settings)
     }
     assert_eq!(expected.exit_code(), 0);
     // Without the expectation the same run fails.
-    let unexpected = run(folder.path(), &recipes[4..], &subjects, &[], settings, &policy(""));
+    let unexpected = run(folder.path(), &["gemma3/f32@0"], &subjects, &[], settings, &policy(""));
     assert_eq!(unexpected.exit_code(), 1);
-    assert_eq!(judgements(&unexpected, "candle"), [Judgement::Fail; 8]);
+    assert_eq!(judgements(&unexpected, "candle"), [Judgement::Fail; 4]);
 }
 
 #[test]
@@ -78,6 +78,46 @@ fn an_expectation_of_another_class_does_not_excuse() {
     let record =
         run(folder.path(), &["llama/f32@0"], &["fake@cpu"], &[("fake@cpu", "abort")], Settings::Default, &policy(aborts));
     assert_eq!(judgements(&record, "fake"), [Judgement::ExpectedFail; 2]);
+}
+
+/// An expected divergence is of numbers: it does not excuse NaN, rows of one value, or an abort, also not against another subject.
+#[rstest]
+#[case("nan")]
+#[case("zeros")]
+#[case("abort")]
+fn an_expected_divergence_does_not_excuse_worse(#[case] behaviour: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let diverges = r#"
+        [[expectation]]
+        subject = "fake@cpu"
+        class = "diverges"
+        reason = "it is made to"
+    "#;
+    let of = |behaviour: &str| {
+        let subjects = ["llama-cpp@cpu", "fake@cpu"];
+        let record =
+            run(folder.path(), &["llama/f32@0"], &subjects, &[("fake@cpu", behaviour)], Settings::Strict, &policy(diverges));
+        judgements(&record, "fake")
+    };
+    assert_eq!(of(behaviour), [Judgement::Fail; 4]);
+    assert_eq!(of("top-logit"), [Judgement::ExpectedFail; 4]);
+}
+
+#[test]
+fn a_file_that_subject_and_reference_reject_alike_is_no_divergence() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = crate::support::tiny("llama/f32@0", folder.path());
+    let bytes = std::fs::read(&model.path).unwrap();
+    // A needed tensor goes by another name.
+    let name = b"blk.1.attn_k.weight";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    let broken = [&bytes[..at], b"blk.1.attn_x.weight", &bytes[at + name.len()..]].concat();
+    model.path = folder.path().join("broken.gguf");
+    model.sha256 = "broken".into();
+    std::fs::write(&model.path, broken).unwrap();
+    let record = run_models(folder.path(), vec![model], &["llama-cpp@cpu", "candle@cpu"], &[], Settings::Default, &policy(""));
+    assert!(record.cases.iter().all(|case| case.outcome.summary() == "rejected (incomplete)"), "{:?}", record.cases);
+    assert_eq!(judgements(&record, ""), [Judgement::Pass; 6]);
 }
 
 #[test]

@@ -71,18 +71,30 @@ pub(crate) fn run(
     settings: Settings,
     policy: &Policy,
 ) -> Record {
+    let models: Vec<_> = recipes.iter().map(|recipe| tiny(recipe, folder)).collect();
+    run_models(folder, models, subjects, commands, settings, policy)
+}
+
+/// Runs models on subjects, of which those in `commands` are fake.
+pub(crate) fn run_models(
+    folder: &Path,
+    models: Vec<Model>,
+    subjects: &[&str],
+    commands: &[(&str, &str)],
+    settings: Settings,
+    policy: &Policy,
+) -> Record {
     let cache = Cache::at(folder);
     let commands =
         commands.iter().map(|(name, behaviour)| (id(name), format!("exec {} {behaviour}", fake_subject().display())));
     // Time enough for a machine that is busy with other tests.
     let limits = Limits { time: Duration::from_mins(1), memory: 4 << 30 };
     let mut workers = Workers::new(GGAUGE.into(), commands.collect(), limits, folder.into());
-    let models: Vec<_> = recipes.iter().map(|recipe| tiny(recipe, folder)).collect();
     let prompts = vec![vec![ramp(8)]; models.len()];
     let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();
     let plan = Plan::new(models, &prompts, &Schedule::ALL, &[settings], &subjects, |_, _, _| true, &Filter::All);
     let bar = ProgressBar::hidden();
-    Run::new(&mut workers, &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
+    Run::new(&mut workers, "", &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
 }
 
 /// `ggauge` with a cache of its own.

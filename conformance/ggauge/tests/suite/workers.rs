@@ -16,6 +16,7 @@ use vocabulary::{Check, Outcome, Schedule, Settings, Verdict};
 #[case("endless-line", "protocol error (too long)", "stdout")]
 #[case("truncated", "protocol error (transcript)", "truncated")]
 #[case("wrong-shape", "protocol error (wrong shape)", "rows of 319 logits, where the vocabulary has 320")]
+#[case("first-only", "protocol error (wrong shape)", "position 7, the last of a call, is missing")]
 #[case("old-protocol", "protocol error (unexpected)", "expected hello with protocol 1")]
 #[case("honest", "8 positions", "")]
 fn a_worker_that_misbehaves_has_its_own_outcome(#[case] behaviour: &str, #[case] summary: &str, #[case] detail: &str) {
@@ -29,8 +30,25 @@ fn a_worker_that_misbehaves_has_its_own_outcome(#[case] behaviour: &str, #[case]
         assert!(outcome.detail().unwrap_or_default().contains(detail), "{outcome:?}");
     }
     // Those that ended, or had to be ended, were started again for the second request.
-    let survives = ["truncated", "wrong-shape", "honest"].contains(&behaviour);
+    let survives = ["truncated", "wrong-shape", "first-only", "honest"].contains(&behaviour);
     assert_eq!(worker.starts, if survives { 1 } else { 2 });
+}
+
+#[test]
+fn a_line_that_nobody_asked_for_is_not_taken_as_the_next_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny("llama/f32@0", folder.path());
+    let mut worker = fake_worker("chatty", folder.path());
+    let transcript = folder.path().join("t.safetensors");
+    let mut evaluate = || {
+        let outcome = worker.evaluate(&model.path, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        outcome
+    };
+    assert_eq!(evaluate(), Outcome::Completed { positions: 8 });
+    let outcome = evaluate();
+    assert!(outcome.detail().unwrap_or_default().contains("before it was asked: and by the way"), "{outcome:?}");
+    assert_eq!(evaluate(), Outcome::Completed { positions: 8 }, "a new worker answers again");
 }
 
 #[test]

@@ -180,6 +180,7 @@ fn classify(message: String) -> Refusal {
         Refusal::Unsupported(message)
     } else if has(&[
         "key not found",
+        "check_tensor_dims",
         "missing tensor",
         "wrong shape",
         "wrong type",

@@ -268,6 +268,8 @@ fn the_report_reads_well() {
     // Digits differ between processors; words and layout do not.
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\d\.\d+e[-+]?\d+|\b\d+\.\d+\b", "[n]");
+    settings.add_filter(r"\d+/\d+ \(\d+\)", "[n]/[n] ([n])");
+    settings.add_filter(r"at position \d+", "at position [n]");
     settings.add_filter(r" +", " ");
     settings.add_filter(r"─+", "─");
     settings.bind(|| assert_golden("report", &stdout(&output)));

@@ -147,7 +147,7 @@ impl Architecture for Gemma3<'_> {
     }
 
     fn logit(&self, x: f64) -> f64 {
-        if self.soft_cap != 0.0 { self.soft_cap * (x / self.soft_cap).tanh() } else { x }
+        if self.soft_cap == 0.0 { x } else { self.soft_cap * (x / self.soft_cap).tanh() }
     }
 
     fn context_length(&self) -> usize {

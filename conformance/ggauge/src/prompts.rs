@@ -101,7 +101,9 @@ pub fn of_model(
     }
     // A model of the user's may know no BOS, or have a shorter context than the prompts were made for.
     let context = model.context_length.map_or(usize::MAX, |context| usize::try_from(context).unwrap_or(usize::MAX));
-    prompts.iter_mut().for_each(|prompt| prompt.tokens.truncate(context));
+    for prompt in &mut prompts {
+        prompt.tokens.truncate(context);
+    }
     prompts.retain(|prompt| !prompt.tokens.is_empty());
     Ok(prompts)
 }

@@ -216,8 +216,8 @@ pub fn write(folder: &Path, record: &Record, timings: &Timings, logs: &[(String,
     // Logs of an earlier run in the same folder; nothing else that may lie there.
     let old = fs::read_dir(&log_folder).map_err(|error| Error::file(&log_folder, &error))?;
     for path in old.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.contains('@') && name.ends_with(".log") {
+        let of_a_subject = path.file_stem().is_some_and(|stem| stem.to_string_lossy().contains('@'));
+        if of_a_subject && path.extension().is_some_and(|extension| extension == "log") {
             let _ = fs::remove_file(path);
         }
     }

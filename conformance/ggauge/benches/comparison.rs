@@ -1,4 +1,4 @@
-//! What the harness does per case, at the size of SmolLM2 with the 200-token prompt: writing, reading and comparing transcripts.
+//! What the harness does per case, at the size of `SmolLM2` with the 200-token prompt: writing, reading and comparing transcripts.
 
 use divan::{Bencher, counter::BytesCount};
 use ggauge::oracle;

@@ -1,4 +1,4 @@
-//! The harness's share of the CPU time of a run on a real model: SmolLM2 with the 200-token prompt, both CPU subjects, both
+//! The harness's share of the CPU time of a run on a real model: `SmolLM2` with the 200-token prompt, both CPU subjects, both
 //! schedules. The budget is 10 % of the runtimes' own time; the reference is not counted, and comes from the cache.
 //!
 //! Needs the model: `ggauge fetch smollm2-135m-instruct`. Run it with `cargo bench --profile dev --bench overhead`, which shares the build of everything else.

@@ -417,21 +417,21 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
 
 /// What has to be said again to run a case of this run again, beyond its model, settings and filter.
 fn again(arguments: &RunArguments) -> String {
-    let mut again = String::new();
+    let mut again = Vec::new();
     for (subject, command) in &arguments.workers {
-        again += &format!(" --worker {}", run::quoted(&format!("{subject}={command}")));
+        again.push(format!(" --worker {}", run::quoted(&format!("{subject}={command}"))));
     }
     if let Some(tokens) = &arguments.tokens {
         let ids: Vec<_> = tokens.iter().map(ToString::to_string).collect();
-        again += &format!(" --tokens {}", ids.join(","));
+        again.push(format!(" --tokens {}", ids.join(",")));
     }
     if let Some(path) = &arguments.expectations {
-        again += &format!(" --expectations {}", run::quoted(&path.display().to_string()));
+        again.push(format!(" --expectations {}", run::quoted(&path.display().to_string())));
     }
     if arguments.no_expectations {
-        again += " --no-expectations";
+        again.push(" --no-expectations".into());
     }
-    again
+    again.concat()
 }
 
 /// The subjects to run and what they said of themselves: those asked for, or all that this machine has.

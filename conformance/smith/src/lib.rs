@@ -5,7 +5,7 @@
 //! they are worth. Weights are scaled so that attention logits have a spread of 1 to 5 and norm gains lie near 1: with the
 //! usual tiny random weights attention is nearly uniform, and errors in rotary embedding and masks cannot be seen.
 //!
-//! To add an architecture, write a module beside [`mod@llama`] and list it in [`Architecture`]; to add a weight type, a row in
+//! To add an architecture, write a module beside `llama.rs` and list it in [`Architecture`]; to add a weight type, a row in
 //! `blocks.rs`.
 #![forbid(unsafe_code)]
 

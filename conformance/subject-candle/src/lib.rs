@@ -1,6 +1,6 @@
 //! The thin layer over candle: `candle@cpu`, `candle@cudaN`, `candle@metal`.
 //!
-//! Every architecture that candle-transformers loads from GGUF is in [`models`]. candle's quantised models give the logits of the
+//! Every architecture that candle-transformers loads from GGUF is in `models.rs`. candle's quantised models give the logits of the
 //! last position of each call and no other. An upstream change touches this crate and no other.
 #![forbid(unsafe_code)]
 

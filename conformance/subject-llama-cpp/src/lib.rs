@@ -4,7 +4,7 @@
 //! is developed against the sys release after it, and any other pair may not even compile. An upstream change touches this crate
 //! and no other.
 //!
-//! llama.cpp answers a failed load with a null pointer and says why in its log only, so [`log`] listens to that.
+//! llama.cpp answers a failed load with a null pointer and says why in its log only, so `log` listens to that.
 
 mod log;
 

@@ -29,6 +29,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         protocol: version,
         description: Description { runtime: format!("fake ({behaviour})"), ..Description::default() },
     })?;
+    if behaviour == "deaf" {
+        thread::sleep(Duration::from_hours(1));
+    }
     let subject = ReferenceSubject { rounding: Rounding::EXACT };
     let mut session: Option<Box<dyn Session>> = None;
     for line in io::stdin().lock().lines() {

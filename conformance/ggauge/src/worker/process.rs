@@ -6,8 +6,8 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
     time::{Duration, Instant},
 };
@@ -112,7 +112,9 @@ pub struct CpuTime {
 
 struct Running {
     child: Child,
-    stdin: ChildStdin,
+    /// Lines for the worker's stdin. A thread writes them, because a worker that never reads would block whoever does; dropping
+    /// this closes stdin.
+    requests: Sender<Vec<u8>>,
     lines: Receiver<Line>,
 }
 
@@ -166,13 +168,15 @@ impl Worker {
             why: error.to_string(),
             next: "check that the ggauge executable is where it was, and that more processes can be started".into(),
         })?;
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             unreachable!("both were asked to be pipes");
         };
         // Bounded: a worker that prints without being asked must not fill our memory.
         let (sender, lines) = mpsc::sync_channel(16);
         thread::spawn(move || read_lines(stdout, &sender));
-        self.running = Some(Running { child, stdin, lines });
+        let (requests, queue) = mpsc::channel::<Vec<u8>>();
+        thread::spawn(move || queue.iter().try_for_each(|line| stdin.write_all(&line).and_then(|()| stdin.flush())));
+        self.running = Some(Running { child, requests, lines });
         self.starts += 1;
         match self.wait()? {
             Ok(Response::Hello { protocol: protocol::VERSION, description }) => {
@@ -260,7 +264,7 @@ impl Worker {
                 return Ok(Err(Outcome::ProtocolError(BadAnswer::Unexpected { detail })));
             }
             // A worker that has gone is noticed below, where its end is told apart.
-            let _ = running.stdin.write_all(&line).and_then(|()| running.stdin.flush());
+            let _ = running.requests.send(line);
         }
         self.wait()
     }

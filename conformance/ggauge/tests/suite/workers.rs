@@ -51,6 +51,16 @@ fn a_line_that_nobody_asked_for_is_not_taken_as_the_next_answer() {
     assert_eq!(evaluate(), Outcome::Completed { positions: 8 }, "a new worker answers again");
 }
 
+/// A prompt larger than a pipe holds, to a worker that never reads.
+#[test]
+fn a_worker_that_never_reads_times_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = fake_worker("deaf", folder.path());
+    let text = "long ".repeat(100_000);
+    let outcome = worker.tokenize(folder.path(), &text).unwrap().unwrap_err();
+    assert_eq!(outcome, Outcome::TimedOut { limit_milliseconds: 2000 });
+}
+
 #[test]
 fn a_worker_killed_half_way_is_a_crash_and_the_next_case_runs() {
     let folder = tempfile::tempdir().unwrap();

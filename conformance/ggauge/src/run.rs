@@ -238,7 +238,8 @@ impl<'a> Run<'a> {
     fn reference(&mut self, model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Outcome, Error> {
         let subject = subjects::reference_with(rounding);
         self.progress.set_message(format!("{subject} on {} of {}", prompt.name, model.name));
-        let worker = self.workers.get(&subject, Settings::Strict);
+        // It has one way to compute; these settings are the ones its worker was started with to be described.
+        let worker = self.workers.get(&subject, Settings::Default);
         worker.evaluate(&model.path, &prompt.tokens, Schedule::SingleShot, out)
     }
 

@@ -106,14 +106,6 @@ impl<'a> File<'a> {
         self.metadata.str("general.architecture")?.ok_or_else(|| self.metadata.missing("general.architecture"))
     }
 
-    /// A key of the file's own architecture, such as `llama.block_count` for `block_count`.
-    ///
-    /// # Errors
-    /// As for [`File::architecture`].
-    pub fn architecture_key(&self, suffix: &str) -> Result<String, Error> {
-        Ok(format!("{}.{suffix}", self.architecture()?))
-    }
-
     /// Tokens in the vocabulary: the rows of the embedding table, which bound every token id.
     pub fn vocabulary_size(&self) -> Option<u64> {
         self.tensor("token_embd.weight").map(Tensor::rows)

@@ -87,7 +87,7 @@ pub struct Worker {
     limits: Limits,
     stderr: PathBuf,
     running: Option<Running>,
-    /// Bytes in the log when the current request was sent.
+    /// Bytes in the log when the current wait began.
     logged: u64,
     /// The model that the running process holds, and what its load was answered with.
     loaded: Option<(PathBuf, Result<u64, Outcome>)>,
@@ -255,7 +255,6 @@ impl Worker {
             next: "give a model path that is valid UTF-8".into(),
         })?;
         line.push(b'\n');
-        self.logged = self.log_size();
         if let Some(running) = &mut self.running {
             // Whatever is there before the question was not an answer to it.
             if let Ok(Line::Text(line)) = running.lines.try_recv() {
@@ -271,6 +270,8 @@ impl Worker {
 
     /// Waits for an answer, watching time, memory, stderr and the keyboard.
     fn wait(&mut self) -> Result<Answer, Error> {
+        // Here rather than where a request is sent, so that a worker that starts again after a flood is not blamed for it.
+        self.logged = self.log_size();
         let started = Instant::now();
         loop {
             let Some(running) = &mut self.running else {

@@ -2,12 +2,14 @@
 //!
 //! A [`Case`] is one model and one prompt, fed to one [`SubjectId`] by one [`Schedule`] under one [`Settings`]. A worker runs it
 //! and answers with an [`Outcome`]; where that is completed, the logits lie in a [`transcript`] file. An oracle turns outcomes
-//! into a [`Verdict`]. Subjects implement [`Subject`] and [`Session`]; between harness and worker they speak [`protocol`].
+//! into a [`Verdict`]. Subjects implement [`Subject`] and [`Session`]; what a GGUF
+//! reader found in a file is its [`Contents`]. Harness and worker speak [`protocol`].
 //!
 //! Nothing here runs a model or decides anything.
 #![forbid(unsafe_code)]
 
 mod case;
+mod contents;
 mod outcome;
 pub mod protocol;
 mod subject;
@@ -15,6 +17,7 @@ pub mod transcript;
 mod verdict;
 
 pub use case::{Case, Schedule, Settings, SubjectId};
+pub use contents::{Contents, KeyValue, LONGEST_TEXT, ReadValue, TensorEntry, escape};
 pub use outcome::{BadAnswer, Outcome, Rejection, RejectionClass, Stage};
 pub use subject::{Description, Refusal, Session, Subject, evaluate};
 pub use verdict::{Check, Measurement, Verdict, number};

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Opening or reading the model.
+    /// Reading the header, the metadata and the tensor table.
+    Read,
+    /// Opening the model, tensor data included.
     Load,
     /// Evaluating the prompt.
     Evaluate,

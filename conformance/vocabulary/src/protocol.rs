@@ -2,7 +2,7 @@
 //!
 //! One JSON object a line, strictly one answer to each request; numbers travel in safetensors files, not here.
 
-use crate::{Description, Rejection, Schedule};
+use crate::{Contents, Description, Rejection, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -37,6 +37,11 @@ pub enum Request {
         /// The text.
         text: String,
     },
+    /// Read the header, metadata and tensor table of a file, and no tensor data. Answer: `contents`.
+    Read {
+        /// Path of the GGUF file.
+        file: PathBuf,
+    },
 }
 
 /// From worker to harness, on stdout.
@@ -68,6 +73,11 @@ pub enum Response {
     Tokenized {
         /// Token ids.
         tokens: Vec<u32>,
+    },
+    /// What the file holds, as this reader understands it.
+    Contents {
+        /// Everything that it tells.
+        contents: Contents,
     },
     /// The subject refuses the input.
     Rejected(Rejection),

@@ -1,6 +1,6 @@
 //! The two traits behind which every runtime sits: a subject that loads, and a session that evaluates.
 
-use crate::{Rejection, RejectionClass, Schedule, Stage, transcript};
+use crate::{Contents, Rejection, RejectionClass, Schedule, Stage, transcript};
 use serde::{Deserialize, Serialize};
 use std::{io, path::Path};
 
@@ -36,6 +36,11 @@ impl Refusal {
         Self::Rejected(Rejection { stage: Stage::Load, class, message: message.into() })
     }
 
+    /// A rejected header.
+    pub fn read(class: RejectionClass, message: impl Into<String>) -> Self {
+        Self::Rejected(Rejection { stage: Stage::Read, class, message: message.into() })
+    }
+
     /// A rejected evaluation.
     pub fn evaluate(class: RejectionClass, message: impl Into<String>) -> Self {
         Self::Rejected(Rejection { stage: Stage::Evaluate, class, message: message.into() })
@@ -61,7 +66,20 @@ pub trait Subject {
     ///
     /// # Errors
     /// [`Refusal`], with the runtime's own words.
-    fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal>;
+    /// [`Refusal::Unsupported`] where the subject only reads headers.
+    fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal> {
+        let _ = model;
+        Err(Refusal::Unsupported("this subject does not run models".into()))
+    }
+
+    /// Reads the header, metadata and tensor table of a GGUF file, with whatever checks the runtime itself makes on them.
+    ///
+    /// # Errors
+    /// [`Refusal`], with the reader's own words; [`Refusal::Unsupported`] where the runtime has no way to read a header alone.
+    fn read(&self, file: &Path) -> Result<Contents, Refusal> {
+        let _ = file;
+        Err(Refusal::Unsupported("this subject does not read headers alone".into()))
+    }
 
     /// Turns text into token ids with the model's own vocabulary, special tokens parsed and none added.
     ///

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use vocabulary::{
-    BadAnswer, Description, Outcome, Schedule, Settings, SubjectId,
+    BadAnswer, Contents, Description, Outcome, Schedule, Settings, SubjectId,
     protocol::{self, Request, Response},
     transcript,
 };
@@ -241,6 +241,18 @@ impl Worker {
         Ok(match self.ask(&request)? {
             Ok(Response::Tokenized { tokens }) => Ok(tokens),
             Ok(other) => Err(self.refusal(other, "tokenized")?),
+            Err(outcome) => Err(outcome),
+        })
+    }
+
+    /// What the subject reads in a file's header, metadata and tensor table.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn read(&mut self, file: &Path) -> Result<Result<Contents, Outcome>, Error> {
+        Ok(match self.ask(&Request::Read { file: file.into() })? {
+            Ok(Response::Contents { contents }) => Ok(contents),
+            Ok(other) => Err(self.refusal(other, "contents")?),
             Err(outcome) => Err(outcome),
         })
     }

@@ -62,7 +62,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     println!("and by the way");
                 }
             }
-            Request::Tokenize { .. } => answer(&Response::Unsupported { reason: "a fake does not tokenize".into() })?,
+            Request::Tokenize { .. } | Request::Read { .. } => {
+                answer(&Response::Unsupported { reason: "a fake neither tokenizes nor reads headers".into() })?;
+            }
         }
     }
     Ok(())

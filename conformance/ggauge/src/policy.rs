@@ -55,7 +55,7 @@ impl Family {
         let any = |is: fn(gguf::WeightType) -> bool| file.tensors().iter().any(|tensor| is(tensor.weight_type));
         if any(gguf::WeightType::is_quantized) {
             Self::Quantized
-        } else if any(|weight_type| weight_type != gguf::WeightType::F32) {
+        } else if any(|weight_type| matches!(weight_type, gguf::WeightType::F16 | gguf::WeightType::BF16)) {
             Self::Half
         } else {
             Self::Single

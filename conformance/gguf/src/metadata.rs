@@ -1,6 +1,11 @@
 //! Metadata: the key-value section, borrowed from the file.
 
-use crate::{Error, Problem};
+use crate::{
+    Finding, Mode, Rule,
+    cursor::Cursor,
+    rules::{Findings, shown},
+};
+use bstr::BStr;
 
 /// The type tag of a metadata value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +105,29 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// A value of fixed size from its bytes; `None` for strings, arrays and other lengths.
+    pub(crate) fn from_bytes(value_type: ValueType, bytes: &[u8]) -> Option<Self> {
+        macro_rules! number {
+            ($variant:ident, $number:ty) => {
+                Self::$variant(<$number>::from_le_bytes(bytes.try_into().ok()?))
+            };
+        }
+        Some(match value_type {
+            ValueType::U8 => number!(U8, u8),
+            ValueType::I8 => number!(I8, i8),
+            ValueType::U16 => number!(U16, u16),
+            ValueType::I16 => number!(I16, i16),
+            ValueType::U32 => number!(U32, u32),
+            ValueType::I32 => number!(I32, i32),
+            ValueType::F32 => number!(F32, f32),
+            ValueType::U64 => number!(U64, u64),
+            ValueType::I64 => number!(I64, i64),
+            ValueType::F64 => number!(F64, f64),
+            ValueType::Bool => Self::Bool(*bytes.first()? != 0),
+            ValueType::String | ValueType::Array => return None,
+        })
+    }
+
     /// The type tag.
     pub fn value_type(self) -> ValueType {
         match self {
@@ -150,6 +178,39 @@ impl<'a> Value<'a> {
             _ => None,
         }
     }
+
+    /// The value for people, shortened where it is long.
+    pub fn summary(self) -> String {
+        match self {
+            Self::U8(v) => v.to_string(),
+            Self::I8(v) => v.to_string(),
+            Self::U16(v) => v.to_string(),
+            Self::I16(v) => v.to_string(),
+            Self::U32(v) => v.to_string(),
+            Self::I32(v) => v.to_string(),
+            Self::F32(v) => v.to_string(),
+            Self::Bool(v) => v.to_string(),
+            Self::String(bytes) => shown(bytes),
+            Self::U64(v) => v.to_string(),
+            Self::I64(v) => v.to_string(),
+            Self::F64(v) => v.to_string(),
+            Self::Array(array) => {
+                const SHOWN: usize = 3;
+                let mut parts: Vec<String> = array
+                    .values()
+                    .take(SHOWN)
+                    .map(|value| match value {
+                        Value::Array(inner) => format!("{} x {}", inner.len, inner.element_type.name()),
+                        value => value.summary(),
+                    })
+                    .collect();
+                if array.len > SHOWN as u64 {
+                    parts.push("...".into());
+                }
+                format!("{} x {}: [{}]", array.len, array.element_type.name(), parts.join(", "))
+            }
+        }
+    }
 }
 
 /// An array value: its elements stay in the file until they are asked for.
@@ -159,6 +220,8 @@ pub struct Array<'a> {
     pub(crate) len: u64,
     /// The elements' bytes, whose lengths have been checked.
     pub(crate) bytes: &'a [u8],
+    /// Lengths within take 8 bytes, rather than the 4 of version 1.
+    pub(crate) wide: bool,
 }
 
 impl<'a> Array<'a> {
@@ -177,71 +240,41 @@ impl<'a> Array<'a> {
         self.len == 0
     }
 
-    /// The elements in order, each as a value.
+    /// The elements in order, each as a value. Arrays within are at most [`crate::MAX_ARRAY_DEPTH`] deep, so recursion is safe.
     pub fn values(self) -> impl Iterator<Item = Value<'a>> {
-        let mut rest = self.bytes;
-        std::iter::from_fn(move || {
-            let (value, tail) = split_value(self.element_type, rest)?;
-            rest = tail;
-            Some(value)
-        })
-        .take(usize::try_from(self.len).unwrap_or(usize::MAX))
+        let mut cursor = Cursor { bytes: self.bytes, at: 0, wide: self.wide };
+        // Reading has reported whatever there is to report.
+        let mut findings = Findings::new(Mode::Lenient);
+        let next = move || match self.element_type {
+            ValueType::Array => cursor.array(&mut findings, String::new).ok().map(Value::Array),
+            ValueType::String => cursor.string(String::new).ok().map(Value::String),
+            sized => Value::from_bytes(sized, cursor.take(sized.size()? as usize, String::new).ok()?),
+        };
+        std::iter::from_fn(next).take(usize::try_from(self.len).unwrap_or(usize::MAX))
     }
-}
-
-/// Takes one value that is not an array from the front of `bytes`. `None` where the bytes end.
-pub(crate) fn split_value(value_type: ValueType, bytes: &[u8]) -> Option<(Value<'_>, &[u8])> {
-    macro_rules! number {
-        ($variant:ident, $number:ty) => {{
-            let (head, tail) = bytes.split_first_chunk()?;
-            (Value::$variant(<$number>::from_le_bytes(*head)), tail)
-        }};
-    }
-    Some(match value_type {
-        ValueType::U8 => number!(U8, u8),
-        ValueType::I8 => number!(I8, i8),
-        ValueType::U16 => number!(U16, u16),
-        ValueType::I16 => number!(I16, i16),
-        ValueType::U32 => number!(U32, u32),
-        ValueType::I32 => number!(I32, i32),
-        ValueType::F32 => number!(F32, f32),
-        ValueType::U64 => number!(U64, u64),
-        ValueType::I64 => number!(I64, i64),
-        ValueType::F64 => number!(F64, f64),
-        ValueType::Bool => {
-            let (head, tail) = bytes.split_first()?;
-            (Value::Bool(*head != 0), tail)
-        }
-        ValueType::String => {
-            let (head, tail) = bytes.split_first_chunk()?;
-            let len = usize::try_from(u64::from_le_bytes(*head)).ok()?;
-            let (text, tail) = tail.split_at_checked(len)?;
-            (Value::String(text), tail)
-        }
-        ValueType::Array => return None,
-    })
 }
 
 /// One entry of the metadata section.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    pub(crate) key: &'a str,
+    pub(crate) key: &'a [u8],
     pub(crate) offset: u64,
     pub(crate) value: Value<'a>,
 }
 
-/// The metadata section: keys in file order, values by key.
+/// The metadata section: keys in file order, values by key. Of a key that stands twice the last value counts, as in readers that
+/// keep a map.
 #[derive(Debug, Clone, Default)]
 pub struct Metadata<'a> {
     pub(crate) entries: Vec<Entry<'a>>,
-    /// Indices into `entries`, sorted by key.
+    /// Indices into `entries`, sorted by key, then by place.
     pub(crate) by_key: Vec<usize>,
 }
 
 impl<'a> Metadata<'a> {
-    /// Keys and values in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + '_ {
-        self.entries.iter().map(|entry| (entry.key, entry.value))
+    /// Keys and values in the order of the file. Keys are bytes, because lenient reading takes keys that are not UTF-8.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a BStr, Value<'a>)> + '_ {
+        self.entries.iter().map(|entry| (BStr::new(entry.key), entry.value))
     }
 
     /// Number of keys.
@@ -254,19 +287,26 @@ impl<'a> Metadata<'a> {
         self.entries.is_empty()
     }
 
-    fn entry(&self, key: &str) -> Option<&Entry<'a>> {
-        let found = self.by_key.binary_search_by(|&index| self.entries[index].key.cmp(key)).ok()?;
-        Some(&self.entries[self.by_key[found]])
-    }
-
-    /// Where a key begins in the file, or 0 where there is no such key.
-    pub(crate) fn offset_of(&self, key: &str) -> u64 {
-        self.entry(key).map_or(0, |entry| entry.offset)
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry<'a>> {
+        let after = self.by_key.partition_point(|&index| self.entries[index].key <= key.as_bytes());
+        let last = &self.entries[*self.by_key.get(after.checked_sub(1)?)?];
+        (last.key == key.as_bytes()).then_some(last)
     }
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.entry(key).map(|entry| entry.value)
+    }
+
+    /// The finding that a key has the wrong type.
+    pub(crate) fn wrong_type(entry: &Entry<'_>, expected: &str) -> Finding {
+        let found = format!("{} {}", entry.value.value_type().name(), entry.value.summary());
+        Self::finding(Rule::KeyType, entry, found, expected)
+    }
+
+    /// A finding about the value of a key.
+    pub(crate) fn finding(rule: Rule, entry: &Entry<'_>, found: String, expected: &str) -> Finding {
+        Finding { rule, offset: entry.offset, field: format!("key {}", shown(entry.key)), found, expected: expected.into() }
     }
 
     /// The value of a key as `convert` reads it; `None` where there is no such key.
@@ -275,22 +315,18 @@ impl<'a> Metadata<'a> {
         key: &str,
         expected: &'static str,
         convert: impl Fn(Value<'a>) -> Option<T>,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<T>, Finding> {
         let Some(entry) = self.entry(key) else {
             return Ok(None);
         };
-        convert(entry.value).map(Some).ok_or_else(|| Error {
-            offset: entry.offset,
-            field: format!("key `{key}`"),
-            problem: Problem::WrongType { expected, found: entry.value.value_type().name() },
-        })
+        convert(entry.value).map(Some).ok_or_else(|| Self::wrong_type(entry, expected))
     }
 
     /// A count or size.
     ///
     /// # Errors
     /// Where the value is not a non-negative integer.
-    pub fn u64(&self, key: &str) -> Result<Option<u64>, Error> {
+    pub fn u64(&self, key: &str) -> Result<Option<u64>, Finding> {
         self.optional(key, "a non-negative integer", Value::as_u64)
     }
 
@@ -298,7 +334,7 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     /// Where the value is not a floating-point number.
-    pub fn f64(&self, key: &str) -> Result<Option<f64>, Error> {
+    pub fn f64(&self, key: &str) -> Result<Option<f64>, Finding> {
         self.optional(key, "a floating-point number", Value::as_f64)
     }
 
@@ -306,7 +342,7 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     /// Where the value is not a string of valid UTF-8.
-    pub fn str(&self, key: &str) -> Result<Option<&'a str>, Error> {
+    pub fn str(&self, key: &str) -> Result<Option<&'a str>, Finding> {
         self.optional(key, "a UTF-8 string", Value::as_str)
     }
 
@@ -314,15 +350,16 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     /// Where the value is not an array.
-    pub fn array(&self, key: &str) -> Result<Option<Array<'a>>, Error> {
+    pub fn array(&self, key: &str) -> Result<Option<Array<'a>>, Finding> {
         self.optional(key, "an array", |value| match value {
             Value::Array(array) => Some(array),
             _ => None,
         })
     }
 
-    /// The error for a key that must be there and is not.
-    pub fn missing(&self, key: &str) -> Error {
-        Error { offset: 0, field: format!("key `{key}`"), problem: Problem::MissingKey }
+    /// The finding that a key must be there and is not.
+    pub fn missing(&self, key: &str) -> Finding {
+        let (rule, field) = (Rule::KeyMissing, format!("key `{key}`"));
+        Finding { rule, offset: 0, field, found: "no such key".into(), expected: "a value".into() }
     }
 }

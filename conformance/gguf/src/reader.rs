@@ -4,69 +4,106 @@
 //! to the input, and nothing here recurses.
 
 use crate::{
-    DEFAULT_ALIGNMENT, Error, MAGIC, MAX_DIMENSIONS, Problem, Tensor, Value, ValueType, WeightType,
-    metadata::{Array, Entry, Metadata, split_value},
-    tensor::tensor_size,
+    DEFAULT_ALIGNMENT, Finding, MAGIC, MAX_DIMENSIONS, Mode, Rule, Tensor, Tolerated, ValueType, WeightType,
+    architecture::{self, View},
+    cursor::Cursor,
+    layout,
+    metadata::{Entry, Metadata, Value},
+    rules::{Findings, shown},
+    split,
+    tensor::{Dimensions, tensor_size},
+    tokenizer,
 };
+use bstr::BStr;
+
+/// The longest key that the specification allows, in bytes.
+const LONGEST_KEY: usize = 65535;
+/// The longest tensor name that the specification allows, in bytes.
+const LONGEST_NAME: usize = 64;
 
 /// A GGUF file: header, metadata and tensor table, borrowed from its bytes.
 #[derive(Debug, Clone)]
 pub struct File<'a> {
-    bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
     version: u32,
     alignment: u64,
-    metadata: Metadata<'a>,
-    tensors: Vec<Tensor<'a>>,
-    /// Indices into `tensors`, sorted by name.
+    table_end: u64,
+    pub(crate) data_offset: u64,
+    pub(crate) metadata: Metadata<'a>,
+    pub(crate) tensors: Vec<Tensor<'a>>,
+    /// Indices into `tensors`, sorted by name, then by place.
     by_name: Vec<usize>,
+    tolerated: Vec<Tolerated>,
 }
 
 impl<'a> File<'a> {
-    /// Reads and checks the header, the metadata and the tensor table; tensor data is only checked to be there.
+    /// Reads a file that keeps to the specification.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its field and byte offset.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut cursor = Cursor { bytes, at: 0 };
-        let magic = cursor.take(4, || "the magic bytes".into())?;
-        if magic != MAGIC {
-            let mut found = [0; 4];
-            found.copy_from_slice(magic);
-            return Err(Error { offset: 0, field: "the magic bytes".into(), problem: Problem::NotGguf { found } });
-        }
-        let version = cursor.u32(|| "the version".into())?;
-        match version {
-            2 | 3 => {}
-            // A little-endian version has its low half in the first two bytes; a small big-endian one has zeros there.
-            _ if version & 0xffff == 0 && version != 0 => {
-                return Err(cursor.back(4, "the version", Problem::BigEndian { version: version.swap_bytes() }));
-            }
-            _ => return Err(cursor.back(4, "the version", Problem::Version(version))),
-        }
-        let tensor_count = cursor.u64(|| "the tensor count".into())?;
-        // Name length, dimension count, type and offset: no tensor is shorter.
-        cursor.check_count(tensor_count, 8 + 4 + 4 + 8, "the tensor count")?;
-        let key_count = cursor.u64(|| "the key count".into())?;
-        // Key length, type and a value of one byte.
-        cursor.check_count(key_count, 8 + 4 + 1, "the key count")?;
-
-        let metadata = read_metadata(&mut cursor, key_count)?;
-        let alignment = match metadata.u64("general.alignment")? {
-            None => DEFAULT_ALIGNMENT,
-            Some(alignment) if alignment.is_power_of_two() => alignment,
-            Some(alignment) => {
-                return Err(Error {
-                    offset: metadata.offset_of("general.alignment"),
-                    field: "key `general.alignment`".into(),
-                    problem: Problem::Alignment(alignment),
-                });
-            }
-        };
-        let (tensors, by_name) = read_tensors(&mut cursor, tensor_count, alignment)?;
-        Ok(Self { bytes, version, alignment, metadata, tensors, by_name })
+    /// The first breach of a rule whose severity is not acceptable.
+    pub fn strict(bytes: &'a [u8]) -> Result<Self, Finding> {
+        Self::read(bytes, Mode::Strict)
     }
 
-    /// The format version: 2 or 3.
+    /// Reads whatever the runtimes read; [`File::tolerated`] lists what the specification has against it.
+    ///
+    /// # Errors
+    /// A breach after which there is nothing to read on.
+    pub fn lenient(bytes: &'a [u8]) -> Result<Self, Finding> {
+        Self::read(bytes, Mode::Lenient)
+    }
+
+    /// Reads and checks header, metadata and tensor table; of tensor data only the place is checked, and the padding around it.
+    ///
+    /// # Errors
+    /// As [`File::strict`] and [`File::lenient`].
+    pub fn read(bytes: &'a [u8], mode: Mode) -> Result<Self, Finding> {
+        let mut findings = Findings::new(mode);
+        let findings = &mut findings;
+        let mut cursor = Cursor { bytes, at: 0, wide: true };
+        let version = read_version(&mut cursor, findings)?;
+        cursor.wide = version != 1;
+        let length = cursor.length_bytes();
+        // Name length, dimension count, type and offset: no tensor is shorter.
+        let tensor_count = cursor.count(Rule::TensorCount, length + 4 + 4 + 8, || "the tensor count".into())?;
+        // Key length, type and a value of one byte.
+        let key_count = cursor.count(Rule::KeyCount, length + 4 + 1, || "the key count".into())?;
+
+        let metadata = read_metadata(&mut cursor, key_count, findings)?;
+        let alignment = read_alignment(&metadata, findings)?;
+        let (mut tensors, by_name) = read_tensors(&mut cursor, tensor_count, alignment, findings)?;
+        let table_end = cursor.at as u64;
+        let data_offset = layout::place(&mut tensors, table_end, alignment, bytes.len() as u64)?;
+        let mut file =
+            Self { bytes, version, alignment, table_end, data_offset, metadata, tensors, by_name, tolerated: Vec::new() };
+        layout::check(&file, findings)?;
+        tokenizer::check(&file, findings)?;
+        file.check_architecture(findings)?;
+        file.tolerated = std::mem::replace(findings, Findings::new(mode)).into_tolerated();
+        Ok(file)
+    }
+
+    fn check_architecture(&self, findings: &mut Findings) -> Result<(), Finding> {
+        let place = split::place(&self.metadata, findings)?;
+        // The first file of a split model has the metadata, and any file may have any tensors.
+        if place.is_some_and(|place| place.number > 0) {
+            return Ok(());
+        }
+        let view = View {
+            metadata: &self.metadata,
+            tensors: vec![&self.tensors],
+            find: &|name| self.tensor(name),
+            partial: place.is_some_and(|place| place.count > 1),
+        };
+        architecture::check(&view, findings)
+    }
+
+    /// What the file breaks and was read in spite of: everything in lenient mode, what is acceptable in strict mode.
+    pub fn tolerated(&self) -> &[Tolerated] {
+        &self.tolerated
+    }
+
+    /// The format version: 1, 2 or 3.
     pub fn version(&self) -> u32 {
         self.version
     }
@@ -74,6 +111,21 @@ impl<'a> File<'a> {
     /// Alignment of tensor data, in bytes.
     pub fn alignment(&self) -> u64 {
         self.alignment
+    }
+
+    /// First byte after the tensor table.
+    pub fn table_end(&self) -> u64 {
+        self.table_end
+    }
+
+    /// Where the data section begins: offsets in the tensor table count from here.
+    pub fn data_offset(&self) -> u64 {
+        self.data_offset
+    }
+
+    /// Size of the file, in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
     }
 
     /// The metadata section.
@@ -86,10 +138,11 @@ impl<'a> File<'a> {
         &self.tensors
     }
 
-    /// The tensor with this name.
+    /// The tensor with this name; the last of several.
     pub fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
-        let found = self.by_name.binary_search_by(|&index| self.tensors[index].name.cmp(name)).ok()?;
-        Some(&self.tensors[self.by_name[found]])
+        let after = self.by_name.partition_point(|&index| self.tensors[index].name <= BStr::new(name));
+        let last = &self.tensors[*self.by_name.get(after.checked_sub(1)?)?];
+        (last.name == name).then_some(last)
     }
 
     /// The stored bytes of a tensor of this file.
@@ -102,8 +155,9 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     /// Where the key is missing or not a text.
-    pub fn architecture(&self) -> Result<&'a str, Error> {
-        self.metadata.str("general.architecture")?.ok_or_else(|| self.metadata.missing("general.architecture"))
+    pub fn architecture(&self) -> Result<&'a str, Finding> {
+        let missing = || Finding { rule: Rule::ArchitectureMissing, ..self.metadata.missing("general.architecture") };
+        self.metadata.str("general.architecture")?.ok_or_else(missing)
     }
 
     /// Tokens in the vocabulary: the rows of the embedding table, which bound every token id.
@@ -121,199 +175,202 @@ impl<'a> File<'a> {
     }
 }
 
-fn read_metadata<'a>(cursor: &mut Cursor<'a>, count: u64) -> Result<Metadata<'a>, Error> {
-    let mut entries = Vec::new();
+fn read_version(cursor: &mut Cursor<'_>, findings: &mut Findings) -> Result<u32, Finding> {
+    let magic = cursor.take(4, || "the magic bytes".into())?;
+    if magic != MAGIC {
+        let finding = || cursor.finding(Rule::Magic, 4, "the magic bytes", shown(magic), "`GGUF`".into());
+        // candle reads a file that begins with the reversed bytes; everybody else stops here.
+        if !magic.iter().eq(MAGIC.iter().rev()) {
+            return Err(finding());
+        }
+        findings.report(Rule::Magic, finding)?;
+    }
+    let version = cursor.u32(|| "the version".into())?;
+    match version {
+        1 => findings
+            .report(Rule::VersionOne, || cursor.finding(Rule::VersionOne, 4, "the version", "1".into(), "2 or 3".into()))?,
+        2 | 3 => {}
+        // A little-endian version has its low half in the first two bytes; a small big-endian one has zeros there.
+        _ if version & 0xffff == 0 && version != 0 => {
+            let found = format!("{}, read as big-endian", version.swap_bytes());
+            return Err(cursor.finding(Rule::BigEndian, 4, "the version", found, "a little-endian 2 or 3".into()));
+        }
+        _ => return Err(cursor.finding(Rule::Version, 4, "the version", version.to_string(), "2 or 3".into())),
+    }
+    Ok(version)
+}
+
+fn read_metadata<'a>(cursor: &mut Cursor<'a>, count: u64, findings: &mut Findings) -> Result<Metadata<'a>, Finding> {
+    // The count fits the file, so this is in proportion to it.
+    let mut entries = Vec::with_capacity(count as usize);
     for index in 0..count {
         let offset = cursor.at as u64;
-        let key = cursor.name(|| format!("key {index}"))?;
-        let field = || format!("key `{key}`");
-        let value_type = cursor.value_type(field)?;
-        let value = match value_type {
-            ValueType::Array => Value::Array(cursor.array(field)?),
-            _ => cursor.value(value_type, field)?,
+        let key = cursor.string(|| format!("key {index}"))?;
+        check_key(key, index, offset, findings)?;
+        let field = || format!("key {}", shown(key));
+        let value = match cursor.value_type(field)? {
+            ValueType::Array => Value::Array(cursor.array(findings, field)?),
+            value_type => cursor.scalar(value_type, findings, field)?,
         };
         entries.push(Entry { key, offset, value });
     }
-    let by_key = sorted_unique(entries.len(), |i| entries[i].key).map_err(|twice| Error {
-        offset: entries[twice].offset,
-        field: "the metadata".into(),
-        problem: Problem::Duplicate(entries[twice].key.into()),
-    })?;
+    let (by_key, twice) = sorted(entries.len(), |index| entries[index].key);
+    for index in twice {
+        let entry = &entries[index];
+        findings.report(Rule::KeyDuplicate, || {
+            Metadata::finding(Rule::KeyDuplicate, entry, "a second value".into(), "a key that stands once")
+        })?;
+    }
     Ok(Metadata { entries, by_key })
 }
 
-fn read_tensors<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: u64) -> Result<(Vec<Tensor<'a>>, Vec<usize>), Error> {
-    let mut tensors = Vec::new();
-    let mut offsets = Vec::new();
+fn check_key(key: &[u8], index: u64, offset: u64, findings: &mut Findings) -> Result<(), Finding> {
+    let finding = |rule, found: String, expected: &str| Finding {
+        rule,
+        offset,
+        field: format!("key {index}"),
+        found,
+        expected: expected.into(),
+    };
+    if key.is_empty() {
+        findings.report(Rule::KeyEmpty, || finding(Rule::KeyEmpty, "an empty key".into(), "a name"))?;
+    }
+    if key.len() > LONGEST_KEY {
+        let found = || format!("{} bytes", key.len());
+        findings.report(Rule::KeyLength, || finding(Rule::KeyLength, found(), "at most 65535 bytes"))?;
+    }
+    if !key.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        findings.report(Rule::KeyCharset, || finding(Rule::KeyCharset, shown(key), "printable ASCII"))?;
+    } else if !key.is_empty() && !key.split(|&byte| byte == b'.').all(is_snake_case) {
+        let expected = "segments of a-z, 0-9 and _, joined by dots";
+        findings.report(Rule::KeySnakeCase, || finding(Rule::KeySnakeCase, shown(key), expected))?;
+    }
+    Ok(())
+}
+
+fn is_snake_case(segment: &[u8]) -> bool {
+    !segment.is_empty() && segment.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+}
+
+fn read_alignment(metadata: &Metadata<'_>, findings: &mut Findings) -> Result<u64, Finding> {
+    let Some(entry) = metadata.entry("general.alignment") else {
+        return Ok(DEFAULT_ALIGNMENT);
+    };
+    if entry.value.value_type() != ValueType::U32 {
+        findings.report(Rule::AlignmentType, || {
+            let found = format!("{} {}", entry.value.value_type().name(), entry.value.summary());
+            Metadata::finding(Rule::AlignmentType, entry, found, "uint32")
+        })?;
+    }
+    // candle takes 32 where the value is no integer.
+    let alignment = entry.value.as_u64().unwrap_or(DEFAULT_ALIGNMENT);
+    let finding = |rule, expected| Metadata::finding(rule, entry, alignment.to_string(), expected);
+    if alignment == 0 {
+        return Err(finding(Rule::AlignmentValue, "a multiple of 8 above 0"));
+    }
+    if !alignment.is_multiple_of(8) {
+        findings.report(Rule::AlignmentValue, || finding(Rule::AlignmentValue, "a multiple of 8"))?;
+    } else if !alignment.is_power_of_two() {
+        findings.report(Rule::AlignmentPowerOfTwo, || finding(Rule::AlignmentPowerOfTwo, "a power of two"))?;
+    }
+    Ok(alignment)
+}
+
+/// The tensor table, with offsets still counted from the data section, and the tensors' order by name.
+fn read_tensors<'a>(
+    cursor: &mut Cursor<'a>,
+    count: u64,
+    alignment: u64,
+    findings: &mut Findings,
+) -> Result<(Vec<Tensor<'a>>, Vec<usize>), Finding> {
+    let mut tensors = Vec::with_capacity(count as usize);
     for index in 0..count {
-        let row_offset = cursor.at as u64;
-        let name = cursor.name(|| format!("the name of tensor {index}"))?;
-        let field = |part: &str| format!("tensor `{name}` {part}");
+        let entry = cursor.at as u64;
+        let name = cursor.string(|| format!("the name of tensor {index}"))?;
+        check_name(name, index, entry, findings)?;
+        let field = |part: &str| format!("tensor {} {part}", shown(name));
         let dimension_count = cursor.u32(|| field("dimension count"))?;
         if dimension_count as usize > MAX_DIMENSIONS {
-            return Err(cursor.back(4, &field("dimension count"), Problem::Dimensions(dimension_count)));
+            let (found, expected) = (dimension_count.to_string(), format!("at most {MAX_DIMENSIONS}"));
+            return Err(cursor.finding(Rule::DimensionCount, 4, &field("dimension count"), found, expected));
         }
-        let mut dimensions = Vec::with_capacity(dimension_count as usize);
-        for dimension in 0..dimension_count {
-            dimensions.push(cursor.u64(|| field(&format!("dimension {dimension}")))?);
+        if dimension_count == 0 {
+            findings.report(Rule::DimensionCountZero, || {
+                cursor.finding(Rule::DimensionCountZero, 4, &field("dimension count"), "0".into(), "at least 1".into())
+            })?;
         }
-        let type_id = cursor.u32(|| field("type"))?;
-        let weight_type =
-            WeightType::from_id(type_id).ok_or_else(|| cursor.back(4, &field("type"), Problem::WeightType(type_id)))?;
-        let error = |problem| Error { offset: row_offset, field: field("size"), problem };
-        let size = tensor_size(&dimensions, weight_type, error)?;
-        let offset = cursor.u64(|| field("offset"))?;
-        if !offset.is_multiple_of(alignment) {
-            return Err(cursor.back(8, &field("offset"), Problem::Misaligned { offset, alignment }));
-        }
-        offsets.push(cursor.at as u64 - 8);
-        tensors.push(Tensor { name, dimensions, weight_type, offset, size });
-    }
-    let by_name = sorted_unique(tensors.len(), |i| tensors[i].name).map_err(|twice| Error {
-        offset: offsets[twice],
-        field: "the tensor table".into(),
-        problem: Problem::Duplicate(tensors[twice].name.into()),
-    })?;
-
-    // Offsets are relative to the data section, which begins on the alignment after the table.
-    let file_size = cursor.bytes.len() as u64;
-    let data_start = (cursor.at as u64).checked_next_multiple_of(alignment);
-    for (tensor, at) in tensors.iter_mut().zip(offsets) {
-        let start = data_start.and_then(|start| start.checked_add(tensor.offset));
-        let end = start.and_then(|start| start.checked_add(tensor.size));
-        match (start, end) {
-            (Some(start), Some(end)) if end <= file_size => tensor.offset = start,
-            _ => {
-                return Err(Error {
-                    offset: at,
-                    field: format!("tensor `{}` offset", tensor.name),
-                    problem: Problem::DataOutsideFile { end: end.unwrap_or(u64::MAX), size: file_size },
-                });
+        let mut dimensions = [1; MAX_DIMENSIONS];
+        let dimensions = &mut dimensions[..dimension_count as usize];
+        for (number, dimension) in dimensions.iter_mut().enumerate() {
+            *dimension = cursor.length(|| field(&format!("dimension {number}")))?;
+            if *dimension == 0 {
+                findings.report(Rule::DimensionZero, || {
+                    let back = cursor.length_bytes() as usize;
+                    let field = field(&format!("dimension {number}"));
+                    cursor.finding(Rule::DimensionZero, back, &field, "0".into(), "at least 1".into())
+                })?;
             }
         }
+        let type_id = cursor.u32(|| field("type"))?;
+        let weight_type = WeightType::from_id(type_id).ok_or_else(|| {
+            let expected = "the id of a tensor type that ggml has".into();
+            cursor.finding(Rule::TensorType, 4, &field("type"), type_id.to_string(), expected)
+        })?;
+        let about_size = |rule, found, expected| Finding { rule, offset: entry, field: field("size"), found, expected };
+        let size = tensor_size(dimensions, weight_type, about_size, |finding| findings.report(Rule::RowSize, || finding))?;
+        let offset = cursor.u64(|| field("offset"))?;
+        if !offset.is_multiple_of(alignment) {
+            findings.report(Rule::OffsetAlignment, || {
+                let expected = format!("a multiple of the alignment {alignment}");
+                cursor.finding(Rule::OffsetAlignment, 8, &field("offset"), offset.to_string(), expected)
+            })?;
+        }
+        let dimensions = Dimensions::new(dimensions.iter().copied());
+        tensors.push(Tensor { name: BStr::new(name), dimensions, weight_type, offset, size, entry });
+    }
+    let (by_name, twice) = sorted(tensors.len(), |index| tensors[index].name);
+    for index in twice {
+        let tensor: &Tensor<'_> = &tensors[index];
+        findings.report(Rule::TensorDuplicate, || Finding {
+            rule: Rule::TensorDuplicate,
+            offset: tensor.entry,
+            field: format!("tensor {}", shown(tensor.name)),
+            found: "a second tensor of this name".into(),
+            expected: "a name that stands once".into(),
+        })?;
     }
     Ok((tensors, by_name))
 }
 
-/// The indices `0..len` sorted by name, or the later of two indices with the same name.
-fn sorted_unique<'a>(len: usize, name: impl Fn(usize) -> &'a str) -> Result<Vec<usize>, usize> {
+fn check_name(name: &[u8], index: u64, offset: u64, findings: &mut Findings) -> Result<(), Finding> {
+    let finding = |rule, found: String, expected: &str| Finding {
+        rule,
+        offset,
+        field: format!("the name of tensor {index}"),
+        found,
+        expected: expected.into(),
+    };
+    if name.is_empty() {
+        findings.report(Rule::TensorNameEmpty, || finding(Rule::TensorNameEmpty, "an empty name".into(), "a name"))?;
+    }
+    if name.len() > LONGEST_NAME {
+        let found = || format!("{} bytes", name.len());
+        findings.report(Rule::TensorNameLength, || finding(Rule::TensorNameLength, found(), "at most 64 bytes"))?;
+    }
+    if std::str::from_utf8(name).is_err() {
+        findings.report(Rule::TensorNameUtf8, || finding(Rule::TensorNameUtf8, shown(name), "valid UTF-8"))?;
+    }
+    if name.contains(&0) {
+        findings.report(Rule::TensorNameNul, || finding(Rule::TensorNameNul, shown(name), "a name without NUL"))?;
+    }
+    Ok(())
+}
+
+/// The indices `0..len` sorted by name and place, and in the order of the file those whose name stood before.
+fn sorted<'n, N: Ord + ?Sized + 'n>(len: usize, name: impl Fn(usize) -> &'n N) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..len).collect();
-    order.sort_by(|&a, &b| name(a).cmp(name(b)).then(a.cmp(&b)));
-    match order.windows(2).find(|pair| name(pair[0]) == name(pair[1])) {
-        Some(pair) => Err(pair[1]),
-        None => Ok(order),
-    }
-}
-
-/// A position in the bytes; every step is checked.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or(&[])
-    }
-
-    fn take(&mut self, len: u64, field: impl Fn() -> String) -> Result<&'a [u8], Error> {
-        let rest = self.rest();
-        let taken = usize::try_from(len).ok().and_then(|len| rest.get(..len)).ok_or_else(|| Error {
-            offset: self.at as u64,
-            field: field(),
-            problem: Problem::Truncated { needed: len, available: rest.len() as u64 },
-        })?;
-        self.at += taken.len();
-        Ok(taken)
-    }
-
-    fn number<const N: usize>(&mut self, field: impl Fn() -> String) -> Result<[u8; N], Error> {
-        let mut number = [0; N];
-        number.copy_from_slice(self.take(N as u64, field)?);
-        Ok(number)
-    }
-
-    fn u32(&mut self, field: impl Fn() -> String) -> Result<u32, Error> {
-        self.number(field).map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self, field: impl Fn() -> String) -> Result<u64, Error> {
-        self.number(field).map(u64::from_le_bytes)
-    }
-
-    /// An error about the `len` bytes just read.
-    fn back(&self, len: usize, field: &str, problem: Problem) -> Error {
-        Error { offset: (self.at - len) as u64, field: field.into(), problem }
-    }
-
-    /// Refuses the 8-byte count just read where that many things of `least` bytes each cannot be in the rest of the file.
-    fn check_count(&self, count: u64, least: u64, field: &str) -> Result<(), Error> {
-        let available = self.rest().len() as u64;
-        let needed = count.saturating_mul(least);
-        if needed > available {
-            return Err(self.back(8, field, Problem::Truncated { needed, available }));
-        }
-        Ok(())
-    }
-
-    /// A length-prefixed string.
-    fn string(&mut self, field: impl Fn() -> String) -> Result<&'a [u8], Error> {
-        let len = self.u64(&field)?;
-        self.take(len, field)
-    }
-
-    /// A length-prefixed string that must be UTF-8.
-    fn name(&mut self, field: impl Fn() -> String) -> Result<&'a str, Error> {
-        let offset = self.at as u64;
-        std::str::from_utf8(self.string(&field)?).map_err(|_| Error { offset, field: field(), problem: Problem::Utf8 })
-    }
-
-    fn value_type(&mut self, field: impl Fn() -> String) -> Result<ValueType, Error> {
-        let id = self.u32(&field)?;
-        ValueType::from_id(id).ok_or_else(|| self.back(4, &field(), Problem::ValueType(id)))
-    }
-
-    /// A value that is not an array.
-    fn value(&mut self, value_type: ValueType, field: impl Fn() -> String) -> Result<Value<'a>, Error> {
-        let bytes = match value_type.size() {
-            Some(size) => self.take(size, &field)?,
-            None => {
-                let start = self.at;
-                self.string(&field)?;
-                &self.bytes[start..self.at]
-            }
-        };
-        match (value_type, bytes) {
-            (ValueType::Bool, [0 | 1]) => {}
-            (ValueType::Bool, [other, ..]) => return Err(self.back(1, &field(), Problem::Bool(*other))),
-            _ => {}
-        }
-        let (value, _) = split_value(value_type, bytes).ok_or_else(|| {
-            let available = bytes.len() as u64;
-            self.back(bytes.len(), &field(), Problem::Truncated { needed: available, available })
-        })?;
-        Ok(value)
-    }
-
-    fn array(&mut self, field: impl Fn() -> String) -> Result<Array<'a>, Error> {
-        let element_type = self.value_type(&field)?;
-        if element_type == ValueType::Array {
-            return Err(self.back(4, &field(), Problem::NestedArray));
-        }
-        let len = self.u64(&field)?;
-        // A string takes at least its length prefix.
-        self.check_count(len, element_type.size().unwrap_or(8), &field())?;
-        let start = self.at;
-        match element_type.size() {
-            Some(size) if element_type != ValueType::Bool => {
-                self.take(len.saturating_mul(size), &field)?;
-            }
-            _ => {
-                for _ in 0..len {
-                    self.value(element_type, &field)?;
-                }
-            }
-        }
-        Ok(Array { element_type, len, bytes: &self.bytes[start..self.at] })
-    }
+    order.sort_unstable_by(|&a, &b| name(a).cmp(name(b)).then(a.cmp(&b)));
+    let mut twice: Vec<usize> = order.windows(2).filter(|pair| name(pair[0]) == name(pair[1])).map(|pair| pair[1]).collect();
+    twice.sort_unstable();
+    (order, twice)
 }

@@ -116,8 +116,8 @@ impl Rounding {
                 (Floats::Same, WeightType::BF16) => Format::Brain,
                 _ => Format::Single,
             },
-            // Q8_1 rounds as Q8_0 does; it adds the sum of the codes.
-            (_, weight_type) if weight_type.block_len() == 32 => Format::Blocks32,
+            // Q8_1 rounds as Q8_0 does; it adds the sum of the codes. Blocks of 64 and 128 meet several blocks of Q8_0.
+            (_, weight_type) if weight_type.block_len() < 256 => Format::Blocks32,
             _ => Format::Blocks256,
         };
         match format {

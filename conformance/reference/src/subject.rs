@@ -4,7 +4,7 @@ use crate::{
     MappedFile, Rounding, Weights,
     architectures::{self, Architecture},
 };
-use gguf::{File, Problem};
+use gguf::{File, Rule, Severity};
 use std::path::Path;
 use vocabulary::{Description, Refusal, RejectionClass, Session, Subject, transcript};
 
@@ -44,9 +44,11 @@ struct ReferenceSession {
 }
 
 fn with_model<T>(file: &MappedFile, use_it: impl FnOnce(&dyn Architecture) -> Result<T, Refusal>) -> Result<T, Refusal> {
-    let parsed = File::parse(file).map_err(|error| match error.problem {
-        Problem::WeightType(_) | Problem::NestedArray | Problem::BigEndian { .. } => Refusal::Unsupported(error.to_string()),
-        _ => Refusal::load(RejectionClass::Malformed, error.to_string()),
+    let parsed = File::lenient(file).map_err(|finding| match finding.rule {
+        // A type that is not in this crate may be one of a newer ggml.
+        Rule::TensorType => Refusal::Unsupported(finding.to_string()),
+        rule if rule.severity() == Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
+        _ => Refusal::load(RejectionClass::Malformed, finding.to_string()),
     })?;
     use_it(architectures::load(&Weights::new(parsed)?)?.as_ref())
 }

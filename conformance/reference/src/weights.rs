@@ -1,7 +1,7 @@
 //! Weights in the mapped file, and the product of a matrix with the activations of all positions.
 
 use crate::Rounding;
-use gguf::{Error, File, Tensor, Value, WeightType, codec};
+use gguf::{File, Finding, Tensor, Value, WeightType, codec};
 use rayon::prelude::*;
 use std::{cell::RefCell, collections::BTreeSet};
 use vocabulary::{Refusal, RejectionClass};
@@ -235,6 +235,15 @@ impl<'a> Weights<'a> {
             let message = format!("tensor `{name}` has dimensions {:?}, not {dimensions:?}", tensor.dimensions);
             return Err(Refusal::load(RejectionClass::Incomplete, message));
         }
+        // Lenient reading takes blocks that go on from one row into the next; there are no such rows to decode.
+        if tensor.weight_type.row_bytes(tensor.row_len()).is_none() {
+            let message = format!(
+                "tensor `{name}` has rows of {} elements, not whole blocks of {}",
+                tensor.row_len(),
+                tensor.weight_type
+            );
+            return Err(Refusal::load(RejectionClass::Malformed, message));
+        }
         Ok(Some(tensor))
     }
 
@@ -380,9 +389,9 @@ impl<'a> Weights<'a> {
     pub fn finish(&self) -> Result<(), Refusal> {
         let used = self.used.borrow();
         let own = format!("{}.", self.architecture);
-        let keys = self.file.metadata().iter().map(|(key, _)| key).filter(|key| key.starts_with(&own));
-        let tensors = self.file.tensors().iter().map(|tensor| tensor.name);
-        match keys.map(|name| ("key", name)).chain(tensors.map(|name| ("tensor", name))).find(|(_, name)| !used.contains(*name))
+        let keys = self.file.metadata().iter().map(|(key, _)| key.to_string()).filter(|key| key.starts_with(&own));
+        let tensors = self.file.tensors().iter().map(|tensor| tensor.name.to_string());
+        match keys.map(|name| ("key", name)).chain(tensors.map(|name| ("tensor", name))).find(|(_, name)| !used.contains(name))
         {
             None => Ok(()),
             Some((kind, name)) => Err(Refusal::Unsupported(format!(
@@ -393,8 +402,8 @@ impl<'a> Weights<'a> {
     }
 }
 
-fn incomplete(error: Error) -> Refusal {
-    Refusal::load(RejectionClass::Incomplete, error.to_string())
+fn incomplete(finding: Finding) -> Refusal {
+    Refusal::load(RejectionClass::Incomplete, finding.to_string())
 }
 
 fn missing_tensor(name: &str) -> Refusal {

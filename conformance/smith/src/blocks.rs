@@ -74,8 +74,8 @@ impl Blocks {
                     put(2, 15.5 * d);
                 }
                 WeightType::Q6_K => put(208, scale(self, 1366.0)),
-                // Formats of activations: no matrix is stored in them, and `Recipe` refuses them.
-                WeightType::Q8_1 | WeightType::Q8_K => unreachable!("not a weight type of recipes"),
+                // `Recipe::WEIGHTS` does not have the others, and recipes with them are refused.
+                _ => unreachable!("not a weight type of recipes"),
             }
         }
         out

@@ -1,7 +1,7 @@
 //! What all recipes share: sizes, vocabulary, and drawing a tensor.
 
 use crate::{Recipe, blocks::Blocks};
-use gguf::{WeightType, Writer};
+use gguf::{Draft, WeightType};
 
 /// The BOS token of every tiny model.
 pub(crate) const BOS: u32 = 1;
@@ -14,7 +14,7 @@ pub(crate) const VOCABULARY_SIZE: u64 = (FIRST_WORD + WORDS) as u64;
 
 /// A model being described: metadata and tensors in the order of the description.
 pub(crate) struct Model {
-    writer: Writer,
+    draft: Draft<'static>,
     blocks: Blocks,
     weights: WeightType,
     architecture: &'static str,
@@ -24,15 +24,15 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(recipe: &Recipe) -> Self {
-        let mut writer = Writer::new();
+        let mut draft = Draft::new();
         let architecture = recipe.architecture.name();
-        writer.str("general.architecture", architecture);
-        writer.str("general.name", &format!("ggauge {recipe}"));
+        draft.str("general.architecture", architecture);
+        draft.str("general.name", &format!("ggauge {recipe}"));
         if recipe.weights.is_quantized() {
-            writer.u32("general.quantization_version", 2);
+            draft.u32("general.quantization_version", 2);
         }
         Self {
-            writer,
+            draft,
             blocks: Blocks::new(recipe.seed),
             weights: recipe.weights,
             architecture,
@@ -42,25 +42,25 @@ impl Model {
 
     /// A count among the architecture's own keys.
     pub(crate) fn u32(&mut self, key: &str, value: u64) {
-        self.writer.u32(&format!("{}.{key}", self.architecture), value as u32);
+        self.draft.u32(&format!("{}.{key}", self.architecture), value as u32);
     }
 
     /// A real number among the architecture's own keys.
     pub(crate) fn f32(&mut self, key: &str, value: f32) {
-        self.writer.f32(&format!("{}.{key}", self.architecture), value);
+        self.draft.f32(&format!("{}.{key}", self.architecture), value);
     }
 
     /// A matrix from `inputs` to `outputs`, scaled so that inputs of unit variance give outputs of standard deviation `gain`.
     pub(crate) fn matrix(&mut self, name: &str, inputs: u64, outputs: u64, gain: f32) {
         let spread = gain / (inputs as f32).sqrt();
         let data = self.blocks.draw(self.weights, (inputs * outputs) as usize, spread);
-        self.writer.tensor(&format!("{name}.weight"), &[inputs, outputs], self.weights, data);
+        self.draft.tensor(&format!("{name}.weight"), &[inputs, outputs], self.weights, data);
     }
 
     /// Norm gains around `center`.
     pub(crate) fn norm(&mut self, name: &str, len: u64, center: f32) {
         let data = self.blocks.around(center, 0.1 * center, len as usize);
-        self.writer.tensor(&format!("{name}.weight"), &[len], WeightType::F32, data);
+        self.draft.tensor(&format!("{name}.weight"), &[len], WeightType::F32, data);
     }
 
     /// A `SentencePiece` vocabulary: `<unk>`, `<s>`, `</s>`, the 256 bytes, and words of one or two letters.
@@ -82,7 +82,7 @@ impl Model {
             .collect();
         let scores: Vec<f32> =
             (0..tokens.len()).map(|id| if id < FIRST_WORD { 0.0 } else { -((id - FIRST_WORD) as f32) }).collect();
-        self.writer
+        self.draft
             .str("tokenizer.ggml.model", "llama")
             .strings("tokenizer.ggml.tokens", &tokens)
             .f32s("tokenizer.ggml.scores", &scores)
@@ -95,6 +95,6 @@ impl Model {
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
-        self.writer.finish()
+        self.draft.finish()
     }
 }

@@ -12,7 +12,8 @@ fn recipes(seed: u64) -> impl Iterator<Item = Recipe> {
 fn every_recipe_is_a_valid_file_of_its_own_name_and_small() {
     for recipe in recipes(3) {
         let bytes = recipe.build();
-        let file = gguf::File::parse(&bytes).unwrap_or_else(|error| panic!("{recipe}: {error}"));
+        let file = gguf::File::strict(&bytes).unwrap_or_else(|finding| panic!("{recipe}: {finding}"));
+        assert!(file.tolerated().is_empty(), "{recipe}: {:?}", file.tolerated());
         assert_eq!(file.architecture().unwrap(), recipe.architecture.name());
         assert_eq!(file.dominant_weight_type(), Some(recipe.weights), "{recipe}");
         // Blocks of 256 elements force a width of 256; everything else stays well under 1 MiB.

@@ -63,10 +63,10 @@ pub enum Response {
     /// The transcript is written.
     Evaluated {
         /// CPU time of the process in this request, in seconds; 0 where it is not measured.
-        #[serde(default)]
+        #[serde(default, with = "crate::number")]
         cpu_seconds: f64,
         /// The part of it that went into the transcript file rather than the runtime.
-        #[serde(default)]
+        #[serde(default, with = "crate::number")]
         transcript_cpu_seconds: f64,
     },
     /// The text's tokens.

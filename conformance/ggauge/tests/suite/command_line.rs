@@ -1,7 +1,7 @@
 //! The command as people use it: what bad input is answered with, and what is left behind.
 
 use crate::support::{GGAUGE, assert_golden, fake_subject, ggauge, stderr, stdout};
-use gguf::{WeightType, Writer};
+use gguf::{Draft, WeightType};
 use rstest::rstest;
 use std::{
     fs,
@@ -18,9 +18,9 @@ fn model() -> Vec<u8> {
 }
 
 fn architecture(name: &str) -> Vec<u8> {
-    let mut writer = Writer::new();
-    writer.str("general.architecture", name).tensor("token_embd.weight", &[2, 3], WeightType::F32, vec![0; 24]);
-    writer.finish()
+    let mut draft = Draft::new();
+    draft.str("general.architecture", name).tensor("token_embd.weight", &[2, 3], WeightType::F32, vec![0; 24]);
+    draft.finish()
 }
 
 /// The tiny model with the type of its first tensor set to an id that no codec has.

@@ -1,11 +1,21 @@
 //! Exact block codecs: the value of every stored weight, as ggml defines it.
 //!
 //! A weight's value is the f32 that ggml's own dequantisation gives (`ggml-quants.c` in llama.cpp); each function here performs
-//! the same f32 operations in the same order, so that results are equal to the last bit. One function per weight type, each
-//! from one block of bytes to its elements; layouts are those of `ggml-common.h`.
+//! the same f32 operations in the same order, so that results are equal to the last bit. Integers and F64, which ggml has no
+//! such function for, become the nearest f32. One function per weight type, each from one block of bytes to its elements;
+//! layouts are those of `ggml-common.h`. Everything is little-endian: what is smaller than a byte fills it from the lowest
+//! bits.
+
+mod codebooks;
+mod importance;
+mod microscaling;
+mod ternary;
 
 use crate::WeightType;
 use half::{bf16, f16};
+use importance::{iq1_m, iq1_s, iq2_s, iq2_xs, iq2_xxs, iq3_s, iq3_xxs, iq4_nl, iq4_xs};
+use microscaling::{mxfp4, nvfp4};
+use ternary::{tq1_0, tq2_0};
 
 /// Bytes or elements that are not a whole number of blocks, or do not belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +38,14 @@ pub fn decode(weight_type: WeightType, bytes: &[u8], out: &mut [f32]) -> Result<
         return Err(LengthMismatch { bytes: bytes.len(), elements: out.len(), weight_type });
     }
     match weight_type {
-        WeightType::F32 => blocks(bytes, out, |b, y: &mut [f32; 1]| y[0] = f32::from_le_bytes(*b)),
-        WeightType::F16 => blocks(bytes, out, |b, y: &mut [f32; 1]| y[0] = f16::from_le_bytes(*b).to_f32()),
-        WeightType::BF16 => blocks(bytes, out, |b, y: &mut [f32; 1]| y[0] = bf16::from_le_bytes(*b).to_f32()),
+        WeightType::F32 => numbers(bytes, out, f32::from_le_bytes),
+        WeightType::F16 => numbers(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+        WeightType::BF16 => numbers(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+        WeightType::F64 => numbers(bytes, out, |b| f64::from_le_bytes(b) as f32),
+        WeightType::I8 => numbers(bytes, out, |b| i8::from_le_bytes(b) as f32),
+        WeightType::I16 => numbers(bytes, out, |b| i16::from_le_bytes(b) as f32),
+        WeightType::I32 => numbers(bytes, out, |b| i32::from_le_bytes(b) as f32),
+        WeightType::I64 => numbers(bytes, out, |b| i64::from_le_bytes(b) as f32),
         WeightType::Q4_0 => blocks(bytes, out, q4_0),
         WeightType::Q4_1 => blocks(bytes, out, q4_1),
         WeightType::Q5_0 => blocks(bytes, out, q5_0),
@@ -43,6 +58,21 @@ pub fn decode(weight_type: WeightType, bytes: &[u8], out: &mut [f32]) -> Result<
         WeightType::Q5_K => blocks(bytes, out, q5_k),
         WeightType::Q6_K => blocks(bytes, out, q6_k),
         WeightType::Q8_K => blocks(bytes, out, q8_k),
+        WeightType::IQ2_XXS => blocks(bytes, out, iq2_xxs),
+        WeightType::IQ2_XS => blocks(bytes, out, iq2_xs),
+        WeightType::IQ3_XXS => blocks(bytes, out, iq3_xxs),
+        WeightType::IQ1_S => blocks(bytes, out, iq1_s),
+        WeightType::IQ4_NL => blocks(bytes, out, iq4_nl),
+        WeightType::IQ3_S => blocks(bytes, out, iq3_s),
+        WeightType::IQ2_S => blocks(bytes, out, iq2_s),
+        WeightType::IQ4_XS => blocks(bytes, out, iq4_xs),
+        WeightType::IQ1_M => blocks(bytes, out, iq1_m),
+        WeightType::TQ1_0 => blocks(bytes, out, tq1_0),
+        WeightType::TQ2_0 => blocks(bytes, out, tq2_0),
+        WeightType::MXFP4 => blocks(bytes, out, mxfp4),
+        WeightType::NVFP4 => blocks(bytes, out, nvfp4),
+        WeightType::Q1_0 => blocks(bytes, out, q1_0),
+        WeightType::Q2_0 => blocks(bytes, out, q2_0),
     }
     Ok(())
 }
@@ -54,9 +84,24 @@ fn blocks<const B: usize, const N: usize>(bytes: &[u8], out: &mut [f32], decode:
     }
 }
 
+/// Runs `decode` over each number of `B` bytes.
+fn numbers<const B: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; B]) -> f32) {
+    blocks(bytes, out, |block, y: &mut [f32; 1]| y[0] = decode(*block));
+}
+
 /// The f16 at byte `at`, as f32.
 fn half(block: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+    f16::from_bits(short(block, at)).to_f32()
+}
+
+/// The u16 at byte `at`.
+fn short(block: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([block[at], block[at + 1]])
+}
+
+/// The u32 at byte `at`.
+fn word(block: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
 }
 
 fn low(byte: u8) -> i32 {
@@ -65,6 +110,24 @@ fn low(byte: u8) -> i32 {
 
 fn high(byte: u8) -> i32 {
     i32::from(byte >> 4)
+}
+
+/// `d: f16, codes: [u1; 128]`; a set bit is the scale, and a clear one minus the scale.
+fn q1_0(block: &[u8; 18], y: &mut [f32; 128]) {
+    let d = half(block, 0);
+    for i in 0..128 {
+        let bit = (block[2 + i / 8] >> (i % 8)) & 1;
+        y[i] = if bit == 1 { d } else { -d };
+    }
+}
+
+/// `d: f16, codes: [u2; 64]`.
+fn q2_0(block: &[u8; 18], y: &mut [f32; 64]) {
+    let d = half(block, 0);
+    for i in 0..64 {
+        let code = i32::from((block[2 + i / 4] >> (i % 4 * 2)) & 3);
+        y[i] = (code - 1) as f32 * d;
+    }
 }
 
 /// `d: f16, codes: [u4; 32]`; element `i` is in the low half of byte `i`, element `i + 16` in its high half.
@@ -93,7 +156,7 @@ fn fifth_bits(bits: u32, i: usize) -> (i32, i32) {
 /// `d: f16, fifth bits: u32, codes: [u4; 32]`.
 fn q5_0(block: &[u8; 22], y: &mut [f32; 32]) {
     let d = half(block, 0);
-    let bits = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
+    let bits = word(block, 2);
     for i in 0..16 {
         let (first, second) = fifth_bits(bits, i);
         y[i] = ((low(block[6 + i]) | first) - 16) as f32 * d;
@@ -104,7 +167,7 @@ fn q5_0(block: &[u8; 22], y: &mut [f32; 32]) {
 /// `d: f16, m: f16, fifth bits: u32, codes: [u4; 32]`.
 fn q5_1(block: &[u8; 24], y: &mut [f32; 32]) {
     let (d, m) = (half(block, 0), half(block, 2));
-    let bits = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
+    let bits = word(block, 4);
     for i in 0..16 {
         let (first, second) = fifth_bits(bits, i);
         y[i] = (low(block[8 + i]) | first) as f32 * d + m;
@@ -238,13 +301,39 @@ mod tests {
     //! By hand, one code at a time. Bit equality with ggml and candle over random blocks is `ggauge`'s test `codecs`.
     use super::*;
 
-    fn decoded(weight_type: WeightType, block: &[u8]) -> Vec<f32> {
+    pub(super) fn decoded(weight_type: WeightType, block: &[u8]) -> Vec<f32> {
         let mut out = vec![f32::NAN; weight_type.block_len()];
         decode(weight_type, block, &mut out).unwrap();
         out
     }
 
-    const TWO: [u8; 2] = [0x00, 0x40]; // 2.0 in f16
+    pub(super) const TWO: [u8; 2] = [0x00, 0x40]; // 2.0 in f16
+
+    #[test]
+    fn numbers_become_the_nearest_f32() {
+        assert_eq!(decoded(WeightType::F32, &(-1.5f32).to_le_bytes()), [-1.5]);
+        assert_eq!(decoded(WeightType::I8, &[0x80]), [-128.0]);
+        assert_eq!(decoded(WeightType::I16, &i16::MIN.to_le_bytes()), [-32768.0]);
+        // Half way between two neighbours, to the even one: down here, up there.
+        assert_eq!(decoded(WeightType::I32, &((1i32 << 24) + 1).to_le_bytes()), [16_777_216.0]);
+        assert_eq!(decoded(WeightType::I32, &((1i32 << 24) + 3).to_le_bytes()), [16_777_220.0]);
+        assert_eq!(decoded(WeightType::I64, &i64::MAX.to_le_bytes()), [2f32.powi(63)]);
+        // Rounded once: by way of f64, this would be a tie and go down.
+        assert_eq!(decoded(WeightType::I64, &((1i64 << 60) + (1 << 36) + 1).to_le_bytes()), [2f32.powi(60) + 2f32.powi(37)]);
+        assert_eq!(decoded(WeightType::F64, &0.1f64.to_le_bytes()), [0.1]);
+        assert_eq!(decoded(WeightType::F64, &1e300f64.to_le_bytes()), [f32::INFINITY]);
+        assert_eq!(decoded(WeightType::F64, &(-1e-300f64).to_le_bytes())[0].to_bits(), (-0.0f32).to_bits());
+        assert!(decoded(WeightType::F64, &f64::NAN.to_le_bytes())[0].is_nan());
+    }
+
+    #[test]
+    fn q1_0_and_q2_0_have_neighbours_in_one_byte() {
+        let mut block = TWO.to_vec();
+        block.extend([0b0000_0110; 16]);
+        assert_eq!(decoded(WeightType::Q1_0, &block)[120..], [-2.0, 2.0, 2.0, -2.0, -2.0, -2.0, -2.0, -2.0]);
+        block[17] = 0b11_10_01_00;
+        assert_eq!(decoded(WeightType::Q2_0, &block)[60..], [-2.0, 0.0, 2.0, 4.0]);
+    }
 
     #[test]
     fn q4_0_has_the_low_halves_first() {

@@ -1,0 +1,333 @@
+//! Breaking one rule and no other, for vectors, fuzzers and the tests of the rules themselves.
+
+use crate::{Draft, DraftKey, DraftTensor, MAX_ARRAY_DEPTH, Rule, ValueType, WeightType};
+use std::borrow::Cow;
+
+/// An architecture of which no rule says anything.
+const UNKNOWN_ARCHITECTURE: &[u8] = b"vector";
+
+/// A draft that has nothing with which a rule could be broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this draft cannot break rule {rule}: {why}")]
+pub struct CannotBreak {
+    /// The rule.
+    pub rule: Rule,
+    /// What is missing.
+    pub why: &'static str,
+}
+
+impl<'a> Draft<'a> {
+    /// Changes a valid draft so that it breaks `rule` and no other. Works best on a draft of a whole model.
+    ///
+    /// # Errors
+    /// Where the draft lacks what is to be broken: a tensor, a tokenizer, the keys of an architecture.
+    pub fn break_rule(&mut self, rule: Rule) -> Result<(), CannotBreak> {
+        let cannot = |why| CannotBreak { rule, why };
+        match rule {
+            Rule::Magic => self.magic = *b"GGML",
+            Rule::BigEndian => self.version = self.version.swap_bytes(),
+            Rule::Version => self.version = 4,
+            Rule::VersionOne => self.rewrite_as_version_one().ok_or(cannot("it has values that do not read back"))?,
+            Rule::Truncated => self.cut_last_value().ok_or(cannot("it has no key"))?,
+            Rule::TensorCount => self.tensor_count = Some(1 << 40),
+            Rule::KeyCount => self.key_count = Some(1 << 40),
+            Rule::StringLength => self.last_key().ok_or(cannot("it has no key"))?.length = Some(1 << 40),
+            Rule::KeyEmpty => self.plain_key(b""),
+            Rule::KeyLength => self.plain_key(&[b'k'; 65536]),
+            Rule::KeyCharset => self.plain_key(b"vector.k\xc3\xa9y"),
+            Rule::KeySnakeCase => self.plain_key(b"vector.Key"),
+            Rule::KeyDuplicate => {
+                self.plain_key(b"vector.key");
+                self.plain_key(b"vector.key");
+            }
+            Rule::ValueType => self.odd_value(13, &[0]),
+            Rule::Boolean => self.odd_value(ValueType::Bool.id(), &[2]),
+            Rule::StringUtf8 => self.text(b"\xff"),
+            Rule::StringNul => self.text(b"a\0b"),
+            Rule::ArrayLength => drop(self.array("vector.key", ValueType::U8.id(), 1 << 40, &[])),
+            Rule::ArrayNested => self.nested(2),
+            Rule::ArrayDepth => {
+                // Nesting is a finding of its own, and an acceptable one; there is no depth without it.
+                self.nested(MAX_ARRAY_DEPTH + 1);
+            }
+            Rule::AlignmentType => drop(self.value("general.alignment", crate::Value::U64(32))),
+            Rule::AlignmentValue => self.align(4),
+            Rule::AlignmentPowerOfTwo => self.align(24),
+            _ => return self.break_tensor_rule(rule),
+        }
+        Ok(())
+    }
+
+    fn break_tensor_rule(&mut self, rule: Rule) -> Result<(), CannotBreak> {
+        let cannot = |why| CannotBreak { rule, why };
+        match rule {
+            Rule::TensorNameEmpty => self.extra_tensor(b"", &[8]),
+            Rule::TensorNameLength => self.extra_tensor(&[b't'; 65], &[8]),
+            Rule::TensorNameUtf8 => self.extra_tensor(b"t\xff", &[8]),
+            Rule::TensorNameNul => self.extra_tensor(b"t\0", &[8]),
+            Rule::TensorDuplicate => {
+                let last = self.tensors.last().ok_or(cannot("it has no tensor"))?;
+                let twin = DraftTensor { place: None, ..last.clone() };
+                self.tensors.push(twin);
+            }
+            Rule::DimensionCount => {
+                let last = self.tensors.last_mut().ok_or(cannot("it has no tensor"))?;
+                last.dimensions.resize(5, 1);
+            }
+            Rule::DimensionCountZero => self.extra_tensor(b"t", &[]),
+            Rule::DimensionZero => self.extra_tensor(b"t", &[8, 0]),
+            Rule::ElementCount => self.last_dimensions(&[8, 1 << 40, 1 << 40]).ok_or(cannot("it has no tensor"))?,
+            Rule::TensorType => self.tensors.last_mut().ok_or(cannot("it has no tensor"))?.type_id = 4,
+            Rule::RowSize => self.break_row()?,
+            Rule::TensorSize => self.last_dimensions(&[8, 1 << 59]).ok_or(cannot("it has no tensor"))?,
+            Rule::OffsetAlignment => self.move_last(|places, _| Some(places.last()? + 4)).ok_or(cannot("it has no tensor"))?,
+            Rule::DataBounds => {
+                let last = self.tensors.last_mut().ok_or(cannot("it has no tensor"))?;
+                let len = last.data.len().checked_sub(1).ok_or(cannot("its last tensor is empty"))?;
+                last.data.to_mut().truncate(len);
+                self.tail = Some(Cow::Borrowed(&[]));
+            }
+            Rule::TensorOverlap => {
+                let before = |places: &[u64], _| places.len().checked_sub(2).and_then(|at| places.get(at).copied());
+                self.move_last(before).ok_or(cannot("it has no two tensors"))?;
+            }
+            Rule::TensorOrder => {
+                self.move_last(|places, alignment| Some(places.last()? + alignment)).ok_or(cannot("it has no tensor"))?;
+            }
+            Rule::Padding => {
+                if self.tensors.is_empty() {
+                    return Err(cannot("it has no tensor"));
+                }
+                // A gap of its own, because a table can end on the alignment.
+                self.plain_key(b"vector.key");
+                while self.table_len().is_multiple_of(self.alignment as usize) {
+                    self.plain_key(format!("vector.key{}", self.keys.len()).as_bytes());
+                }
+                let len = self.table_len();
+                self.padding = Some(Cow::Owned(vec![1; len.next_multiple_of(self.alignment as usize) - len]));
+            }
+            Rule::FinalPadding => {
+                let mut padded = self.clone();
+                padded.tail = None;
+                self.tail = Some(Cow::Owned(vec![0; padded.tail_len() + self.alignment as usize]));
+            }
+            _ => return self.break_model_rule(rule),
+        }
+        Ok(())
+    }
+
+    fn break_model_rule(&mut self, rule: Rule) -> Result<(), CannotBreak> {
+        let cannot = |why| CannotBreak { rule, why };
+        let architecture = self.find_key("general.architecture").and_then(|key| key.value.get(8..).map(<[u8]>::to_vec));
+        let architecture = architecture.and_then(|name| String::from_utf8(name).ok());
+        let of_architecture = |key: &str| architecture.as_ref().map(|name| format!("{name}.{key}"));
+        let no_key = cannot("it has no such key");
+        match rule {
+            Rule::ArchitectureMissing => drop(self.remove_key("general.architecture")),
+            Rule::ArchitectureCharset => {
+                self.remove_key("general.architecture").str("general.architecture", "vector-1");
+            }
+            Rule::QuantizationVersion => {
+                if !self.tensors.iter().any(|tensor| is_quantized(tensor.type_id)) {
+                    return Err(cannot("it has no quantised tensor"));
+                }
+                self.remove_key("general.quantization_version");
+            }
+            Rule::KeyType => drop(self.value("general.name", crate::Value::U32(1))),
+            Rule::KeyMissing => {
+                let key = of_architecture("context_length").ok_or(no_key.clone())?;
+                self.find_key(&key).ok_or(no_key)?;
+                self.remove_key(&key);
+            }
+            Rule::KeyValue => {
+                let key = of_architecture("attention.head_count").ok_or(no_key.clone())?;
+                self.find_key(&key).ok_or(no_key)?.value = Cow::Owned(0u32.to_le_bytes().to_vec());
+            }
+            Rule::TensorMissing => drop(self.remove_tensor(b"output_norm.weight").ok_or(cannot("it has no output_norm"))?),
+            Rule::TensorShape => {
+                let tensor = self.tensors.iter_mut().find(|tensor| *tensor.name == *b"output_norm.weight");
+                let tensor = tensor.ok_or(cannot("it has no output_norm"))?;
+                let len = tensor.dimensions.first().copied().unwrap_or(1);
+                // The same bytes in another shape.
+                tensor.dimensions = vec![1, len];
+            }
+            Rule::TensorUnexpected => self.push_tensor(b"vector.weight", &[8]),
+            Rule::TokenizerLengths => {
+                let scores = self.find_key("tokenizer.ggml.scores").ok_or(cannot("it has no scores"))?;
+                let mut value = scores.value.to_vec();
+                let len = u64::from_le_bytes(*value.get(4..).and_then(<[u8]>::first_chunk).ok_or(cannot("it has no scores"))?);
+                let shorter = len.checked_sub(1).ok_or(cannot("it has no token"))?;
+                value[4..12].copy_from_slice(&shorter.to_le_bytes());
+                value.truncate(value.len() - 4);
+                scores.value = Cow::Owned(value);
+            }
+            Rule::TokenType => {
+                let types = self.find_key("tokenizer.ggml.token_type").ok_or(cannot("it has no token types"))?;
+                let mut value = types.value.to_vec();
+                let last = value.len() - 4;
+                value[last..].copy_from_slice(&7i32.to_le_bytes());
+                types.value = Cow::Owned(value);
+            }
+            Rule::SpecialToken => {
+                if self.find_key("tokenizer.ggml.tokens").is_none() {
+                    return Err(cannot("it has no tokens"));
+                }
+                self.u32("tokenizer.ggml.padding_token_id", 1 << 30);
+            }
+            Rule::SplitKeys => {
+                self.value("split.no", crate::Value::U16(1)).value("split.count", crate::Value::U16(1));
+                self.value("split.tensors.count", crate::Value::I32(1));
+            }
+            Rule::SplitShards => return Err(cannot("it takes more than one file; see `Split`")),
+            _ => return Err(cannot("there is no way to")),
+        }
+        Ok(())
+    }
+
+    fn last_key(&mut self) -> Option<&mut DraftKey<'a>> {
+        self.keys.last_mut()
+    }
+
+    fn plain_key(&mut self, key: &[u8]) {
+        self.key(key, ValueType::U8.id(), [0]);
+    }
+
+    fn odd_value(&mut self, type_id: u32, value: &[u8]) {
+        self.key("vector.key", type_id, value);
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.value("vector.key", crate::Value::String(text));
+    }
+
+    /// Arrays within each other, `depth` of them, the innermost empty.
+    fn nested(&mut self, depth: usize) {
+        let mut value = Vec::new();
+        for _ in 1..depth {
+            value.extend(ValueType::Array.id().to_le_bytes());
+            value.extend(1u64.to_le_bytes());
+        }
+        value.extend(ValueType::U8.id().to_le_bytes());
+        value.extend(0u64.to_le_bytes());
+        self.key("vector.key", ValueType::Array.id(), value);
+    }
+
+    fn align(&mut self, alignment: u32) {
+        self.remove_key("general.alignment").u32("general.alignment", alignment);
+        self.alignment = u64::from(alignment);
+        self.tensors.iter_mut().for_each(|tensor| tensor.place = None);
+        self.tail = None;
+    }
+
+    /// A tensor that no architecture has, F32, of zeros; so the model's architecture becomes one that nobody knows.
+    fn extra_tensor(&mut self, name: &[u8], dimensions: &[u64]) {
+        if let Some(architecture) = self.find_key("general.architecture") {
+            let mut value = Vec::from((UNKNOWN_ARCHITECTURE.len() as u64).to_le_bytes());
+            value.extend(UNKNOWN_ARCHITECTURE);
+            architecture.value = Cow::Owned(value);
+        }
+        self.push_tensor(name, dimensions);
+    }
+
+    fn push_tensor(&mut self, name: &[u8], dimensions: &[u64]) {
+        let elements: u64 = dimensions.iter().product();
+        self.tail = None;
+        self.tensor("", dimensions, WeightType::F32, vec![0; elements as usize * 4]);
+        if let Some(last) = self.tensors.last_mut() {
+            last.name = Cow::Owned(name.to_vec());
+        }
+    }
+
+    fn remove_tensor(&mut self, name: &[u8]) -> Option<()> {
+        let at = self.tensors.iter().position(|tensor| *tensor.name == *name)?;
+        self.tensors.remove(at);
+        self.tensors.iter_mut().for_each(|tensor| tensor.place = None);
+        self.tail = None;
+        Some(())
+    }
+
+    fn last_dimensions(&mut self, dimensions: &[u64]) -> Option<()> {
+        self.tensors.last_mut()?.dimensions = dimensions.into();
+        Some(())
+    }
+
+    /// Puts the last tensor's data where `to` says, given the places of all tensors and the alignment.
+    fn move_last(&mut self, to: impl FnOnce(&[u64], u64) -> Option<u64>) -> Option<()> {
+        let place = to(&self.places(), self.alignment)?;
+        self.tensors.last_mut()?.place = Some(place);
+        self.tail = None;
+        Some(())
+    }
+
+    /// Turns a matrix whose rows are shorter than a block into blocks: all of it is a whole number of them, a row is not.
+    fn break_row(&mut self) -> Result<(), CannotBreak> {
+        let block = WeightType::Q8_0.block_len() as u64;
+        let fits = |dimensions: &[u64]| {
+            dimensions.first().is_some_and(|row| !row.is_multiple_of(block))
+                && dimensions.iter().product::<u64>().is_multiple_of(block)
+        };
+        if !self.tensors.iter().any(|tensor| fits(&tensor.dimensions)) {
+            self.extra_tensor(b"t", &[16, 2]);
+        }
+        let tensor = self.tensors.iter_mut().find(|tensor| fits(&tensor.dimensions));
+        let tensor = tensor.ok_or(CannotBreak { rule: Rule::RowSize, why: "it has no matrix" })?;
+        let blocks = tensor.dimensions.iter().product::<u64>() / block;
+        tensor.type_id = WeightType::Q8_0.id();
+        tensor.data = Cow::Owned(vec![0; blocks as usize * WeightType::Q8_0.block_bytes()]);
+        self.tensors.iter_mut().for_each(|tensor| tensor.place = None);
+        self.tail = None;
+        self.quantization_version();
+        Ok(())
+    }
+
+    fn quantization_version(&mut self) {
+        if self.find_key("general.quantization_version").is_none() {
+            self.u32("general.quantization_version", 2);
+        }
+    }
+
+    /// Cuts a file without tensors after its last key's value, less one byte; with tensors, nothing can be cut without breaking more.
+    fn cut_last_value(&mut self) -> Option<()> {
+        let last = self.keys.last_mut()?;
+        last.type_id = ValueType::U64.id();
+        last.value = Cow::Owned(vec![0; 7]);
+        self.tensor_count = Some(0);
+        self.tensors.clear();
+        self.tail = Some(Cow::Borrowed(&[]));
+        Some(())
+    }
+
+    /// Bytes up to the end of the tensor table.
+    fn table_len(&self) -> usize {
+        let bare = Draft {
+            padding: Some(Cow::Borrowed(&[])),
+            tail: Some(Cow::Borrowed(&[])),
+            tensors: self.tensors.iter().map(|tensor| DraftTensor { data: Cow::Borrowed(&[]), ..tensor.clone() }).collect(),
+            ..self.clone()
+        };
+        bare.finish().len()
+    }
+
+    /// Bytes that padding takes after the last tensor.
+    fn tail_len(&self) -> usize {
+        let bare = Draft { tail: Some(Cow::Borrowed(&[])), ..self.clone() };
+        self.finish().len() - bare.finish().len()
+    }
+
+    /// Writes every length in 4 bytes, which takes reading the values once more.
+    fn rewrite_as_version_one(&mut self) -> Option<()> {
+        let bytes = self.finish();
+        let file = crate::File::lenient(&bytes).ok()?;
+        let mut draft = Draft { version: 1, ..Draft::new() };
+        for (key, value) in file.metadata().iter() {
+            draft.value(key.to_vec(), value);
+        }
+        self.keys = draft.keys;
+        self.version = 1;
+        Some(())
+    }
+}
+
+fn is_quantized(type_id: u32) -> bool {
+    WeightType::from_id(type_id).is_some_and(WeightType::is_quantized)
+}

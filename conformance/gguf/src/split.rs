@@ -1,0 +1,190 @@
+//! Split models: several files, numbered by name and by key, that make up one model.
+//!
+//! The specification has the file names (`-00001-of-00003.gguf`); the keys `split.no` (from 0), `split.count` and
+//! `split.tensors.count` are those that llama.cpp's `gguf-split` writes and its loader needs.
+
+use crate::{
+    File, Finding, Metadata, Rule, Tensor, Value,
+    architecture::{self, View},
+    metadata::Entry,
+    rules::{Findings, Mode, shown},
+};
+
+/// The name of one file of a split model: `PREFIX-00001-of-00003.gguf`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardName {
+    /// What stands before the numbers.
+    pub prefix: String,
+    /// The file's number, counted from 1.
+    pub number: u32,
+    /// How many files there are.
+    pub count: u32,
+}
+
+impl ShardName {
+    /// Reads a file name, without folders. `None` where it is not that of a file of a split model.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (rest, count) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+        let (prefix, number) = rest.rsplit_once('-')?;
+        let five_digits = |text: &str| (text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok());
+        let (number, count): (u32, u32) = (five_digits(number)??, five_digits(count)??);
+        (1..=count).contains(&number).then(|| Self { prefix: prefix.into(), number, count })
+    }
+
+    /// The names of all files, in order.
+    pub fn siblings(&self) -> impl Iterator<Item = String> + '_ {
+        (1..=self.count).map(|number| format!("{}-{number:05}-of-{:05}.gguf", self.prefix, self.count))
+    }
+}
+
+/// What a file says of its place in a split model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) number: u64,
+    pub(crate) count: u64,
+    tensors: u64,
+}
+
+const NUMBER: &str = "split.no";
+const COUNT: &str = "split.count";
+const TENSORS: &str = "split.tensors.count";
+
+/// Reads the `split.*` keys. `None` where there are none, or they make no sense, which is reported.
+pub(crate) fn place(metadata: &Metadata<'_>, findings: &mut Findings) -> Result<Option<Place>, Finding> {
+    let [number, count, tensors] = [NUMBER, COUNT, TENSORS].map(|key| metadata.entry(key));
+    if number.is_none() && count.is_none() && tensors.is_none() {
+        return Ok(None);
+    }
+    let mut read = |key: &str, entry: Option<&Entry<'_>>, kinds: fn(Value<'_>) -> bool| -> Result<Option<u64>, Finding> {
+        let Some(entry) = entry else {
+            findings.report(Rule::SplitKeys, || Finding { rule: Rule::SplitKeys, ..metadata.missing(key) })?;
+            return Ok(None);
+        };
+        let value = Some(entry.value).filter(|&value| kinds(value)).and_then(Value::as_u64);
+        if value.is_none() {
+            findings.report(Rule::SplitKeys, || {
+                let expected = "uint16 (split.no, split.count) or int32 (split.tensors.count), not negative";
+                Metadata::finding(Rule::SplitKeys, entry, entry.value.summary(), expected)
+            })?;
+        }
+        Ok(value)
+    };
+    let short = |value: Value<'_>| matches!(value, Value::U16(_));
+    let place =
+        (read(NUMBER, number, short)?, read(COUNT, count, short)?, read(TENSORS, tensors, |v| matches!(v, Value::I32(_)))?);
+    let (Some(number), Some(count), Some(tensors)) = place else {
+        return Ok(None);
+    };
+    if number >= count {
+        if let Some(entry) = metadata.entry(NUMBER) {
+            findings.report(Rule::SplitKeys, || {
+                Metadata::finding(Rule::SplitKeys, entry, number.to_string(), &format!("a number below the count {count}"))
+            })?;
+        }
+        return Ok(None);
+    }
+    Ok(Some(Place { number, count, tensors }))
+}
+
+/// The files of a split model, read as one. A model that is not split is a split of one file.
+#[derive(Debug, Clone)]
+pub struct Split<'a> {
+    files: Vec<File<'a>>,
+}
+
+impl<'a> Split<'a> {
+    /// Puts the files together, which must come in the order of their names, and checks what no file can be checked for alone.
+    ///
+    /// # Errors
+    /// A breach of [`Rule::SplitShards`], or of a rule of the architecture, in strict mode; there is nothing to tolerate here.
+    pub fn join(files: Vec<File<'a>>) -> Result<Self, Finding> {
+        let split = Self { files };
+        let Some(first) = split.files.first() else {
+            return Err(wrong("the split model", "no file".into(), "at least one file".into()));
+        };
+        if split.files.len() == 1
+            && place(&first.metadata, &mut Findings::new(Mode::Lenient))?.is_none_or(|place| place.count == 1)
+        {
+            return Ok(split);
+        }
+        split.check_places()?;
+        split.check_tensors()?;
+        let view = View {
+            metadata: &first.metadata,
+            tensors: split.files.iter().map(File::tensors).collect(),
+            find: &|name| split.tensor(name).map(|(_, tensor)| tensor),
+            partial: false,
+        };
+        architecture::check(&view, &mut Findings::new(Mode::Strict))?;
+        Ok(split)
+    }
+
+    fn check_places(&self) -> Result<(), Finding> {
+        let total: u64 = self.files.iter().map(|file| file.tensors().len() as u64).sum();
+        for (index, file) in self.files.iter().enumerate() {
+            let field = format!("file {} of the split model", index + 1);
+            let Some(place) = place(&file.metadata, &mut Findings::new(Mode::Strict))? else {
+                return Err(wrong(&field, "no `split.*` keys".into(), "the number of the file and the count".into()));
+            };
+            let expected = (index as u64, self.files.len() as u64);
+            if (place.number, place.count) != expected {
+                let found = format!("{NUMBER} {} and {COUNT} {}", place.number, place.count);
+                return Err(wrong(&field, found, format!("{} and {}", expected.0, expected.1)));
+            }
+            if place.tensors != total {
+                let found = format!("{TENSORS} {}", place.tensors);
+                return Err(wrong(&field, found, format!("{total}, which the files hold together")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tensors(&self) -> Result<(), Finding> {
+        let names = |file: &File<'a>| file.tensors.iter().map(|tensor| tensor.name).collect::<Vec<_>>();
+        let mut all: Vec<_> = self.files.iter().flat_map(names).collect();
+        all.sort_unstable();
+        match all.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => {
+                let field = format!("tensor {}", shown(pair[0]));
+                Err(wrong(&field, "a second one in the split model".into(), "a name that stands once".into()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The files, in order. The first has the metadata.
+    pub fn files(&self) -> &[File<'a>] {
+        &self.files
+    }
+
+    /// The tensor of this name, and the index of its file.
+    pub fn tensor(&self, name: &str) -> Option<(usize, &Tensor<'a>)> {
+        self.files.iter().enumerate().find_map(|(index, file)| Some((index, file.tensor(name)?)))
+    }
+}
+
+fn wrong(field: &str, found: String, expected: String) -> Finding {
+    Finding { rule: Rule::SplitShards, offset: 0, field: field.into(), found, expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_shards() {
+        let name = ShardName::parse("model-00002-of-00003.gguf").unwrap();
+        assert_eq!((name.prefix.as_str(), name.number, name.count), ("model", 2, 3));
+        let siblings: Vec<_> = name.siblings().collect();
+        assert_eq!(siblings, ["model-00001-of-00003.gguf", "model-00002-of-00003.gguf", "model-00003-of-00003.gguf"]);
+        for not in [
+            "model.gguf",
+            "model-0001-of-0003.gguf",
+            "model-00004-of-00003.gguf",
+            "model-00000-of-00003.gguf",
+            "m-+0001-of-00003.gguf",
+        ] {
+            assert_eq!(ShardName::parse(not), None, "{not}");
+        }
+    }
+}

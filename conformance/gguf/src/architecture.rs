@@ -311,10 +311,10 @@ pub(crate) fn check(view: &View<'_, '_>, findings: &mut Findings) -> Result<(), 
     let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == name) else {
         return Ok(());
     };
-    for (key, kind) in COMMON {
-        check_type(metadata, &format!("{name}.{key}"), *kind, findings)?;
-    }
     let mut complete = true;
+    for (key, kind) in COMMON {
+        complete &= check_type(metadata, &format!("{name}.{key}"), *kind, findings)?;
+    }
     for key in REQUIRED.iter().chain(architecture.required) {
         let key = format!("{name}.{key}");
         if metadata.entry(&key).is_none() {
@@ -330,10 +330,14 @@ pub(crate) fn check(view: &View<'_, '_>, findings: &mut Findings) -> Result<(), 
     Ok(())
 }
 
-fn check_type(metadata: &Metadata<'_>, key: &str, kind: Kind, findings: &mut Findings) -> Result<(), Finding> {
+/// Checks the type of a key, where it is there; false where it is wrong.
+fn check_type(metadata: &Metadata<'_>, key: &str, kind: Kind, findings: &mut Findings) -> Result<bool, Finding> {
     match metadata.entry(key) {
-        Some(entry) if !kind.takes(entry.value) => findings.report(Rule::KeyType, || Metadata::wrong_type(entry, kind.name())),
-        _ => Ok(()),
+        Some(entry) if !kind.takes(entry.value) => {
+            findings.report(Rule::KeyType, || Metadata::wrong_type(entry, kind.name()))?;
+            Ok(false)
+        }
+        _ => Ok(true),
     }
 }
 
@@ -355,7 +359,7 @@ impl Numbers<'_, '_> {
     /// A count that may differ from layer to layer.
     fn at(&self, key: &str, layer: u64) -> Option<u64> {
         match self.value(key)? {
-            Value::Array(array) => array.values().nth(usize::try_from(layer).ok()?)?.as_u64(),
+            Value::Array(array) => array.number(layer)?.as_u64(),
             value => value.as_u64(),
         }
     }

@@ -33,7 +33,7 @@ impl<'a> Draft<'a> {
             Rule::KeyCount => self.key_count = Some(1 << 40),
             Rule::StringLength => self.last_key().ok_or(cannot("it has no key"))?.length = Some(1 << 40),
             Rule::KeyEmpty => self.plain_key(b""),
-            Rule::KeyLength => self.plain_key(&[b'k'; 65536]),
+            Rule::KeyLength => self.plain_key(&vec![b'k'; 65536]),
             Rule::KeyCharset => self.plain_key(b"vector.k\xc3\xa9y"),
             Rule::KeySnakeCase => self.plain_key(b"vector.Key"),
             Rule::KeyDuplicate => {
@@ -95,8 +95,8 @@ impl<'a> Draft<'a> {
                 self.move_last(|places, alignment| Some(places.last()? + alignment)).ok_or(cannot("it has no tensor"))?;
             }
             Rule::Padding => {
-                if self.tensors.is_empty() {
-                    return Err(cannot("it has no tensor"));
+                if self.tensors.is_empty() || self.alignment < 2 {
+                    return Err(cannot("it has no tensor, or no alignment"));
                 }
                 // A gap of its own, because a table can end on the alignment.
                 self.plain_key(b"vector.key");
@@ -164,8 +164,8 @@ impl<'a> Draft<'a> {
             Rule::TokenType => {
                 let types = self.find_key("tokenizer.ggml.token_type").ok_or(cannot("it has no token types"))?;
                 let mut value = types.value.to_vec();
-                let last = value.len() - 4;
-                value[last..].copy_from_slice(&7i32.to_le_bytes());
+                let last = value.last_chunk_mut().ok_or(cannot("it has no token types"))?;
+                *last = 7i32.to_le_bytes();
                 types.value = Cow::Owned(value);
             }
             Rule::SpecialToken => {
@@ -262,16 +262,21 @@ impl<'a> Draft<'a> {
     /// Turns a matrix whose rows are shorter than a block into blocks: all of it is a whole number of them, a row is not.
     fn break_row(&mut self) -> Result<(), CannotBreak> {
         let block = WeightType::Q8_0.block_len() as u64;
-        let fits = |dimensions: &[u64]| {
-            dimensions.first().is_some_and(|row| !row.is_multiple_of(block))
-                && dimensions.iter().product::<u64>().is_multiple_of(block)
+        // Dimensions that were set to anything need not be those of the data; no type takes less than a bit for an element.
+        let elements = |tensor: &DraftTensor<'_>| {
+            let elements = tensor.dimensions.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
+            elements.filter(|&elements| elements / 8 <= tensor.data.len() as u64)
         };
-        if !self.tensors.iter().any(|tensor| fits(&tensor.dimensions)) {
+        let fits = |tensor: &DraftTensor<'_>| {
+            tensor.dimensions.first().is_some_and(|row| !row.is_multiple_of(block))
+                && elements(tensor).is_some_and(|elements| elements.is_multiple_of(block))
+        };
+        if !self.tensors.iter().any(fits) {
             self.extra_tensor(b"t", &[16, 2]);
         }
-        let tensor = self.tensors.iter_mut().find(|tensor| fits(&tensor.dimensions));
+        let tensor = self.tensors.iter_mut().find(|tensor| fits(tensor));
         let tensor = tensor.ok_or(CannotBreak { rule: Rule::RowSize, why: "it has no matrix" })?;
-        let blocks = tensor.dimensions.iter().product::<u64>() / block;
+        let blocks = elements(tensor).unwrap_or(0) / block;
         tensor.type_id = WeightType::Q8_0.id();
         tensor.data = Cow::Owned(vec![0; blocks as usize * WeightType::Q8_0.block_bytes()]);
         self.tensors.iter_mut().for_each(|tensor| tensor.place = None);

@@ -99,7 +99,9 @@ impl<'a> From<&File<'a>> for Draft<'a> {
                 data: Cow::Borrowed(file.data(tensor)),
             });
         }
-        let end = file.tensors().iter().map(crate::Tensor::end).max().unwrap_or_else(|| file.table_end());
+        // An empty tensor takes no room when it is written, so the tail begins after the last that is not.
+        let filled = file.tensors().iter().filter(|tensor| tensor.size > 0);
+        let end = filled.map(crate::Tensor::end).max().unwrap_or_else(|| file.data_offset());
         draft.tail = Some(Cow::Borrowed(file.bytes.get(end as usize..).unwrap_or(&[])));
         draft
     }
@@ -203,7 +205,9 @@ impl<'a> Draft<'a> {
     /// Adds an array of texts.
     pub fn strings<S: AsRef<[u8]>>(&mut self, key: &str, values: &[S]) -> &mut Self {
         let mut elements = Vec::new();
-        values.iter().for_each(|value| self.put_string(&mut elements, value.as_ref()));
+        for value in values {
+            self.put_string(&mut elements, value.as_ref());
+        }
         self.array(key, ValueType::String.id(), values.len() as u64, &elements)
     }
 

@@ -6,6 +6,7 @@ use crate::{
     rules::{Findings, shown},
 };
 use bstr::BStr;
+use std::fmt;
 
 /// The type tag of a metadata value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,12 +189,12 @@ impl<'a> Value<'a> {
             Self::I16(v) => v.to_string(),
             Self::U32(v) => v.to_string(),
             Self::I32(v) => v.to_string(),
-            Self::F32(v) => v.to_string(),
+            Self::F32(v) => real(v),
             Self::Bool(v) => v.to_string(),
             Self::String(bytes) => shown(bytes),
             Self::U64(v) => v.to_string(),
             Self::I64(v) => v.to_string(),
-            Self::F64(v) => v.to_string(),
+            Self::F64(v) => real(v),
             Self::Array(array) => {
                 const SHOWN: usize = 3;
                 let mut parts: Vec<String> = array
@@ -211,6 +212,13 @@ impl<'a> Value<'a> {
             }
         }
     }
+}
+
+/// A number as short as it can be told: written out, the smallest has hundreds of zeros.
+fn real(value: impl fmt::Display + fmt::LowerExp) -> String {
+    const LONGEST: usize = 24;
+    let plain = value.to_string();
+    if plain.len() > LONGEST { format!("{value:e}") } else { plain }
 }
 
 /// An array value: its elements stay in the file until they are asked for.
@@ -238,6 +246,13 @@ impl<'a> Array<'a> {
     /// True when there is no element.
     pub fn is_empty(self) -> bool {
         self.len == 0
+    }
+
+    /// One element of fixed size, without a walk over those before it.
+    pub(crate) fn number(self, index: u64) -> Option<Value<'a>> {
+        let size = self.element_type.size()?;
+        let start = usize::try_from(index.checked_mul(size)?).ok()?;
+        Value::from_bytes(self.element_type, self.bytes.get(start..)?.get(..size as usize)?)
     }
 
     /// The elements in order, each as a value. Arrays within are at most [`crate::MAX_ARRAY_DEPTH`] deep, so recursion is safe.

@@ -225,6 +225,10 @@ fn read_metadata<'a>(cursor: &mut Cursor<'a>, count: u64, findings: &mut Finding
 }
 
 fn check_key(key: &[u8], index: u64, offset: u64, findings: &mut Findings) -> Result<(), Finding> {
+    // Nearly all keys keep to every rule, and one look at each byte tells.
+    if key.len() <= LONGEST_KEY && is_snake_case(key) {
+        return Ok(());
+    }
     let finding = |rule, found: String, expected: &str| Finding {
         rule,
         offset,
@@ -241,15 +245,28 @@ fn check_key(key: &[u8], index: u64, offset: u64, findings: &mut Findings) -> Re
     }
     if !key.iter().all(|byte| (0x20..0x7f).contains(byte)) {
         findings.report(Rule::KeyCharset, || finding(Rule::KeyCharset, shown(key), "printable ASCII"))?;
-    } else if !key.is_empty() && !key.split(|&byte| byte == b'.').all(is_snake_case) {
+    } else if !key.is_empty() && !is_snake_case(key) {
         let expected = "segments of a-z, 0-9 and _, joined by dots";
         findings.report(Rule::KeySnakeCase, || finding(Rule::KeySnakeCase, shown(key), expected))?;
     }
     Ok(())
 }
 
-fn is_snake_case(segment: &[u8]) -> bool {
-    !segment.is_empty() && segment.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+/// True for one segment or more, joined by dots.
+fn is_snake_case(key: &[u8]) -> bool {
+    let mut before = b'.';
+    for &byte in key {
+        let fits = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' => true,
+            b'.' => before != b'.',
+            _ => false,
+        };
+        if !fits {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'.'
 }
 
 fn read_alignment(metadata: &Metadata<'_>, findings: &mut Findings) -> Result<u64, Finding> {

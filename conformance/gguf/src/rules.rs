@@ -62,6 +62,7 @@ impl Stance {
 macro_rules! rules {
     ($($variant:ident = $id:literal, $severity:ident, llama.cpp $llama_cpp:ident, candle $candle:ident: $meaning:literal;)*) => {
         /// A rule of the format.
+        #[allow(clippy::doc_markdown, reason = "the meanings are texts for people first")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Rule { $(#[doc = $meaning] $variant),* }
 

@@ -44,10 +44,13 @@ fn array_of(value: Value<'_>, element_type: ValueType) -> Option<Array<'_>> {
 }
 
 fn check_types(entry: &Entry<'_>, array: Array<'_>, findings: &mut Findings) -> Result<(), Finding> {
-    for (id, value) in array.values().enumerate() {
-        if !matches!(value, Value::I32(1..=6)) {
+    // Straight from the bytes, because there are as many as tokens.
+    let (types, _) = array.bytes.as_chunks();
+    for (id, bytes) in types.iter().enumerate() {
+        let token_type = i32::from_le_bytes(*bytes);
+        if !(1..=6).contains(&token_type) {
             findings.report(Rule::TokenType, || {
-                let found = format!("type {} of token {id}", value.summary());
+                let found = format!("type {token_type} of token {id}");
                 Metadata::finding(Rule::TokenType, entry, found, "1 (normal) to 6 (byte)")
             })?;
         }

@@ -33,6 +33,13 @@ fn what_was_written_is_read_back() {
     assert_eq!(file.tensor("output_norm.weight").unwrap().offset, file.data_offset() + 64);
 }
 
+fn flat(value: Value<'_>) -> String {
+    match value {
+        Value::Array(array) => format!("[{}]", array.values().map(flat).collect::<Vec<_>>().join(",")),
+        value => value.summary(),
+    }
+}
+
 #[test]
 fn every_version_has_the_same_contents() {
     let bytes = small();
@@ -53,18 +60,38 @@ fn every_version_has_the_same_contents() {
     assert!(old.len() < bytes.len());
     let (new, old) = (File::lenient(&bytes).unwrap(), File::lenient(&old).unwrap());
     assert_eq!((new.version(), old.version()), (3, 1));
-    fn flat(value: Value<'_>) -> String {
-        match value {
-            Value::Array(array) => format!("[{}]", array.values().map(flat).collect::<Vec<_>>().join(",")),
-            value => value.summary(),
-        }
-    }
     let contents =
         |file: &File<'_>| file.metadata().iter().map(|(key, value)| (key.to_string(), flat(value))).collect::<Vec<_>>();
     assert_eq!(contents(&new), contents(&old));
     assert_eq!(contents(&new).last().unwrap().1, "[[`x`,`yz`],[]]");
     for (a, b) in new.tensors().iter().zip(old.tensors()) {
         assert_eq!((a.name, a.dimensions, new.data(a)), (b.name, b.dimensions, old.data(b)));
+    }
+}
+
+#[test]
+fn empty_tensors_are_written_back_wherever_they_are() {
+    let mut draft = Draft::new();
+    draft.str("general.architecture", "vector").tensor("a", &[8], WeightType::F32, vec![1; 32]);
+    draft.tensor("b", &[0], WeightType::F32, vec![]);
+    draft.tensors[1].offset = Some(64);
+    draft.tail = Some(vec![0; 64].into());
+    let full = draft.finish();
+    draft.tensors.remove(0);
+    for bytes in [full, draft.finish()] {
+        assert_eq!(Draft::from(&File::strict(&bytes).unwrap()).finish(), bytes);
+    }
+}
+
+#[test]
+fn texts_of_numbers_are_short() {
+    for (value, text) in [
+        (Value::F64(f64::from_bits(1)), "5e-324"),
+        (Value::F64(f64::MAX), "1.7976931348623157e308"),
+        (Value::F64(1e15), "1000000000000000"),
+        (Value::F32(1e-5), "0.00001"),
+    ] {
+        assert_eq!(value.summary(), text);
     }
 }
 

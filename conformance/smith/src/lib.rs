@@ -1,6 +1,7 @@
-//! Tiny valid GGUF models, made from a recipe and a seed.
+//! Tiny valid GGUF models, made from a recipe and a seed; and headers drawn from bytes, sound or not, for whatever reads them
+//! ([`header`]).
 //!
-//! Laws of this generator: every model is valid and loads in the runtimes; the same recipe gives the same bytes on every
+//! Laws of the recipes: every model is valid and loads in the runtimes; the same recipe gives the same bytes on every
 //! platform (a test pins their sha256); weights need no quantiser, because blocks are drawn, and the codec in `gguf` says what
 //! they are worth. Weights are scaled so that attention logits have a spread of 1 to 5 and norm gains lie near 1: with the
 //! usual tiny random weights attention is nearly uniform, and errors in rotary embedding and masks cannot be seen.
@@ -11,8 +12,11 @@
 
 mod blocks;
 mod gemma3;
+mod headers;
 mod llama;
 mod model;
+
+pub use headers::header;
 
 use gguf::WeightType;
 use std::{fmt, str::FromStr};

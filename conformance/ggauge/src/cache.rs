@@ -64,6 +64,22 @@ impl Cache {
         self.folder("reference")
     }
 
+    /// Vocabularies with expected tokens.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn tokenizers(&self) -> Result<PathBuf, Error> {
+        self.folder("tokenizers")
+    }
+
+    /// Environments of readers in other languages.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn readers(&self) -> Result<PathBuf, Error> {
+        self.folder("readers")
+    }
+
     /// The default place for Records.
     ///
     /// # Errors
@@ -138,6 +154,11 @@ pub fn sha256(path: &Path) -> io::Result<String> {
             len => hash.update(&buffer[..len]),
         }
     }
+}
+
+/// The sha256 of bytes, in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Bytes in hexadecimal.

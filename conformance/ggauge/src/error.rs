@@ -8,7 +8,7 @@ use std::{io, path::PathBuf};
 pub mod exit_code {
     /// Everything judged passed, failed as expected, or is unsupported.
     pub const SUCCESS: u8 = 0;
-    /// At least one comparison failed, passed unexpectedly or was vacuous.
+    /// At least one comparison failed, passed unexpectedly or was vacuous; an inspected file is invalid.
     pub const FAILED: u8 = 1;
     /// The input is wrong: arguments, a model, a policy file.
     pub const BAD_INPUT: u8 = 2;

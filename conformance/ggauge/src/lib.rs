@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod calibrate;
 pub mod error;
+pub mod inspect;
 pub mod interrupt;
 pub mod models;
 pub mod oracle;
@@ -15,10 +16,13 @@ pub mod picture;
 pub mod plan;
 pub mod policy;
 pub mod prompts;
+pub mod readers;
 pub mod record;
 pub mod report;
 pub mod run;
 pub mod subjects;
+pub mod survey;
+pub mod tokenizers;
 pub mod worker;
 
 pub use error::Error;

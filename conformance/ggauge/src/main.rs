@@ -7,17 +7,20 @@ use ggauge::{
     cache::{self, Cache},
     calibrate,
     error::exit_code,
+    inspect::{self, Layout, RuleRow, Source},
     interrupt,
     models::{self, Manifest, Model},
     picture,
     plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
     prompts::{self, Prompt},
-    record, report,
+    readers, record, report,
     run::{self, Policy, Run, Workers},
-    subjects,
+    subjects, survey,
+    tokenizers::{self, Collection, Divergences},
     worker::{process, serve},
 };
+use gguf::Rule;
 use indicatif::ProgressBar;
 use smith::Recipe;
 use std::{
@@ -42,7 +45,7 @@ Without a command, the main job runs: every pinned model on every subject of thi
 
 Exit codes:
   0    everything judged passed, failed as expected, or is unsupported here
-  1    at least one comparison failed, passed unexpectedly, or was vacuous
+  1    at least one comparison failed, passed unexpectedly, or was vacuous; an inspected file is invalid
   2    the input is wrong: arguments, a model, a policy file
   3    the harness could not do its work: disk full, download failed
   4    nothing was judged: every case was unsupported
@@ -62,10 +65,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Download pinned models into the cache, and check those that are there.
+    /// Download pinned models and vocabularies into the cache, and check those that are there.
     Fetch {
-        /// Names of pinned models; all of them where none is given.
-        models: Vec<String>,
+        /// Names of pinned models and collections of vocabularies; all of them where none is given.
+        names: Vec<String>,
+    },
+    /// Say what a GGUF file holds, and which rules of the format it breaks.
+    Inspect {
+        /// The path of a GGUF file (one file of a split model stands for all), a pinned model's name, or a recipe.
+        file: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// List every key and every tensor, instead of one layer of those that are alike.
+        #[arg(long)]
+        all: bool,
+    },
+    /// List the rules of the format: what each asks for, what breaking it means, and what the runtimes do then.
+    Rules {
+        /// Only this rule.
+        id: Option<Rule>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Write a tiny model.
     Smith {
@@ -81,6 +103,19 @@ enum Command {
         model: String,
         /// The text; special tokens in it are parsed, none is added.
         text: String,
+    },
+    /// Give every test vector to every GGUF reader, and say who accepts what, who ends or hangs, and who reads something else.
+    Vectors(VectorArguments),
+    /// Hold the runtimes' tokenizers against pinned vocabularies with the ids that texts must give, and against each other.
+    Tokenizers {
+        /// Names of vocabularies and pinned models; all of them where none is given.
+        names: Vec<String>,
+        /// Print JSON instead of the table.
+        #[arg(long)]
+        json: bool,
+        /// Never use the network: the files must be in the cache.
+        #[arg(long)]
+        offline: bool,
     },
     /// Measure limits on tiny models and print them as conformance/policy/tolerances.toml.
     Calibrate {
@@ -150,10 +185,31 @@ struct RunArguments {
     offline: bool,
 }
 
+#[derive(Debug, Args)]
+struct VectorArguments {
+    /// Only vectors whose name has this part, or matches this glob ('keys/twice-*').
+    filter: Option<String>,
+    /// Only this reader, by the name of its column; may be repeated. All of them where none is given.
+    #[arg(long = "reader", value_name = "READER")]
+    readers: Vec<String>,
+    /// Print a row for each vector, instead of totals and what no finding explains.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print JSON: every cell, with the reader's own words.
+    #[arg(long)]
+    json: bool,
+    /// Write the vectors' files into this folder instead, for readers that are not here.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["readers", "verbose", "json"])]
+    write: Option<PathBuf>,
+}
+
 fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
     let (subject, command) = text.split_once('=').ok_or("expected SUBJECT=COMMAND, such as mine@cpu='python3 worker.py'")?;
     Ok((subject.parse()?, command.to_owned()))
 }
+
+/// What `ggauge fetch` calls the environments of readers in other languages.
+const READERS: &str = "readers";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -178,13 +234,17 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
     Ok(match command {
         Some(Command::Run(arguments)) => run_models(&arguments)?,
         Some(Command::Subjects { json }) => list_subjects(json)?,
-        Some(Command::Fetch { models }) => fetch(&models)?,
+        Some(Command::Fetch { names }) => fetch(&names)?,
+        Some(Command::Inspect { file, json, all }) => inspect_file(&file, json, all)?,
+        Some(Command::Rules { id, json }) => list_rules(id, json)?,
         Some(Command::Smith { recipe, output }) => {
             cache::write_whole(&output, &recipe.build())?;
             println!("{} sha256 {}", output.display(), cache::sha256(&output).context("reading it back")?);
             exit_code::SUCCESS
         }
         Some(Command::Tokenize { model, text }) => tokenize(&model, &text)?,
+        Some(Command::Vectors(arguments)) => survey_readers(&arguments)?,
+        Some(Command::Tokenizers { names, json, offline }) => compare_tokenizers(&names, json, offline)?,
         Some(Command::Calibrate { seeds, subjects }) => calibrate_limits(seeds, subjects)?,
         Some(Command::Worker { .. }) | None => unreachable!("handled above"),
     })
@@ -241,24 +301,104 @@ fn list_subjects(json: bool) -> anyhow::Result<u8> {
 fn fetch(names: &[String]) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let manifests = Manifest::all()?;
-    for name in names {
-        if !manifests.iter().any(|manifest| manifest.name == *name) {
-            let known: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
-            return Err(Error::input(
-                name,
-                "there is no pinned model of that name",
-                format!("take one of {}", known.join(", ")),
-            )
-            .into());
+    let collections = Collection::all()?;
+    let models = manifests.iter().map(|manifest| manifest.name.as_str());
+    let others = collections.iter().map(|collection| collection.name.as_str()).chain([READERS]);
+    let known: Vec<_> = models.chain(others).collect();
+    if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        let next = format!("take one of {}", known.join(", "));
+        return Err(Error::input(name, "there is nothing pinned of that name", next).into());
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let progress = spinner();
+    let fetched = |name: &str, path: PathBuf, license: &str| {
+        progress.suspend(|| println!("{name} {} ({license})", path.display()));
+    };
+    for manifest in manifests.iter().filter(|manifest| wanted(&manifest.name)) {
+        fetched(&manifest.name, manifest.fetch(&cache, false, &progress)?, &manifest.license);
+    }
+    for collection in collections.iter().filter(|collection| wanted(&collection.name)) {
+        fetched(&collection.name, collection.fetch(&cache, false, &progress)?, &collection.license);
+    }
+    if wanted(READERS) {
+        progress.set_message("making the environments of readers in other languages");
+        for (name, made) in readers::install(&cache)? {
+            let line = made.map_or_else(|why| why, |path| path.display().to_string());
+            progress.suspend(|| println!("{name} {line}"));
         }
     }
-    for manifest in manifests.iter().filter(|manifest| names.is_empty() || names.contains(&manifest.name)) {
-        let progress = spinner();
-        let path = manifest.fetch(&cache, false, &progress)?;
-        progress.finish_and_clear();
-        println!("{} {} ({})", manifest.name, path.display(), manifest.license);
-    }
+    progress.finish_and_clear();
     Ok(exit_code::SUCCESS)
+}
+
+fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let mut groups = survey::groups()?;
+    if let Some(filter) = &arguments.filter {
+        let filter = Filter::parse(filter)?;
+        for group in &mut groups {
+            let name = group.group.clone();
+            group.tests.retain(|vector| filter.keeps(&format!("{name}/{}", vector.name)));
+        }
+        if groups.iter().all(|group| group.tests.is_empty()) {
+            let next = "`ggauge vectors --verbose` lists every vector";
+            return Err(Error::input("the filter", "no vector's name fits it", next).into());
+        }
+    }
+    if let Some(folder) = &arguments.write {
+        let count = survey::write_all(&groups, folder)?;
+        println!("{count} vectors in {}", folder.display());
+        return Ok(exit_code::SUCCESS);
+    }
+    let mut columns = Vec::new();
+    let mut absent = Vec::new();
+    for column in readers::chosen(&arguments.readers)? {
+        match readers::command(&column.subject, &cache) {
+            None => columns.push((column, None)),
+            Some(Ok(command)) => columns.push((column, Some(command))),
+            Some(Err(why)) => absent.push((column.name, why)),
+        }
+    }
+    let scratch = cache.scratch()?;
+    let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
+    let rows = survey::survey(&groups, &columns, &program()?, scratch.path(), &progress)?;
+    progress.finish_and_clear();
+    let coverage = survey::coverage(&rows, &survey::Finding::shipped()?);
+    if arguments.json {
+        print(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
+    } else {
+        print(&survey::report(&rows, &coverage, &absent, arguments.verbose))?;
+    }
+    Ok(if rows.is_empty() || columns.is_empty() {
+        exit_code::NOTHING_JUDGED
+    } else if coverage.unexplained.is_empty() && coverage.stale.is_empty() {
+        exit_code::SUCCESS
+    } else {
+        exit_code::FAILED
+    })
+}
+
+fn inspect_file(file: &str, json: bool, all: bool) -> anyhow::Result<u8> {
+    let inspection = Source::open(file, &Cache::find()?)?.inspect()?;
+    print(&if json { inspect::json(&inspection)? } else { inspect::report(&inspection, layout(all)) })?;
+    Ok(inspection.exit_code())
+}
+
+fn list_rules(id: Option<Rule>, json: bool) -> anyhow::Result<u8> {
+    let rules: Vec<RuleRow> = Rule::ALL.iter().copied().map(RuleRow::from).collect();
+    print(&match (id, json) {
+        (Some(rule), true) => inspect::json(&RuleRow::from(rule))?,
+        (Some(rule), false) => inspect::rule_text(rule, layout(true)),
+        (None, true) => inspect::json(&rules)?,
+        (None, false) => inspect::rules_text(&rules, layout(true)),
+    })?;
+    Ok(exit_code::SUCCESS)
+}
+
+/// As wide as the terminal, where there is one.
+fn layout(all: bool) -> Layout {
+    let width = console::Term::stdout().size_checked().map_or(inspect::DEFAULT_WIDTH, |(_, columns)| columns);
+    Layout { width, all }
 }
 
 fn spinner() -> ProgressBar {
@@ -283,6 +423,19 @@ fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
             Err(Error::input(model.argument, why, "give a model with a vocabulary that llama.cpp reads").into())
         }
     }
+}
+
+fn compare_tokenizers(names: &[String], json: bool, offline: bool) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let progress = if json { ProgressBar::hidden() } else { run::progress_bar() };
+    let vocabularies = tokenizers::choose(names, &cache, offline, &progress)?;
+    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let tokenize = |subject: &SubjectId, path: &Path, text: &str| workers.get(subject, Settings::Default).tokenize(path, text);
+    let report = tokenizers::run(&vocabularies, &prompts::all()?, &Divergences::shipped()?, tokenize, &progress)?;
+    progress.finish_and_clear();
+    print(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { tokenizers::report(&report) })?;
+    Ok(report.exit_code())
 }
 
 fn tokenizer() -> anyhow::Result<SubjectId> {

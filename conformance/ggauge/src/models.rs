@@ -125,47 +125,64 @@ impl Manifest {
         }
     }
 
-    /// Downloads one wheel with pip, which knows the user's index, proxy and certificates, and checks the wheel's hash.
+    /// Downloads one wheel.
     fn download(&self, package: &Package, folder: &Path) -> Result<PathBuf, Error> {
-        let requirements = folder.join("requirements.txt");
-        let line = format!("{} --hash=sha256:{}\n", package.requirement, package.sha256);
-        fs::write(&requirements, line).map_err(|error| Error::file(&requirements, &error))?;
-        let wheels = folder.join("wheels");
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"])
-            .args(["--no-cache-dir", "--require-hashes", "--dest"])
-            .args([&wheels, Path::new("--requirement"), &requirements])
-            .stdin(Stdio::null());
-        let mut child = pip.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| {
-            self.failed(&format!("python3 with pip is needed to download ({error}); scripts/bootstrap installs it"))
-        })?;
-        let mut stderr = child.stderr.take();
-        let words = std::thread::spawn(move || {
-            let mut words = String::new();
-            if let Some(stderr) = &mut stderr {
-                let _ = stderr.take(1 << 16).read_to_string(&mut words);
-            }
-            words
-        });
-        let status = loop {
-            if crate::interrupt::requested() {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Error::Interrupted);
-            }
-            match child.try_wait().map_err(|error| self.failed(&error.to_string()))? {
-                Some(status) => break status,
-                None => std::thread::sleep(Duration::from_millis(50)),
-            }
+        let wheels_only = |pip: &mut Command| {
+            pip.arg("--only-binary=:all:");
         };
-        let words = words.join().unwrap_or_default();
-        if !status.success() {
-            let reason = words.lines().rfind(|line| line.contains("ERROR")).unwrap_or("pip failed without a word");
-            return Err(self.failed(reason.trim()));
-        }
-        let wheel = fs::read_dir(&wheels).ok().and_then(|mut files| files.next()?.ok()).map(|entry| entry.path());
-        wheel.ok_or_else(|| self.failed("pip reported success but left no file"))
+        pip_download(&package.requirement, &package.sha256, folder, wheels_only, |why| self.failed(why))
     }
+}
+
+/// Downloads one file of the package index into a folder of its own in `folder`. pip does it, which knows the user's index, proxy
+/// and certificates, and checks the hash. `configure` says what kind of file.
+pub(crate) fn pip_download(
+    requirement: &str,
+    sha256: &str,
+    folder: &Path,
+    configure: impl FnOnce(&mut Command),
+    failed: impl Fn(&str) -> Error,
+) -> Result<PathBuf, Error> {
+    let requirements = folder.join("requirements.txt");
+    let line = format!("{requirement} --hash=sha256:{sha256}\n");
+    fs::write(&requirements, line).map_err(|error| Error::file(&requirements, &error))?;
+    let files = folder.join("files");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--no-cache-dir", "--require-hashes", "--dest"])
+        .args([&files, Path::new("--requirement"), &requirements])
+        .stdin(Stdio::null());
+    configure(&mut pip);
+    let mut child =
+        pip.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| {
+            failed(&format!("python3 with pip is needed to download ({error}); scripts/bootstrap installs it"))
+        })?;
+    let mut stderr = child.stderr.take();
+    let words = std::thread::spawn(move || {
+        let mut words = String::new();
+        if let Some(stderr) = &mut stderr {
+            let _ = stderr.take(1 << 16).read_to_string(&mut words);
+        }
+        words
+    });
+    let status = loop {
+        if crate::interrupt::requested() {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(Error::Interrupted);
+        }
+        match child.try_wait().map_err(|error| failed(&error.to_string()))? {
+            Some(status) => break status,
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    };
+    let words = words.join().unwrap_or_default();
+    if !status.success() {
+        let reason = words.lines().rfind(|line| line.contains("ERROR")).unwrap_or("pip failed without a word");
+        return Err(failed(reason.trim()));
+    }
+    let file = fs::read_dir(&files).ok().and_then(|mut files| files.next()?.ok()).map(|entry| entry.path());
+    file.ok_or_else(|| failed("pip reported success but left no file"))
 }
 
 /// Appends a member of a wheel, which is a zip archive, to a file.
@@ -213,10 +230,10 @@ impl Model {
         let shown = &path.display();
         let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
         let mapped = MappedFile::open(path).map_err(|error| Error::input(shown, error, next))?;
-        let broken = |error: gguf::Error| {
+        let broken = |error: gguf::Finding| {
             Error::input(shown, error, "download or convert the file again; its header or its length is wrong")
         };
-        let file = File::parse(&mapped).map_err(broken)?;
+        let file = File::lenient(&mapped).map_err(broken)?;
         let architecture = file.architecture().map_err(broken)?;
         let metadata = file.metadata();
         let context_length = metadata.u64(&format!("{architecture}.context_length")).map_err(broken)?;
@@ -300,10 +317,14 @@ pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, pro
         return Model::make(recipe, scratch);
     }
     if !Path::new(argument).exists() {
-        let names: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
-        let next =
-            format!("give the path of a GGUF file, a pinned model ({}), or a recipe such as llama/q4_0@0", names.join(", "));
-        return Err(Error::input(argument, "there is no such file and no pinned model of that name", next));
+        return Err(unknown(argument, &manifests));
     }
     Model::open(Path::new(argument), None, None)
+}
+
+/// The error that an argument is neither a file nor anything else that stands for one.
+pub(crate) fn unknown(argument: &str, manifests: &[Manifest]) -> Error {
+    let names: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
+    let next = format!("give the path of a GGUF file, a pinned model ({}), or a recipe such as llama/q4_0@0", names.join(", "));
+    Error::input(argument, "there is no such file and no pinned model of that name", next)
 }

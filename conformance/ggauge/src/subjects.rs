@@ -3,6 +3,7 @@
 //! To add a runtime, add its crate's subject to [`create`], its environment to [`environment`], its devices to [`known`] and its
 //! rounding to [`rounding`].
 
+use crate::readers::OurReader;
 use reference::{ReferenceSubject, Rounding};
 use subject_candle::CandleSubject;
 use subject_llama_cpp::LlamaCppSubject;
@@ -29,8 +30,14 @@ pub fn create(id: &SubjectId, settings: Settings) -> Result<Box<dyn Subject>, Re
     match id.runtime() {
         "llama-cpp" => Ok(Box::new(LlamaCppSubject::new(id.device(), settings)?)),
         "candle" => Ok(Box::new(CandleSubject::new(id.device(), settings)?)),
+        "ggauge" => Ok(Box::new(OurReader::new(id.device())?)),
         "reference" => Ok(Box::new(ReferenceSubject { rounding: id.device().parse().map_err(Refusal::Unsupported)? })),
-        other => Err(Refusal::Unsupported(format!("ggauge has no runtime `{other}`; it has llama-cpp, candle and reference"))),
+        other => readers::create(other).ok_or_else(|| {
+            let readers = readers::NAMES.join(", ");
+            let words =
+                format!("ggauge has no runtime `{other}`; it has llama-cpp, candle and reference, and the readers {readers}");
+            Refusal::Unsupported(words)
+        }),
     }
 }
 

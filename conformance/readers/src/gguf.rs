@@ -2,7 +2,7 @@
 //!
 //! It parses a whole buffer at once and tells neither the alignment nor where the data begins.
 
-use crate::{decimal, description, float, malformed, number, text, unreadable};
+use crate::{decimal, description, malformed, unreadable};
 use foreign_gguf::{GGMLType, GGUFFile, GGUFMetadataArrayValue, GGUFMetadataValue, GGUfMetadataValueType};
 use std::{fs, path::Path};
 use vocabulary::{Contents, Description, KeyValue, ReadValue, Refusal, Subject, TensorEntry, escape};
@@ -55,18 +55,18 @@ fn shortened(message: &str) -> String {
 fn value(value: &GGUFMetadataValue) -> ReadValue {
     use GGUFMetadataValue as V;
     match value {
-        V::Uint8(value) => number("u8", value),
-        V::Int8(value) => number("i8", value),
-        V::Uint16(value) => number("u16", value),
-        V::Int16(value) => number("i16", value),
-        V::Uint32(value) => number("u32", value),
-        V::Int32(value) => number("i32", value),
-        V::Float32(value) => float("f32", value),
-        V::Uint64(value) => number("u64", value),
-        V::Int64(value) => number("i64", value),
-        V::Float64(value) => float("f64", value),
-        V::Bool(value) => number("bool", value),
-        V::String(value) => text(value),
+        V::Uint8(value) => ReadValue::number("u8", value),
+        V::Int8(value) => ReadValue::number("i8", value),
+        V::Uint16(value) => ReadValue::number("u16", value),
+        V::Int16(value) => ReadValue::number("i16", value),
+        V::Uint32(value) => ReadValue::number("u32", value),
+        V::Int32(value) => ReadValue::number("i32", value),
+        V::Float32(value) => ReadValue::float("f32", value),
+        V::Uint64(value) => ReadValue::number("u64", value),
+        V::Int64(value) => ReadValue::number("i64", value),
+        V::Float64(value) => ReadValue::float("f64", value),
+        V::Bool(value) => ReadValue::number("bool", value),
+        V::String(value) => ReadValue::text(value.as_bytes()),
         V::Array(GGUFMetadataArrayValue { value_type, value: values, .. }) => ReadValue::Array {
             element_type: Some(type_name(*value_type).into()),
             values: values.iter().map(self::value).collect(),

@@ -1,6 +1,6 @@
 //! `gguf-rs`: metadata as JSON values, so that the types of numbers and of array elements are lost.
 
-use crate::{decimal, description, io_refusal, malformed, text};
+use crate::{decimal, description, io_refusal, malformed};
 use gguf_rs::{GGUFModel, Tensor, get_gguf_container_array_size};
 use std::{io, path::Path};
 use vocabulary::{Contents, Description, KeyValue, ReadValue, Refusal, RejectionClass, Subject, TensorEntry, escape};
@@ -60,7 +60,7 @@ fn value(value: &serde_json::Value) -> ReadValue {
         Value::Null | Value::Object(_) => ReadValue::Untold {},
         Value::Bool(value) => untyped(value.to_string()),
         Value::Number(value) => untyped(value.to_string()),
-        Value::String(value) => text(value),
+        Value::String(value) => ReadValue::text(value.as_bytes()),
         Value::Array(values) => ReadValue::Array { element_type: None, values: values.iter().map(self::value).collect() },
     }
 }

@@ -1,6 +1,6 @@
 //! `gguf-rs-lib`: version 3 only, and checks nearly everything that the specification asks for.
 
-use crate::{decimal, description, float, io_refusal, malformed, number, text, unreadable};
+use crate::{decimal, description, io_refusal, malformed, unreadable};
 use gguf_rs_lib::{
     GGUFError,
     format::metadata::{Metadata, MetadataValue},
@@ -55,18 +55,18 @@ fn value(value: &MetadataValue) -> ReadValue {
     use MetadataValue as V;
     let value_type = value.value_type().name();
     match value {
-        V::U8(value) => number(value_type, value),
-        V::I8(value) => number(value_type, value),
-        V::U16(value) => number(value_type, value),
-        V::I16(value) => number(value_type, value),
-        V::U32(value) => number(value_type, value),
-        V::I32(value) => number(value_type, value),
-        V::F32(value) => float(value_type, value),
-        V::U64(value) => number(value_type, value),
-        V::I64(value) => number(value_type, value),
-        V::F64(value) => float(value_type, value),
-        V::Bool(value) => number(value_type, value),
-        V::String(value) => text(value),
+        V::U8(value) => ReadValue::number(value_type, value),
+        V::I8(value) => ReadValue::number(value_type, value),
+        V::U16(value) => ReadValue::number(value_type, value),
+        V::I16(value) => ReadValue::number(value_type, value),
+        V::U32(value) => ReadValue::number(value_type, value),
+        V::I32(value) => ReadValue::number(value_type, value),
+        V::F32(value) => ReadValue::float(value_type, value),
+        V::U64(value) => ReadValue::number(value_type, value),
+        V::I64(value) => ReadValue::number(value_type, value),
+        V::F64(value) => ReadValue::float(value_type, value),
+        V::Bool(value) => ReadValue::number(value_type, value),
+        V::String(value) => ReadValue::text(value.as_bytes()),
         V::Array(array) => ReadValue::Array {
             element_type: Some(array.element_type.name().into()),
             values: array.values.iter().map(self::value).collect(),

@@ -3,7 +3,7 @@
 //! It turns numbers of the file into enums without a look, which is undefined behaviour for a number that is no variant, and
 //! leaves much else to panics. Only a process of its own should run it on files that nobody vouches for.
 
-use crate::{decimal, description, float, malformed, number, text, unreadable};
+use crate::{decimal, description, malformed, unreadable};
 use ggus::{GGuf, GGufError, GGufMetaDataValueType as Type, GGufMetaKV, GGufReadError, GGufReader, GGufTensorMeta};
 use std::{fs, path::Path};
 use vocabulary::{Contents, Description, KeyValue, ReadValue, Refusal, Subject, TensorEntry, escape};
@@ -51,18 +51,18 @@ fn key_value(entry: &GGufMetaKV) -> Result<KeyValue, Refusal> {
 fn value(reader: &mut GGufReader, value_type: Type) -> Result<ReadValue, GGufReadError> {
     let name = value_type.name();
     Ok(match value_type {
-        Type::U8 => number(name, reader.read::<u8>()?),
-        Type::I8 => number(name, reader.read::<i8>()?),
-        Type::U16 => number(name, reader.read::<u16>()?),
-        Type::I16 => number(name, reader.read::<i16>()?),
-        Type::U32 => number(name, reader.read::<u32>()?),
-        Type::I32 => number(name, reader.read::<i32>()?),
-        Type::F32 => float(name, reader.read::<f32>()?),
-        Type::U64 => number(name, reader.read::<u64>()?),
-        Type::I64 => number(name, reader.read::<i64>()?),
-        Type::F64 => float(name, reader.read::<f64>()?),
-        Type::Bool => number(name, reader.read_bool()?),
-        Type::String => text(reader.read_str()?),
+        Type::U8 => ReadValue::number(name, reader.read::<u8>()?),
+        Type::I8 => ReadValue::number(name, reader.read::<i8>()?),
+        Type::U16 => ReadValue::number(name, reader.read::<u16>()?),
+        Type::I16 => ReadValue::number(name, reader.read::<i16>()?),
+        Type::U32 => ReadValue::number(name, reader.read::<u32>()?),
+        Type::I32 => ReadValue::number(name, reader.read::<i32>()?),
+        Type::F32 => ReadValue::float(name, reader.read::<f32>()?),
+        Type::U64 => ReadValue::number(name, reader.read::<u64>()?),
+        Type::I64 => ReadValue::number(name, reader.read::<i64>()?),
+        Type::F64 => ReadValue::float(name, reader.read::<f64>()?),
+        Type::Bool => ReadValue::number(name, reader.read_bool()?),
+        Type::String => ReadValue::text(reader.read_str()?.as_bytes()),
         Type::Array => {
             let (element_type, len) = reader.read_arr_header()?;
             let name = match element_type {

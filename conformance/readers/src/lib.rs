@@ -15,8 +15,8 @@ pub use gguf_rs::GgufRs;
 pub use gguf_rs_lib::GgufRsLib;
 pub use ggus::Ggus;
 
-use std::{fmt::Debug, io};
-use vocabulary::{Description, ReadValue, Refusal, RejectionClass, Subject, escape};
+use std::io;
+use vocabulary::{Description, Refusal, RejectionClass, Subject};
 
 /// Every reader here, by its name on crates.io. `gguf` is not our own crate of that name.
 pub const NAMES: [&str; 4] = ["gguf", "gguf-rs", "gguf-rs-lib", "ggus"];
@@ -50,20 +50,6 @@ fn io_refusal(error: &io::Error, message: String) -> Refusal {
         io::ErrorKind::UnexpectedEof => malformed(message),
         _ => Refusal::read(RejectionClass::Unreadable, message),
     }
-}
-
-fn number(value_type: &str, value: impl ToString) -> ReadValue {
-    ReadValue::Number { value_type: Some(value_type.into()), text: value.to_string() }
-}
-
-/// A floating-point number: the shortest digits that read back equal, always with a point or an exponent, so that nobody
-/// compares them as an integer. `{:?}` writes them so; only `NaN` is spelled differently in the vocabulary.
-fn float(value_type: &str, value: impl Debug) -> ReadValue {
-    number(value_type, format!("{value:?}").to_lowercase())
-}
-
-fn text(text: &str) -> ReadValue {
-    ReadValue::Text { text: escape(text.as_bytes()) }
 }
 
 fn decimal(numbers: &[u64]) -> Vec<String> {

@@ -4,15 +4,17 @@
 //! last position of each call and no other. An upstream change touches this crate and no other.
 #![forbid(unsafe_code)]
 
+mod header;
 mod models;
 
-use candle_core::{Device, Tensor, quantized::gguf_file, utils};
+use candle_core::{Device, Tensor, quantized::tokenizer::TokenizerFromGguf, utils};
 use models::{Model, Reset};
 use std::{
-    fs::File,
+    cell::RefCell,
     path::{Path, PathBuf},
 };
-use vocabulary::{Description, Refusal, RejectionClass, Session, Settings, Subject, transcript};
+use tokenizers::Tokenizer;
+use vocabulary::{Contents, Description, Refusal, Rejection, RejectionClass, Session, Settings, Stage, Subject, transcript};
 
 /// The pinned release; a test in `ggauge` holds it against `Cargo.lock`.
 pub const VERSION: &str = "0.11.1";
@@ -35,6 +37,8 @@ pub fn devices_of_this_build() -> Vec<(&'static str, bool)> {
 pub struct CandleSubject {
     device: Device,
     settings: Settings,
+    /// The tokenizer that was asked for last and its file: candle takes a second to build one from a large vocabulary.
+    tokenizer: RefCell<Option<(PathBuf, Tokenizer)>>,
 }
 
 impl CandleSubject {
@@ -56,16 +60,11 @@ impl CandleSubject {
             None if device == "metal" => Device::new_metal(0).map_err(unsupported)?,
             None => return Err(Refusal::Unsupported(format!("candle has no device `{device}`"))),
         };
-        Ok(Self { device, settings })
+        Ok(Self { device, settings, tokenizer: RefCell::new(None) })
     }
 
     fn open(&self, path: &Path) -> Result<Loaded, Refusal> {
-        let unreadable = |error: std::io::Error| Refusal::load(RejectionClass::Unreadable, error.to_string());
-        let mut file = File::open(path).map_err(unreadable)?;
-        let content = gguf_file::Content::read(&mut file).map_err(|error| match first_line(&error) {
-            message if message.contains("unknown dtype") => Refusal::Unsupported(message),
-            message => Refusal::load(RejectionClass::Malformed, message),
-        })?;
+        let (mut file, content) = header::open(path, Refusal::load)?;
         let key = |key: &str| content.metadata.get(key);
         let architecture = key("general.architecture").and_then(|value| value.to_string().ok()).cloned().unwrap_or_default();
         let context_length = key(&format!("{architecture}.context_length")).and_then(|value| value.to_u32().ok());
@@ -73,6 +72,21 @@ impl CandleSubject {
         let model = models::load(&architecture, content, &mut file, path, &self.device)?;
         Ok(Loaded { model, context_length, vocabulary_size: rows.unwrap_or(0) })
     }
+}
+
+/// candle's tokenizer for the vocabulary of a file.
+fn open_tokenizer(path: &Path) -> Result<Tokenizer, Refusal> {
+    let (_, content) = header::open(path, Refusal::load)?;
+    Tokenizer::from_gguf(&content).map_err(|error| match first_line(&error) {
+        message if message.contains("unsupported tokenizer model") => Refusal::Unsupported(message),
+        message => {
+            refuse_text(if message.contains("missing") { RejectionClass::Incomplete } else { RejectionClass::Other }, message)
+        }
+    })
+}
+
+fn refuse_text(class: RejectionClass, message: String) -> Refusal {
+    Refusal::Rejected(Rejection { stage: Stage::Tokenize, class, message })
 }
 
 /// candle's words for a kernel that a device does not have.
@@ -107,8 +121,26 @@ impl Subject for CandleSubject {
         Description { runtime: format!("candle-core {VERSION}"), device, driver: driver.into(), features, software: false }
     }
 
+    fn read(&self, file: &Path) -> Result<Contents, Refusal> {
+        header::read(file)
+    }
+
     fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal> {
         Ok(Box::new(CandleSession { subject: self, path: model.into(), loaded: self.open(model)?, fresh: true }))
+    }
+
+    fn tokenize(&self, model: &Path, text: &str) -> Result<Vec<u32>, Refusal> {
+        let mut kept = self.tokenizer.borrow_mut();
+        if kept.as_ref().is_none_or(|(path, _)| path != model) {
+            // The old one goes first: where the new one cannot be had, none is left that could be taken for it.
+            *kept = None;
+        }
+        let (_, tokenizer) = match &mut *kept {
+            Some(kept) => kept,
+            none => none.insert((model.into(), open_tokenizer(model)?)),
+        };
+        let encoding = tokenizer.encode_fast(text, false);
+        Ok(encoding.map_err(|error| refuse_text(RejectionClass::Other, error.to_string()))?.get_ids().to_vec())
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! llama.cpp answers a failed load with a null pointer and says why in its log only, so `log` listens to that.
 
+mod header;
 mod log;
 
 use llama_cpp_2::{
@@ -20,8 +21,15 @@ use llama_cpp_2::{
     model::{LlamaModel, params::LlamaModelParams},
     token::LlamaToken,
 };
-use std::{ffi::CStr, fs::File, io::Read, num::NonZeroU32, path::Path};
-use vocabulary::{Description, Refusal, RejectionClass, Session, Settings, Subject, transcript};
+use std::{
+    cell::RefCell,
+    ffi::CStr,
+    fs::File,
+    io::Read,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+use vocabulary::{Contents, Description, Refusal, RejectionClass, Session, Settings, Subject, transcript};
 
 /// The pinned release of the safe bindings; a test in `ggauge` holds it against `Cargo.lock`.
 pub const BINDINGS_VERSION: &str = "0.1.160";
@@ -54,6 +62,9 @@ pub fn devices_of_this_build() -> Vec<(&'static str, bool)> {
 
 /// llama.cpp on one device under fixed settings. One process can have one, because llama.cpp's backends are global.
 pub struct LlamaCppSubject {
+    /// The vocabulary that was asked for last and its file: a large one takes a second to load. Before the backend, which must
+    /// be dropped after it.
+    vocabulary: RefCell<Option<(PathBuf, LlamaModel)>>,
     backend: LlamaBackend,
     /// The device to offload everything to; `None` for the CPU.
     device: Option<LlamaBackendDevice>,
@@ -69,7 +80,7 @@ impl LlamaCppSubject {
         log::listen();
         let backend = LlamaBackend::init().map_err(|error| Refusal::Unsupported(error.to_string()))?;
         let device = if device == "cpu" { None } else { Some(find_device(device)?) };
-        Ok(Self { backend, device, settings })
+        Ok(Self { vocabulary: RefCell::new(None), backend, device, settings })
     }
 
     fn model_params(&self) -> Result<LlamaModelParams, Refusal> {
@@ -147,14 +158,23 @@ impl Subject for LlamaCppSubject {
         }
     }
 
+    fn read(&self, file: &Path) -> Result<Contents, Refusal> {
+        header::read(file)
+    }
+
     fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal> {
         let model = load_model(&self.backend, model, &self.model_params()?)?;
         Ok(Box::new(LlamaCppSession { subject: self, loaded: Loaded::new(model, |_| None) }))
     }
 
     fn tokenize(&self, model: &Path, text: &str) -> Result<Vec<u32>, Refusal> {
-        let model = load_model(&self.backend, model, &self.model_params()?.with_vocab_only(true))?;
-        let tokens = model.vocab().tokenize(text.as_bytes(), false, true);
+        let mut kept = self.vocabulary.borrow_mut();
+        // A file that cannot be loaded leaves none behind that could be taken for it.
+        let (_, loaded) = match kept.take() {
+            Some(of_model) if of_model.0 == model => kept.insert(of_model),
+            _ => kept.insert((model.into(), load_model(&self.backend, model, &self.model_params()?.with_vocab_only(true))?)),
+        };
+        let tokens = loaded.vocab().tokenize(text.as_bytes(), false, true);
         Ok(tokens.into_iter().map(|token| token.0 as u32).collect())
     }
 }

@@ -4,6 +4,7 @@
 //! compared. Numbers travel as text: a 64-bit integer does not survive every JSON library.
 
 use serde::{Deserialize, Serialize};
+use std::fmt::{self, Write};
 
 /// The header, the metadata and the tensor table of a file, as one reader understood them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -92,13 +93,21 @@ pub fn escape(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', "\\\\"));
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text
 }
 
 impl Contents {
+    /// The contents as an answer can carry them: without arrays that are nested too deep.
+    #[must_use]
+    pub fn shallow(self) -> Self {
+        let shallow = |entry: KeyValue| KeyValue { value: entry.value.shallow(0), ..entry };
+        Self { metadata: self.metadata.into_iter().map(shallow).collect(), ..self }
+    }
+
     /// The first thing in which two readers differ, in words, or `None` where everything that both tell is the same.
     pub fn difference(&self, other: &Self) -> Option<String> {
         if let (Some(a), Some(b)) = (self.version, other.version)
@@ -125,7 +134,8 @@ fn difference_of_lists<T>(
 ) -> Option<String> {
     // A stable sort: of things with one name, the first in the file comes first in both.
     let sorted = |list| {
-        let mut sorted: Vec<&T> = Vec::from_iter(list);
+        let mut sorted: Vec<&T> = Vec::new();
+        sorted.extend(list);
         sorted.sort_by(|a, b| name(a).cmp(name(b)));
         sorted
     };
@@ -138,7 +148,38 @@ fn difference_of_lists<T>(
     ours.iter().zip(&theirs).find_map(|(a, b)| Some(format!("{what} {}: {}", quoted(a), difference(a, b)?)))
 }
 
+/// Arrays within arrays that an answer carries; what lies deeper is untold, because JSON readers limit how deep they go.
+const DEEPEST: usize = 16;
+
 impl ReadValue {
+    /// An integer or a truth value, of a type that the reader keeps.
+    pub fn number(value_type: &str, value: impl ToString) -> Self {
+        Self::Number { value_type: Some(value_type.into()), text: value.to_string() }
+    }
+
+    /// A floating-point number: the shortest digits that read back equal, always with a point or an exponent, so that nobody
+    /// compares them as an integer. `{:?}` writes them so; only `NaN` is spelled differently here.
+    pub fn float(value_type: &str, value: impl fmt::Debug) -> Self {
+        Self::number(value_type, format!("{value:?}").to_lowercase())
+    }
+
+    /// A text from its bytes.
+    pub fn text(bytes: &[u8]) -> Self {
+        Self::Text { text: escape(bytes) }
+    }
+
+    /// The value without arrays that are nested too deep for an answer.
+    fn shallow(self, depth: usize) -> Self {
+        match self {
+            Self::Array { .. } if depth == DEEPEST => Self::Untold {},
+            Self::Array { element_type, values } => {
+                let values = values.into_iter().map(|value| value.shallow(depth + 1)).collect();
+                Self::Array { element_type, values }
+            }
+            value => value,
+        }
+    }
+
     fn difference(&self, other: &Self) -> Option<String> {
         let types = |a: &Option<String>, b: &Option<String>| match (a, b) {
             (Some(a), Some(b)) if a != b => Some(format!("type {a} against {b}")),

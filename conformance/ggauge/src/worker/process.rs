@@ -336,12 +336,14 @@ impl Worker {
         fs::metadata(&self.stderr).map_or(0, |metadata| metadata.len())
     }
 
-    /// Looks at the worker's resident size. Only Linux tells it in a file; elsewhere memory is not limited, and `subjects` says so.
+    /// Looks at the worker's resident size, without the files it has mapped: those pages are the system's to take back. Only Linux
+    /// tells it in a file; elsewhere memory is not limited, and `subjects` says so.
     fn watch_memory(&mut self) -> u64 {
         let Some(id) = self.process_id() else { return 0 };
-        let pages = fs::read_to_string(format!("/proc/{id}/statm")).ok();
-        let resident: Option<u64> = pages.and_then(|pages| pages.split(' ').nth(1)?.parse().ok());
-        let bytes = resident.unwrap_or(0) * rustix::param::page_size() as u64;
+        let pages = fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
+        let mut pages = pages.split(' ').skip(1).map(|pages| pages.parse::<u64>().unwrap_or(0));
+        let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
+        let bytes = resident.saturating_sub(shared) * rustix::param::page_size() as u64;
         self.peak_memory = self.peak_memory.max(bytes);
         bytes
     }

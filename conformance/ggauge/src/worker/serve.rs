@@ -106,7 +106,7 @@ fn answer<'s>(
             let session = session.as_mut().ok_or_else(|| Refusal::Unsupported("no model is loaded".into()))?;
             run(session.as_mut(), &tokens, schedule, &transcript)
         }
-        Request::Read { file } => Ok(Response::Contents { contents: subject.read(&file)? }),
+        Request::Read { file } => Ok(Response::Contents { contents: subject.read(&file)?.shallow() }),
         Request::Tokenize { model, text } => Ok(Response::Tokenized { tokens: subject.tokenize(&model, &text)? }),
     }
 }

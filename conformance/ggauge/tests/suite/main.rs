@@ -2,10 +2,12 @@
 
 mod codecs;
 mod command_line;
+mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;
 mod judging;
 mod pins;
 mod real_models;
 mod support;
+mod tokenizers;
 mod workers;

@@ -1,0 +1,306 @@
+//! The GGUF readers that the vectors measure: ours, the runtimes', and other people's.
+//!
+//! Each runs in a worker of its own. Readers in Rust are subjects of `ggauge worker`; those in other languages are programs that
+//! speak the worker protocol, with an environment that `ggauge fetch readers` makes in the cache.
+//!
+//! To add a reader in Rust, add its layer to `conformance/readers`; in another language, add its worker there and its row to
+//! [`FOREIGN`]. Both appear in [`columns`].
+
+use crate::{Error, cache, cache::Cache};
+use gguf::{File, Finding, Mode, Severity, ShardName, Split, Value};
+use reference::MappedFile;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+use vocabulary::{
+    Contents, Description, KeyValue, ReadValue, Refusal, RejectionClass, Subject, SubjectId, TensorEntry, escape,
+};
+
+/// Our own reader, as a subject like every other.
+pub struct OurReader {
+    mode: Mode,
+}
+
+impl OurReader {
+    /// `strict` or `lenient`.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] for anything else.
+    pub fn new(mode: &str) -> Result<Self, Refusal> {
+        match mode {
+            "strict" => Ok(Self { mode: Mode::Strict }),
+            "lenient" => Ok(Self { mode: Mode::Lenient }),
+            other => Err(Refusal::Unsupported(format!("ggauge's reader is strict or lenient, not `{other}`"))),
+        }
+    }
+}
+
+impl Subject for OurReader {
+    fn describe(&self) -> Description {
+        Description { runtime: concat!("ggauge ", env!("CARGO_PKG_VERSION")).into(), ..Description::default() }
+    }
+
+    fn read(&self, file: &Path) -> Result<Contents, Refusal> {
+        let open =
+            |path: &Path| MappedFile::open(path).map_err(|error| Refusal::read(RejectionClass::Unreadable, error.to_string()));
+        let refuse = |finding: Finding| match finding.rule.severity() {
+            Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
+            _ => Refusal::read(RejectionClass::Malformed, finding.to_string()),
+        };
+        let shard = file.file_name().and_then(|name| ShardName::parse(name.to_str()?));
+        let paths = match &shard {
+            Some(shard) => shard.siblings().map(|name| file.with_file_name(name)).filter(|path| path.exists()).collect(),
+            None => vec![file.to_owned()],
+        };
+        let mapped = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = mapped.iter().map(|bytes| File::read(bytes, self.mode)).collect::<Result<Vec<_>, _>>().map_err(refuse)?;
+        let split = Split::join(files).map_err(refuse)?;
+        // Of a split model the first file, because that is what the others are asked for.
+        split.files().first().map(contents).ok_or_else(|| Refusal::read(RejectionClass::Unreadable, "there is no file"))
+    }
+}
+
+fn contents(file: &File<'_>) -> Contents {
+    Contents {
+        version: Some(file.version()),
+        data_offset: (!file.tensors().is_empty()).then(|| file.data_offset().to_string()),
+        metadata: file.metadata().iter().map(|(key, value)| KeyValue { key: escape(key), value: read_value(value) }).collect(),
+        tensors: file
+            .tensors()
+            .iter()
+            .map(|tensor| TensorEntry {
+                name: escape(tensor.name),
+                dimensions: Some(tensor.dimensions.iter().map(u64::to_string).collect()),
+                type_id: Some(tensor.weight_type.id()),
+                offset: Some((tensor.offset - file.data_offset()).to_string()),
+            })
+            .collect(),
+    }
+}
+
+fn read_value(value: Value<'_>) -> ReadValue {
+    match value {
+        Value::U8(v) => ReadValue::number("u8", v),
+        Value::I8(v) => ReadValue::number("i8", v),
+        Value::U16(v) => ReadValue::number("u16", v),
+        Value::I16(v) => ReadValue::number("i16", v),
+        Value::U32(v) => ReadValue::number("u32", v),
+        Value::I32(v) => ReadValue::number("i32", v),
+        Value::F32(v) => ReadValue::float("f32", v),
+        Value::Bool(v) => ReadValue::number("bool", v),
+        Value::String(v) => ReadValue::text(v),
+        Value::U64(v) => ReadValue::number("u64", v),
+        Value::I64(v) => ReadValue::number("i64", v),
+        Value::F64(v) => ReadValue::float("f64", v),
+        Value::Array(array) => ReadValue::Array {
+            element_type: Some(short_name(array.element_type()).into()),
+            values: array.values().map(read_value).collect(),
+        },
+    }
+}
+
+/// A type's name as the vocabulary has it: `u32` for `uint32`.
+fn short_name(value_type: gguf::ValueType) -> &'static str {
+    use gguf::ValueType as T;
+    match value_type {
+        T::U8 => "u8",
+        T::I8 => "i8",
+        T::U16 => "u16",
+        T::I16 => "i16",
+        T::U32 => "u32",
+        T::I32 => "i32",
+        T::F32 => "f32",
+        T::U64 => "u64",
+        T::I64 => "i64",
+        T::F64 => "f64",
+        T::Bool | T::String | T::Array => value_type.name(),
+    }
+}
+
+/// What a reader is asked to do with a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Read the header, metadata and tensor table.
+    Read,
+    /// Load the model.
+    Load,
+}
+
+/// A column of the table of vectors: a reader, and what it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The column's name, as findings name it.
+    pub name: &'static str,
+    /// The reader.
+    pub subject: SubjectId,
+    /// What it is asked.
+    pub operation: Operation,
+}
+
+/// A reader in another language.
+struct Foreign {
+    /// The subject's name.
+    name: &'static str,
+    /// The program that runs it, which must be on the PATH.
+    program: &'static str,
+    /// The files that its environment is made from; the first is the worker.
+    files: &'static [(&'static str, &'static str)],
+    /// Makes the environment in the folder that the files are in.
+    install: &'static str,
+    /// Runs the worker in that folder.
+    command: &'static str,
+}
+
+const FOREIGN: [Foreign; 2] = [
+    Foreign {
+        name: "gguf-py",
+        program: "python3",
+        files: &[
+            ("worker.py", include_str!("../../readers/python/worker.py")),
+            ("requirements.txt", include_str!("../../readers/python/requirements.txt")),
+        ],
+        install: "python3 -m venv environment && environment/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+                  --only-binary=:all: --requirement requirements.txt",
+        command: "exec environment/bin/python worker.py",
+    },
+    Foreign {
+        name: "huggingface-gguf",
+        program: "npm",
+        files: &[
+            ("worker.mjs", include_str!("../../readers/node/worker.mjs")),
+            ("package.json", include_str!("../../readers/node/package.json")),
+            ("package-lock.json", include_str!("../../readers/node/package-lock.json")),
+        ],
+        install: "npm ci --omit=dev --ignore-scripts --no-audit --no-fund --silent",
+        command: "exec node worker.mjs",
+    },
+];
+
+/// Every column, in the order of the table.
+///
+/// # Panics
+/// Never: the names are fit for ids, which a test shows.
+pub fn columns() -> Vec<Column> {
+    let column = |name, runtime: &str, device: &str, operation| Column {
+        name,
+        subject: SubjectId::new(runtime, device).expect("the names of readers are fit for ids"),
+        operation,
+    };
+    use Operation::{Load, Read};
+    let mut columns = vec![
+        column("strict", "ggauge", "strict", Read),
+        column("lenient", "ggauge", "lenient", Read),
+        column("llama.cpp", "llama-cpp", "cpu", Read),
+        column("llama.cpp load", "llama-cpp", "cpu", Load),
+        column("candle", "candle", "cpu", Read),
+        column("candle load", "candle", "cpu", Load),
+    ];
+    columns.extend(readers::NAMES.map(|name| column(name, name, "cpu", Read)));
+    columns.extend(FOREIGN.iter().map(|foreign| column(foreign.name, foreign.name, "cpu", Read)));
+    columns
+}
+
+/// The columns of these names, or all of them.
+///
+/// # Errors
+/// Where there is no column of a name.
+pub fn chosen(names: &[String]) -> Result<Vec<Column>, Error> {
+    let mut columns = columns();
+    if let Some(name) = names.iter().find(|name| !columns.iter().any(|column| column.name == name.as_str())) {
+        let known: Vec<_> = columns.iter().map(|column| format!("'{}'", column.name)).collect();
+        return Err(Error::input(name, "there is no reader of that name", format!("take one of {}", known.join(", "))));
+    }
+    columns.retain(|column| names.is_empty() || names.iter().any(|name| name == column.name));
+    Ok(columns)
+}
+
+/// The shell command for the worker of a reader in another language, or why there is none. `None` for readers in Rust.
+pub fn command(subject: &SubjectId, cache: &Cache) -> Option<Result<String, String>> {
+    let foreign = FOREIGN.iter().find(|foreign| foreign.name == subject.runtime())?;
+    let ready = foreign.folder(cache).map_err(|error| error.to_string()).and_then(|folder| {
+        if !folder.join(READY).exists() {
+            return Err(format!("its environment is not there; `ggauge fetch readers` makes it, with {}", foreign.program));
+        }
+        let folder = folder.to_str().ok_or("the cache folder's name is not UTF-8")?.replace('\'', r"'\''");
+        Ok(format!("cd '{folder}' && {}", foreign.command))
+    });
+    Some(ready)
+}
+
+/// Stands in an environment that is complete.
+const READY: &str = "ready";
+
+impl Foreign {
+    /// Where the environment is: a folder named after what it is made from.
+    fn folder(&self, cache: &Cache) -> Result<PathBuf, Error> {
+        let all: Vec<u8> = self.files.iter().flat_map(|(_, text)| text.bytes()).collect();
+        let digest = cache::digest(&all);
+        Ok(cache.readers()?.join(format!("{}-{}", self.name, &digest[..16])))
+    }
+}
+
+/// Makes the environments of readers in other languages, and says of each where it is, or why there is none.
+///
+/// # Errors
+/// Where a program is there and the environment cannot be made.
+pub fn install(cache: &Cache) -> Result<Vec<(&'static str, Result<PathBuf, String>)>, Error> {
+    FOREIGN
+        .iter()
+        .map(|foreign| {
+            let folder = foreign.folder(cache)?;
+            if folder.join(READY).exists() {
+                return Ok((foreign.name, Ok(folder)));
+            }
+            let there = Command::new(foreign.program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            if !there.is_ok_and(|status| status.success()) {
+                return Ok((foreign.name, Err(format!("unsupported: {} is not on this machine", foreign.program))));
+            }
+            foreign.make(&folder)?;
+            Ok((foreign.name, Ok(folder)))
+        })
+        .collect()
+}
+
+impl Foreign {
+    fn make(&self, folder: &Path) -> Result<(), Error> {
+        let failed = |why: String| Error::Harness {
+            what: format!("making the environment of {}", self.name),
+            why,
+            next: "check the network and run `ggauge fetch readers` again; nothing broken was kept".into(),
+        };
+        // What an interrupted attempt left.
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
+        for (name, text) in self.files {
+            cache::write_whole(&folder.join(name), text.as_bytes())?;
+        }
+        let output = Command::new("sh").args(["-c", self.install]).current_dir(folder).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| failed(error.to_string()))?;
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+            let _ = fs::remove_dir_all(folder);
+            return Err(failed(last));
+        }
+        cache::write_whole(&folder.join(READY), b"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_have_names_of_their_own() {
+        let columns = columns();
+        let mut names: Vec<_> = columns.iter().map(|column| column.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), columns.len());
+        for column in columns {
+            assert_eq!(column.subject.to_string().parse::<SubjectId>().unwrap(), column.subject);
+        }
+    }
+}

@@ -198,6 +198,9 @@ struct VectorArguments {
     /// Print JSON: every cell, with the reader's own words.
     #[arg(long)]
     json: bool,
+    /// Explanations of deviations from this file instead of the ones that ship with ggauge.
+    #[arg(long, value_name = "FILE")]
+    findings: Option<PathBuf>,
     /// Write the vectors' files into this folder instead, for readers that are not here.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["readers", "verbose", "json"])]
     write: Option<PathBuf>,
@@ -363,7 +366,14 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
     let rows = survey::survey(&groups, &columns, &program()?, scratch.path(), &progress)?;
     progress.finish_and_clear();
-    let coverage = survey::coverage(&rows, &survey::Finding::shipped()?);
+    let findings = match &arguments.findings {
+        None => survey::Finding::shipped()?,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, &error))?;
+            survey::Finding::read_all(&text, &path.display().to_string())?
+        }
+    };
+    let coverage = survey::coverage(&rows, &findings);
     if arguments.json {
         print(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
     } else {

@@ -9,6 +9,7 @@
 use crate::{Error, cache, cache::Cache};
 use gguf::{File, Finding, Mode, Severity, ShardName, Split, Value};
 use reference::MappedFile;
+use serde::Serialize;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -120,7 +121,8 @@ fn short_name(value_type: gguf::ValueType) -> &'static str {
 }
 
 /// What a reader is asked to do with a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Operation {
     /// Read the header, metadata and tensor table.
     Read,

@@ -211,6 +211,14 @@ rules! {
         "The files of a split model are all there, agree on their count, and hold as many tensors as they say, each once.";
 }
 
+impl Rule {
+    /// True for rules about what keys and tensors mean, rather than how they are written: they concern who runs a model, and not
+    /// who reads a header. In the order of [`Rule::ALL`] those come last.
+    pub fn is_about_models(self) -> bool {
+        self >= Self::ArchitectureMissing
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id())

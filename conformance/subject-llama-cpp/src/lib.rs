@@ -47,7 +47,8 @@ const STRICT_MICRO_BATCH: u32 = 512;
 /// lavapipe, only when they are named. So a Vulkan worker names exactly its device, and every other worker names none.
 pub fn environment(device: &str) -> Vec<(&'static str, Option<String>)> {
     let vulkan = device.strip_prefix("vulkan").map(str::to_owned);
-    vec![("GGML_VK_VISIBLE_DEVICES", vulkan)]
+    // The text of an assertion names its file and line; a debugger's backtrace, where one is installed, takes seconds.
+    vec![("GGML_VK_VISIBLE_DEVICES", vulkan), ("GGML_NO_BACKTRACE", Some("1".into()))]
 }
 
 /// The devices this build could run on: always the CPU, and one name for each GPU backend compiled in.

@@ -140,10 +140,22 @@ fn difference_of_lists<T>(
         sorted
     };
     let (ours, theirs) = (sorted(ours.iter()), sorted(theirs.iter()));
-    let shown = |list: &[&T], name: &dyn Fn(&T) -> String| list.iter().map(|item| name(item)).collect::<Vec<_>>().join(", ");
-    let quoted = |item: &T| format!("`{}`", name(item).escape_debug());
-    if ours.len() != theirs.len() || ours.iter().zip(&theirs).any(|(a, b)| name(a) != name(b)) {
-        return Some(format!("{what}s: [{}] against [{}]", shown(&ours, &quoted), shown(&theirs, &quoted)));
+    let quoted = |item: &&T| format!("`{}`", name(item).escape_debug());
+    let beyond = |these: &[&T], those: &[&T]| {
+        // Of a name that stands twice here and once there, one is beyond.
+        let mut left: Vec<&str> = those.iter().map(|item| name(item)).collect();
+        let is_beyond = |item: &&&T| match left.iter().position(|other| *other == name(item)) {
+            Some(at) => {
+                left.swap_remove(at);
+                false
+            }
+            None => true,
+        };
+        these.iter().filter(is_beyond).map(quoted).collect::<Vec<_>>().join(", ")
+    };
+    let (only_ours, only_theirs) = (beyond(&ours, &theirs), beyond(&theirs, &ours));
+    if !only_ours.is_empty() || !only_theirs.is_empty() {
+        return Some(format!("{what}s: [{only_ours}] against [{only_theirs}]"));
     }
     ours.iter().zip(&theirs).find_map(|(a, b)| Some(format!("{what} {}: {}", quoted(a), difference(a, b)?)))
 }

@@ -11,7 +11,7 @@ use gguf::{File, Finding, Mode, Severity, ShardName, Split, Value};
 use reference::MappedFile;
 use serde::Serialize;
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -44,8 +44,12 @@ impl Subject for OurReader {
     }
 
     fn read(&self, file: &Path) -> Result<Contents, Refusal> {
-        let open =
-            |path: &Path| MappedFile::open(path).map_err(|error| Refusal::read(RejectionClass::Unreadable, error.to_string()));
+        let unreadable = |error: io::Error| Refusal::read(RejectionClass::Unreadable, error.to_string());
+        // An empty file cannot be mapped, and is one that can be read.
+        let open = |path: &PathBuf| match fs::metadata(path).map_err(unreadable)?.len() {
+            0 => Ok(None),
+            _ => MappedFile::open(path).map(Some).map_err(unreadable),
+        };
         let refuse = |finding: Finding| match finding.rule.severity() {
             Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
             _ => Refusal::read(RejectionClass::Malformed, finding.to_string()),
@@ -55,8 +59,12 @@ impl Subject for OurReader {
             Some(shard) => shard.siblings().map(|name| file.with_file_name(name)).filter(|path| path.exists()).collect(),
             None => vec![file.to_owned()],
         };
-        let mapped = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-        let files = mapped.iter().map(|bytes| File::read(bytes, self.mode)).collect::<Result<Vec<_>, _>>().map_err(refuse)?;
+        let mapped = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let files = mapped
+            .iter()
+            .map(|bytes| File::read(bytes.as_deref().unwrap_or(&[]), self.mode))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(refuse)?;
         let split = Split::join(files).map_err(refuse)?;
         // Of a split model the first file, because that is what the others are asked for.
         split.files().first().map(contents).ok_or_else(|| Refusal::read(RejectionClass::Unreadable, "there is no file"))
@@ -185,12 +193,12 @@ const FOREIGN: [Foreign; 2] = [
 /// # Panics
 /// Never: the names are fit for ids, which a test shows.
 pub fn columns() -> Vec<Column> {
+    use Operation::{Load, Read};
     let column = |name, runtime: &str, device: &str, operation| Column {
         name,
         subject: SubjectId::new(runtime, device).expect("the names of readers are fit for ids"),
         operation,
     };
-    use Operation::{Load, Read};
     let mut columns = vec![
         column("strict", "ggauge", "strict", Read),
         column("lenient", "ggauge", "lenient", Read),
@@ -243,11 +251,14 @@ impl Foreign {
     }
 }
 
+/// A reader in another language, and where its environment is or why there is none.
+pub type Installed = (&'static str, Result<PathBuf, String>);
+
 /// Makes the environments of readers in other languages, and says of each where it is, or why there is none.
 ///
 /// # Errors
 /// Where a program is there and the environment cannot be made.
-pub fn install(cache: &Cache) -> Result<Vec<(&'static str, Result<PathBuf, String>)>, Error> {
+pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
     FOREIGN
         .iter()
         .map(|foreign| {

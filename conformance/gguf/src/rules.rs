@@ -42,8 +42,8 @@ pub enum Stance {
     Accepts,
     /// It ends without an answer.
     Crashes,
-    /// It depends on how the rule is broken.
-    Varies,
+    /// It reads the header. There is no model to load, because the broken rule makes it one that the runtime does not know.
+    ReadsHeader,
 }
 
 impl Stance {
@@ -54,7 +54,7 @@ impl Stance {
             Self::RejectsLoad => "reads the header, refuses to load",
             Self::Accepts => "loads it",
             Self::Crashes => "crashes",
-            Self::Varies => "depends on the breach",
+            Self::ReadsHeader => "reads the header",
         }
     }
 }
@@ -119,7 +119,7 @@ rules! {
         "A key is made of one segment or more, so it is not empty.";
     KeyLength = "key-length", Invalid, llama.cpp Accepts, candle Accepts:
         "A key has at most 65535 bytes.";
-    KeyCharset = "key-charset", Invalid, llama.cpp Accepts, candle Varies:
+    KeyCharset = "key-charset", Invalid, llama.cpp Accepts, candle Accepts:
         "A key is printable ASCII. Other bytes are shown, cut off or replaced differently by different readers.";
     KeySnakeCase = "key-snake-case", Acceptable, llama.cpp Accepts, candle Accepts:
         "The segments of a key are lower_snake_case, joined by dots. Architectures with a hyphen in their name break this in published files.";
@@ -137,37 +137,37 @@ rules! {
         "An array has as many elements as it says, so its length fits what is left of the file.";
     ArrayNested = "array-nested", Acceptable, llama.cpp Rejects, candle Accepts:
         "An array holds no arrays. The specification allows that it does; not every reader has it, and no published model needs it.";
-    ArrayDepth = "array-depth", Invalid, llama.cpp Rejects, candle Rejects:
+    ArrayDepth = "array-depth", Invalid, llama.cpp Rejects, candle Accepts:
         "Arrays within arrays are at most 64 deep. The specification sets no limit; without one a small file can exhaust the stack of whatever recurses over it.";
     AlignmentType = "alignment-type", Invalid, llama.cpp Rejects, candle Accepts:
         "`general.alignment` is a uint32.";
-    AlignmentValue = "alignment-value", Invalid, llama.cpp Varies, candle Varies:
+    AlignmentValue = "alignment-value", Invalid, llama.cpp Crashes, candle Accepts:
         "The alignment is a multiple of 8, and not 0.";
     AlignmentPowerOfTwo = "alignment-power-of-two", Acceptable, llama.cpp Rejects, candle Accepts:
         "The alignment is a power of two. The specification asks for a multiple of 8 only, so 24 is valid, and some readers refuse it.";
-    TensorNameEmpty = "tensor-name-empty", Acceptable, llama.cpp RejectsLoad, candle Accepts:
+    TensorNameEmpty = "tensor-name-empty", Acceptable, llama.cpp ReadsHeader, candle ReadsHeader:
         "A tensor has a name. The specification is silent.";
-    TensorNameLength = "tensor-name-length", Invalid, llama.cpp Rejects, candle Accepts:
+    TensorNameLength = "tensor-name-length", Invalid, llama.cpp Rejects, candle ReadsHeader:
         "A tensor's name has at most 64 bytes.";
-    TensorNameUtf8 = "tensor-name-utf8", Invalid, llama.cpp RejectsLoad, candle Accepts:
+    TensorNameUtf8 = "tensor-name-utf8", Invalid, llama.cpp ReadsHeader, candle ReadsHeader:
         "A tensor's name is valid UTF-8.";
-    TensorNameNul = "tensor-name-nul", Invalid, llama.cpp RejectsLoad, candle Accepts:
+    TensorNameNul = "tensor-name-nul", Invalid, llama.cpp ReadsHeader, candle ReadsHeader:
         "A tensor's name has no NUL in it: readers in C would see another name than the rest.";
     TensorDuplicate = "tensor-duplicate", Invalid, llama.cpp Rejects, candle Accepts:
         "A tensor's name stands once. The specification is silent; readers take the first, the last, or refuse.";
     DimensionCount = "dimension-count", Invalid, llama.cpp Rejects, candle Rejects:
         "A tensor has at most 4 dimensions.";
-    DimensionCountZero = "dimension-count-zero", Acceptable, llama.cpp RejectsLoad, candle Accepts:
+    DimensionCountZero = "dimension-count-zero", Acceptable, llama.cpp ReadsHeader, candle ReadsHeader:
         "A tensor has at least one dimension. The specification is silent; without one it is a single element.";
-    DimensionZero = "dimension-zero", Acceptable, llama.cpp RejectsLoad, candle Accepts:
+    DimensionZero = "dimension-zero", Acceptable, llama.cpp ReadsHeader, candle ReadsHeader:
         "No dimension is 0. The specification is silent; such a tensor has no data.";
-    ElementCount = "element-count", Invalid, llama.cpp Rejects, candle Varies:
+    ElementCount = "element-count", Invalid, llama.cpp Rejects, candle Accepts:
         "The number of elements fits a signed 64-bit integer, whatever the order of multiplication; dimensions of 0 count as 1.";
     TensorType = "tensor-type", Invalid, llama.cpp Rejects, candle Rejects:
         "The type of a tensor is one that ggml has, and not one that it has removed.";
-    RowSize = "row-size", Invalid, llama.cpp Rejects, candle Varies:
+    RowSize = "row-size", Invalid, llama.cpp Rejects, candle RejectsLoad:
         "A row, the first dimension, is a whole number of blocks of the tensor's type.";
-    TensorSize = "tensor-size", Invalid, llama.cpp Rejects, candle Rejects:
+    TensorSize = "tensor-size", Invalid, llama.cpp Rejects, candle Crashes:
         "The tensor's bytes fit a signed 64-bit integer, and so do the padded bytes of all tensors together.";
     OffsetAlignment = "offset-alignment", Invalid, llama.cpp Rejects, candle Accepts:
         "The offset of a tensor's data is a multiple of the alignment.";
@@ -181,31 +181,31 @@ rules! {
         "Bytes between the parts of a file are 0.";
     FinalPadding = "final-padding", Acceptable, llama.cpp Accepts, candle Accepts:
         "The last tensor's data is padded to the alignment as well, and the file ends there.";
-    ArchitectureMissing = "architecture-missing", Invalid, llama.cpp RejectsLoad, candle RejectsLoad:
+    ArchitectureMissing = "architecture-missing", Invalid, llama.cpp ReadsHeader, candle ReadsHeader:
         "`general.architecture` is there, except in the later files of a split model.";
-    ArchitectureCharset = "architecture-charset", Acceptable, llama.cpp RejectsLoad, candle RejectsLoad:
+    ArchitectureCharset = "architecture-charset", Acceptable, llama.cpp ReadsHeader, candle ReadsHeader:
         "The architecture's name is made of lower-case letters and digits. llama.cpp's own `command-r` breaks this.";
     QuantizationVersion = "quantization-version", Invalid, llama.cpp Accepts, candle Accepts:
         "`general.quantization_version` is there where any tensor is quantised.";
-    KeyType = "key-type", Invalid, llama.cpp Varies, candle Varies:
+    KeyType = "key-type", Invalid, llama.cpp RejectsLoad, candle Accepts:
         "A key that the specification names has the type that it gives; counts may be uint32 or uint64.";
-    KeyMissing = "key-missing", Invalid, llama.cpp Varies, candle Varies:
+    KeyMissing = "key-missing", Invalid, llama.cpp RejectsLoad, candle Accepts:
         "Every key that the architecture needs is there.";
-    KeyValue = "key-value", Invalid, llama.cpp Varies, candle Varies:
+    KeyValue = "key-value", Invalid, llama.cpp RejectsLoad, candle Crashes:
         "The architecture's numbers are possible: counts that divide are not 0 and divide evenly, and an epsilon is finite and positive.";
     TensorMissing = "tensor-missing", Invalid, llama.cpp RejectsLoad, candle RejectsLoad:
         "Every tensor that the architecture needs is there.";
-    TensorShape = "tensor-shape", Invalid, llama.cpp RejectsLoad, candle Varies:
+    TensorShape = "tensor-shape", Invalid, llama.cpp RejectsLoad, candle Accepts:
         "The shapes of tensors follow from the architecture's numbers.";
     TensorUnexpected = "tensor-unexpected", Acceptable, llama.cpp RejectsLoad, candle Accepts:
         "There is no tensor that the architecture does not have. The specification is silent.";
-    TokenizerLengths = "tokenizer-lengths", Invalid, llama.cpp Varies, candle Accepts:
+    TokenizerLengths = "tokenizer-lengths", Invalid, llama.cpp RejectsLoad, candle Accepts:
         "`tokenizer.ggml.scores` and `token_type` are as long as `tokens`.";
     TokenType = "token-type", Invalid, llama.cpp Accepts, candle Accepts:
         "A token's type is one of 1 (normal) to 6 (byte).";
     SpecialToken = "special-token", Invalid, llama.cpp Accepts, candle Accepts:
         "The ids of special tokens are those of tokens.";
-    SplitKeys = "split-keys", Invalid, llama.cpp Varies, candle Accepts:
+    SplitKeys = "split-keys", Invalid, llama.cpp Accepts, candle Accepts:
         "A file of a split model has `split.no`, `split.count` and `split.tensors.count`, and its number is below the count. These keys are llama.cpp's; the specification only has the file names.";
     SplitShards = "split-shards", Invalid, llama.cpp RejectsLoad, candle RejectsLoad:
         "The files of a split model are all there, agree on their count, and hold as many tensors as they say, each once.";

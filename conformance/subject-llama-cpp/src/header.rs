@@ -4,7 +4,11 @@
 
 use crate::log;
 use llama_cpp_sys_2 as sys;
-use std::{ffi::CString, path::Path, ptr};
+use std::{
+    ffi::{CString, c_void},
+    path::Path,
+    ptr,
+};
 use vocabulary::{Contents, KeyValue, ReadValue, Refusal, RejectionClass, TensorEntry, escape};
 
 /// A parsed header, freed when it goes.
@@ -98,7 +102,7 @@ unsafe fn value(gguf: *const sys::gguf_context, key: i64) -> ReadValue {
             return ReadValue::text(&bytes(sys::gguf_get_val_str(gguf, key)));
         }
         if kind != sys::GGUF_TYPE_ARRAY {
-            let one = numbers(kind, sys::gguf_get_val_data(gguf, key).cast(), 1);
+            let one = numbers(kind, sys::gguf_get_val_data(gguf, key), 1);
             return one.and_then(|(_, mut values)| values.pop()).unwrap_or(ReadValue::Untold {});
         }
         let (element, len) = (sys::gguf_get_arr_type(gguf, key), sys::gguf_get_arr_n(gguf, key));
@@ -106,7 +110,7 @@ unsafe fn value(gguf: *const sys::gguf_context, key: i64) -> ReadValue {
             let values = (0..len).map(|at| ReadValue::text(&bytes(sys::gguf_get_arr_str(gguf, key, at)))).collect();
             return ReadValue::Array { element_type: Some("string".into()), values };
         }
-        match numbers(element, sys::gguf_get_arr_data(gguf, key).cast(), len) {
+        match numbers(element, sys::gguf_get_arr_data(gguf, key), len) {
             Some((name, values)) => ReadValue::Array { element_type: Some(name.into()), values },
             None => ReadValue::Untold {},
         }
@@ -117,11 +121,11 @@ unsafe fn value(gguf: *const sys::gguf_context, key: i64) -> ReadValue {
 ///
 /// # Safety
 /// `data` points to `len` of them.
-unsafe fn numbers(kind: sys::gguf_type, data: *const u8, len: usize) -> Option<(&'static str, Vec<ReadValue>)> {
+unsafe fn numbers(kind: sys::gguf_type, data: *const c_void, len: usize) -> Option<(&'static str, Vec<ReadValue>)> {
     // SAFETY: as the caller promises; booleans are read as bytes, because any byte may stand there.
     unsafe {
         if kind == sys::GGUF_TYPE_BOOL {
-            let truth = (0..len).map(|at| ReadValue::number("bool", data.add(at).read() != 0)).collect();
+            let truth = (0..len).map(|at| ReadValue::number("bool", data.cast::<u8>().add(at).read() != 0)).collect();
             return Some(("bool", truth));
         }
         scalars! { kind, data, len,

@@ -197,7 +197,7 @@ fn load_model(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) ->
 /// The class of a failed load, from llama.cpp's words (`llama-model-loader.cpp`, `llama-model.cpp`, `gguf.cpp`).
 fn classify(message: String) -> Refusal {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if has(&["unknown model architecture"]) {
+    if has(&["unknown model architecture", "unknown tokenizer"]) {
         Refusal::Unsupported(message)
     } else if has(&[
         "key not found",

@@ -1,6 +1,6 @@
 //! Arrays: element types, lengths, nesting.
 
-use crate::{Builder, Group, bases};
+use crate::{Builder, Group, Part, bases, parts};
 use gguf::{Draft, Rule, ValueType};
 
 /// The bytes of an array value.
@@ -142,6 +142,13 @@ pub(crate) fn group() -> Group {
         let draft = with_array(&nested(depth, &leaf));
         group.draft(&format!("nested-{depth}"), &[Rule::ArrayDepth], flags, "Arrays within arrays, too deep.", &draft);
     }
+    let level = [&ValueType::Array.id().to_le_bytes()[..], &1u64.to_le_bytes()].concat();
+    let mut parts = parts::split(&with_array(&[]).finish());
+    parts.push(Part::Repeat(level.iter().map(|byte| format!("{byte:02x}")).collect(), 100_000));
+    parts.extend(parts::split(&leaf));
+    let comment =
+        "A hundred thousand arrays within each other: 1.2 MB that exhaust the stack of a reader that recurses without a limit.";
+    group.add("nested-100000", &[Rule::ArrayDepth], &["Nested"], comment, vec![parts::of_parts("model.gguf", parts)]);
     let unpaired = array(
         ValueType::Array.id(),
         3,

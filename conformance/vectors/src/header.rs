@@ -1,7 +1,7 @@
 //! The first 24 bytes: magic, version, counts, and files that end in them.
 
 use crate::{Builder, Group, bases};
-use gguf::{Draft, Rule};
+use gguf::{Draft, Rule, ValueType, WeightType};
 
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("header", "The header: magic, version, counts, and files that end within it.");
@@ -54,8 +54,14 @@ pub(crate) fn group() -> Group {
         for at in [8, 16] {
             bytes[at..at + 8].reverse();
         }
-        let comment = "A big-endian header: version and counts are in the other byte order.";
+        let comment = "A big-endian header before a little-endian rest: no machine writes this.";
         group.bytes(&format!("big-endian-version-{version}"), &[Rule::BigEndian], &["BigEndian"], comment, &bytes);
+    }
+
+    for version in [2, 3] {
+        let comment = "A file that is big-endian throughout.";
+        let bytes = big_endian(version);
+        group.bytes(&format!("big-endian-throughout-version-{version}"), &[Rule::BigEndian], &["BigEndian"], comment, &bytes);
     }
 
     for (name, count) in counts() {
@@ -75,6 +81,30 @@ pub(crate) fn group() -> Group {
         &Draft::new(),
     );
     group.finish()
+}
+
+/// A small file in big-endian byte order: the architecture and one tensor.
+fn big_endian(version: u32) -> Vec<u8> {
+    fn string(out: &mut Vec<u8>, text: &str) {
+        out.extend((text.len() as u64).to_be_bytes());
+        out.extend(text.as_bytes());
+    }
+    let mut out = b"GGUF".to_vec();
+    out.extend(version.to_be_bytes());
+    for count in [1u64, 1] {
+        out.extend(count.to_be_bytes());
+    }
+    string(&mut out, "general.architecture");
+    out.extend(ValueType::String.id().to_be_bytes());
+    string(&mut out, "vector");
+    string(&mut out, "t");
+    for field in [1u32.to_be_bytes().as_slice(), &8u64.to_be_bytes(), &WeightType::F32.id().to_be_bytes(), &0u64.to_be_bytes()]
+    {
+        out.extend(field);
+    }
+    out.resize(out.len().next_multiple_of(32), 0);
+    out.extend(1f32.to_be_bytes().repeat(8));
+    out
 }
 
 /// Counts at which products and sums wrap.

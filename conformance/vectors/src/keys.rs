@@ -112,6 +112,24 @@ pub(crate) fn group() -> Group {
     cased.u32("vector.key", 1).u32("vector.KEY", 2);
     group.draft("differ-in-case", &[Rule::KeySnakeCase], &["Style"], "Keys that differ in case are two keys.", &cased);
 
+    for key in ["version", "tensor_count", "kv_count", "__proto__", "constructor"] {
+        let mut draft = bases::bare();
+        draft.u32(key, 7);
+        let comment = "A key that readers with one map for everything take for a field of the header, or of their language.";
+        group.draft(&format!("named-{}", key.replace('_', "-").trim_matches('-')), &[], &["Ambiguous"], comment, &draft);
+    }
+    for key in ["general.architecture", "general.alignment"] {
+        let mut draft = bases::format();
+        match key {
+            "general.alignment" => draft.u32("general.alignment\0x", 64),
+            _ => draft.str("general.architecture\0x", "other"),
+        };
+        // It stands before the real one.
+        draft.keys.rotate_right(1);
+        let name = format!("charset-nul-hides-{}", key.replace('.', "-"));
+        let comment = "A key that is a well-known one to a reader that stops at NUL.";
+        group.draft(&name, &[Rule::KeyCharset], &["Charset", "Ambiguous"], comment, &draft);
+    }
     for (name, length) in [
         ("one-more-than-is-left", None),
         ("2-31", Some(1u64 << 31)),
@@ -136,7 +154,8 @@ pub(crate) fn group() -> Group {
         );
     }
     let mut all = bases::bare();
-    all.key("vector.key", ValueType::U8.id(), [1]);
+    // What would be the type and the value are letters, fit for a key.
+    all.key("vector.key", u32::from_le_bytes(*b"_and"), *b"s");
     if let Some(last) = all.keys.last_mut() {
         last.length = Some("vector.key".len() as u64 + 4 + 1);
     }

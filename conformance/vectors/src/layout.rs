@@ -172,8 +172,8 @@ pub(crate) fn group() -> Group {
         ("2-31", 1 << 31),
         ("2-32", 1 << 32),
         ("2-63", 1 << 63),
-        ("wraps-to-the-beginning", u64::MAX - 31),
-        ("wraps-into-the-header", (!0u64 << 5) - 320),
+        ("wraps-before-the-data", u64::MAX - 31),
+        ("wraps-into-the-header", u64::MAX - 127),
     ] {
         group.draft(
             &format!("offset-{name}"),

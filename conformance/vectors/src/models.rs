@@ -4,7 +4,7 @@ use crate::{
     Builder, Group,
     bases::{self, HIDDEN, TOKENS, WIDTH, numbered},
 };
-use gguf::{Draft, Rule, Value, WeightType};
+use gguf::{Draft, File, Rule, Value, WeightType};
 
 /// Width of one head, of which the tiny models have two; keys and values have one.
 const HEAD: u64 = WIDTH / 2;
@@ -126,9 +126,9 @@ fn quantized() -> Draft<'static> {
             }
         };
         let dimensions: Vec<u64> = dimensions.iter().map(|&size| scale(size)).collect();
-        match dimensions.as_slice() {
-            &[len] => numbered(&mut draft, name, &[len]),
-            &[row, rows] => {
+        match *dimensions.as_slice() {
+            [len] => numbered(&mut draft, name, &[len]),
+            [row, rows] => {
                 let block = [&[0x00, 0x20][..], &[0x79; 16]].concat();
                 draft.tensor(name, &[row, rows], WeightType::Q4_0, block.repeat(rows as usize));
             }
@@ -169,6 +169,17 @@ pub(crate) fn group() -> Group {
             "A matrix of the feed-forward block is missing.",
             &without,
         );
+    }
+    for alignment in [8, 16] {
+        let mut draft = bases::llama();
+        draft.u32("general.alignment", alignment);
+        draft.alignment = u64::from(alignment);
+        let on_32 = |draft: &Draft<'_>| File::strict(&draft.finish()).is_ok_and(|file| file.data_offset().is_multiple_of(32));
+        while on_32(&draft) {
+            draft.bool(&format!("general.x{}", draft.keys.len()), true);
+        }
+        let comment = "A smaller alignment than the default, and a data section that does not begin on a multiple of 32.";
+        group.draft(&format!("llama-alignment-{alignment}"), &[], &["Architecture"], comment, &draft);
     }
     group.draft("llama-quantised", &[], &["Architecture"], "A model of one layer, in Q4_0.", &quantized());
     let mut version = quantized();

@@ -2,6 +2,7 @@
 
 use crate::VectorFile;
 use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
 
 /// A piece of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,8 +14,8 @@ pub enum Part {
     Hex(String),
     /// So many bytes of 0. Long ones are best written as a hole.
     Zeros(u64),
-    /// The same byte, given by its value, so many times.
-    Repeat(u8, u64),
+    /// The same bytes, given in hexadecimal digits, so many times.
+    Repeat(String, u64),
 }
 
 /// Shortest run that is worth a part of its own.
@@ -28,7 +29,8 @@ impl Part {
         match self {
             Self::Text(text) => text.len() as u64,
             Self::Hex(digits) => digits.len() as u64 / 2,
-            Self::Zeros(len) | Self::Repeat(_, len) => *len,
+            Self::Zeros(len) => *len,
+            Self::Repeat(digits, times) => (digits.len() as u64 / 2).saturating_mul(*times),
         }
     }
 
@@ -37,17 +39,27 @@ impl Part {
         self.len() == 0
     }
 
-    /// The bytes of a part that is not a run; `None` for runs, which can be long, and for digits that are none.
-    pub fn bytes(&self) -> Option<Vec<u8>> {
+    /// Writes the part's bytes. Long runs of zeros are better left out, as a hole.
+    ///
+    /// # Errors
+    /// Where `out` fails, or the digits are none.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Text(text) => Some(text.clone().into_bytes()),
-            Self::Hex(digits) => {
-                let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-                pairs.map(|pair| u8::from_str_radix(pair.filter(|pair| pair.len() == 2)?, 16).ok()).collect()
+            Self::Text(text) => out.write_all(text.as_bytes()),
+            Self::Hex(digits) => out.write_all(&from_hex(digits)?),
+            Self::Repeat(digits, times) => {
+                let bytes = from_hex(digits)?;
+                (0..*times).try_for_each(|_| out.write_all(&bytes))
             }
-            Self::Zeros(_) | Self::Repeat(..) => None,
+            Self::Zeros(len) => io::copy(&mut io::repeat(0).take(*len), out).map(drop),
         }
     }
+}
+
+fn from_hex(digits: &str) -> io::Result<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2));
+    let bytes = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>();
+    bytes.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("`{digits}` is not hexadecimal")))
 }
 
 /// All bytes of a file, which must be small enough to hold. `None` where a part is malformed, or the file is larger than `most`.
@@ -56,13 +68,7 @@ pub fn bytes_of(file: &VectorFile, most: u64) -> Option<Vec<u8>> {
         return None;
     }
     let mut out = Vec::new();
-    for part in &file.parts {
-        match part {
-            Part::Zeros(len) => out.resize(out.len() + *len as usize, 0),
-            Part::Repeat(byte, len) => out.resize(out.len() + *len as usize, *byte),
-            _ => out.extend(part.bytes()?),
-        }
-    }
+    file.parts.iter().try_for_each(|part| part.write(&mut out)).ok()?;
     Some(out)
 }
 
@@ -88,7 +94,7 @@ pub(crate) fn split(bytes: &[u8]) -> Vec<Part> {
         let (part, len) = if run >= RUN && first == 0 {
             (Some(Part::Zeros(run as u64)), run)
         } else if run >= RUN {
-            (Some(Part::Repeat(first, run as u64)), run)
+            (Some(Part::Repeat(format!("{first:02x}"), run as u64)), run)
         } else if text >= TEXT {
             // A text ends where a run begins, so that both stay readable.
             let end =
@@ -135,7 +141,7 @@ mod tests {
                 Part::Text("general.name".into()),
                 Part::Hex("ff".into()),
                 Part::Zeros(13),
-                Part::Repeat(b'k', 16),
+                Part::Repeat("6b".into(), 16),
             ]
         );
     }

@@ -81,6 +81,13 @@ pub(crate) fn group() -> Group {
         let flags: &[&str] = if boundary { &["Split", "Boundary"] } else { &["Split"] };
         group.draft(&format!("keys-{name}"), &[Rule::SplitKeys], flags, "Keys of a split model that make no sense.", &draft);
     }
+    for (name, number) in [("u32", Value::U32(1)), ("string", Value::String(b"1"))] {
+        let mut second = shard(1, 2, tensors, 5, 11);
+        second.remove_key("split.no").value("split.no", number);
+        let comment = "The second file's number has another type.";
+        let files = files(&[shard(0, 2, tensors, 0, 5), second]);
+        group.add(&format!("second-file-number-of-{name}"), &[Rule::SplitKeys], &["Split"], comment, files);
+    }
     let mut alone = bases::llama();
     alone.value("split.no", Value::U16(0)).value("split.count", Value::U16(1)).value("split.tensors.count", Value::I32(11));
     group.draft("one-of-one", &[], &["Split", "Boundary"], "A split model of one file.", &alone);

@@ -192,6 +192,9 @@ pub(crate) fn group() -> Group {
         ("bytes-2-62", &[1 << 60], f32, Rule::DataBounds, true),
         ("bytes-wrap-to-zero", &[1 << 62], f32, Rule::TensorSize, false),
         ("bytes-wrap-to-32", &[(1 << 62) + 8], f32, Rule::TensorSize, false),
+        ("elements-product-of-odd-2", &[(1 << 62) - 1, 2], i8, Rule::TensorSize, false),
+        ("elements-zero-between", &[1 << 62, 0, 1 << 62], i8, Rule::ElementCount, false),
+        ("bytes-of-blocks-2-62", &[1 << 62], WeightType::Q8_K, Rule::DataBounds, false),
         ("bytes-of-blocks", &[(1 << 63) - 256], WeightType::Q8_K, Rule::TensorSize, false),
     ] {
         let flags: &[&str] = if boundary { &["Overflow", "Boundary"] } else { &["Overflow"] };

@@ -122,13 +122,21 @@ pub(crate) fn group() -> Group {
             &draft,
         );
     }
-    for (name, tokens) in
-        [("empty", ["", "<s>", "</s>", "a"]), ("twice", ["a", "<s>", "</s>", "a"]), ("nul", ["\0", "<s>", "</s>", "a"])]
-    {
+    for (name, tokens) in [
+        ("empty", ["", "<s>", "</s>", "a"]),
+        ("twice", ["a", "<s>", "</s>", "a"]),
+        ("nul", ["\0", "<s>", "</s>", "a"]),
+        ("one-before-nul", ["<unk>", "<s>", "a\0b", "a"]),
+    ] {
         let draft = with(|draft| {
             draft.remove_key("tokenizer.ggml.tokens").strings("tokenizer.ggml.tokens", &tokens);
         });
         group.draft(&format!("token-{name}"), &[], &["Text"], "Unusual tokens, and allowed.", &draft);
     }
+    let draft = with(|draft| {
+        draft.str("tokenizer.chat_template", &"x".repeat(3_000_003));
+    });
+    let comment = "A chat template longer than the pieces in which some readers fetch a file.";
+    group.draft("template-of-3000003-bytes", &[], &["Text"], comment, &draft);
     group.finish()
 }

@@ -113,6 +113,7 @@ pub(crate) fn group() -> Group {
     }
     for (name, length) in [
         ("one-more-than-is-left", 5u64),
+        ("2-30", 1 << 30),
         ("2-31", 1 << 31),
         ("2-32-and-4", (1 << 32) + 4),
         ("2-63", 1 << 63),

@@ -9,5 +9,6 @@ mod judging;
 mod pins;
 mod real_models;
 mod support;
+mod survey;
 mod tokenizers;
 mod workers;

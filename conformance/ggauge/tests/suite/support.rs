@@ -112,8 +112,13 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 /// Holds a text against its snapshot in `golden/harness/`, where people review it.
 pub(crate) fn assert_golden(name: &str, text: &str) {
+    assert_golden_in("harness", name, text);
+}
+
+/// Holds a text against its snapshot in a folder of `golden/`.
+pub(crate) fn assert_golden_in(folder: &str, name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/harness"));
+    settings.set_snapshot_path(format!("{}/../../golden/{folder}", env!("CARGO_MANIFEST_DIR")));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!(name, text));

@@ -43,12 +43,18 @@ fn refusal(error: &GGufError) -> Refusal {
 }
 
 fn key_value(entry: &GGufMetaKV) -> Result<KeyValue, Refusal> {
-    let value = value(&mut entry.value_reader(), entry.ty()).map_err(|error| refusal(&GGufError::Reading(error)))?;
+    let value = value(&mut entry.value_reader(), entry.ty(), 0).map_err(|error| refusal(&GGufError::Reading(error)))?;
     Ok(KeyValue { key: escape(entry.key().as_bytes()), value })
 }
 
+/// Arrays within arrays that are followed.
+const DEEPEST: usize = 256;
+
 /// The value as the crate's own program `xtask show` takes it from the crate's reader.
-fn value(reader: &mut GGufReader, value_type: Type) -> Result<ReadValue, GGufReadError> {
+///
+/// What lies more than [`DEEPEST`] arrays down is untold, and with it all around it: it is the crate that is measured here, and
+/// not the stack of this walk.
+fn value(reader: &mut GGufReader, value_type: Type, depth: usize) -> Result<ReadValue, GGufReadError> {
     let name = value_type.name();
     Ok(match value_type {
         Type::U8 => ReadValue::number(name, reader.read::<u8>()?),
@@ -63,6 +69,7 @@ fn value(reader: &mut GGufReader, value_type: Type) -> Result<ReadValue, GGufRea
         Type::F64 => ReadValue::float(name, reader.read::<f64>()?),
         Type::Bool => ReadValue::number(name, reader.read_bool()?),
         Type::String => ReadValue::text(reader.read_str()?.as_bytes()),
+        Type::Array if depth == DEEPEST => ReadValue::Untold {},
         Type::Array => {
             let (element_type, len) = reader.read_arr_header()?;
             let name = match element_type {
@@ -70,7 +77,13 @@ fn value(reader: &mut GGufReader, value_type: Type) -> Result<ReadValue, GGufRea
                 Type::Array => "array",
                 other => other.name(),
             };
-            let values = (0..len).map(|_| value(reader, element_type)).collect::<Result<_, _>>()?;
+            let mut values = Vec::new();
+            for _ in 0..len {
+                match value(reader, element_type, depth + 1)? {
+                    ReadValue::Untold {} => return Ok(ReadValue::Untold {}),
+                    value => values.push(value),
+                }
+            }
             ReadValue::Array { element_type: Some(name.into()), values }
         }
     })

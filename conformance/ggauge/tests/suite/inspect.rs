@@ -17,7 +17,9 @@ use std::{
 fn broken(rules: &[Rule]) -> Vec<u8> {
     let bytes = "llama/q4_0@0".parse::<Recipe>().unwrap().build();
     let mut draft = Draft::from(&File::strict(&bytes).unwrap());
-    rules.iter().for_each(|&rule| draft.break_rule(rule).unwrap());
+    for &rule in rules {
+        draft.break_rule(rule).unwrap();
+    }
     draft.finish()
 }
 

@@ -123,7 +123,9 @@ fn readers_in_other_languages_do_what_the_golden_and_the_findings_say() {
     for (column, _) in &columns[2..] {
         let keep = ["strict", "lenient", column.name];
         let mut of_reader = rows.clone();
-        of_reader.iter_mut().for_each(|row| row.cells.retain(|cell| keep.contains(&cell.reader.as_str())));
+        for row in &mut of_reader {
+            row.cells.retain(|cell| keep.contains(&cell.reader.as_str()));
+        }
         assert_golden_groups(&format!("{}-", column.name), &of_reader);
     }
 }

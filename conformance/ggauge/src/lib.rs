@@ -22,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod subjects;
 pub mod survey;
+pub mod survey_picture;
 pub mod tokenizers;
 pub mod worker;
 

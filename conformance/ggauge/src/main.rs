@@ -16,7 +16,7 @@ use ggauge::{
     prompts::{self, Prompt},
     readers, record, report,
     run::{self, Policy, Run, Workers},
-    subjects, survey,
+    subjects, survey, survey_picture,
     tokenizers::{self, Collection, Divergences},
     worker::{process, serve},
 };
@@ -198,6 +198,9 @@ struct VectorArguments {
     /// Print JSON: every cell, with the reader's own words.
     #[arg(long)]
     json: bool,
+    /// Draw the cells as SVG into this file as well.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
     /// Explanations of deviations from this file instead of the ones that ship with ggauge.
     #[arg(long, value_name = "FILE")]
     findings: Option<PathBuf>,
@@ -366,6 +369,9 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
     let rows = survey::survey(&groups, &columns, &program()?, scratch.path(), &progress)?;
     progress.finish_and_clear();
+    if let Some(path) = &arguments.picture {
+        cache::write_whole(path, survey_picture::svg(&rows)?.as_bytes())?;
+    }
     let findings = match &arguments.findings {
         None => survey::Finding::shipped()?,
         Some(path) => {

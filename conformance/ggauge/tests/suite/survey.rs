@@ -6,6 +6,7 @@ use ggauge::{
     cache::Cache,
     readers::{self, Column, Operation},
     survey::{self, Cell, Coverage, Did, Finding, Row},
+    survey_picture,
 };
 use gguf::{Rule, Stance};
 use indicatif::ProgressBar;
@@ -208,6 +209,19 @@ fn the_command_says_what_is_unexplained_and_exits_so() {
     let output = ggauge(folder.path(), &["vectors", "values/bool-*", "--reader", "gguf-py"]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert!(stdout(&output).contains("ggauge fetch readers"), "{}", stdout(&output));
+}
+
+#[test]
+fn the_picture_has_a_cell_for_each_reading_and_its_colour() {
+    let cell = |did: Did| Cell { reader: "a".into(), operation: Operation::Read, did, words: String::new() };
+    let failed = Did::Failed { how: "aborted".into() };
+    let mut rows = [row(Expected::Valid, &[], Did::Accepted), row(Expected::Valid, &[], failed.clone())];
+    rows[0].cells.push(cell(failed));
+    let svg = survey_picture::svg(&rows).unwrap();
+    let red = svg.matches("#B71C1C").count();
+    // Two cells and one in the legend.
+    assert_eq!((red, svg.matches("#2E7D32").count()), (3, 2), "{svg}");
+    assert_eq!(svg, survey_picture::svg(&rows).unwrap());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod calibrate;
 pub mod error;
+pub mod external;
 pub mod inspect;
 pub mod interrupt;
 pub mod models;

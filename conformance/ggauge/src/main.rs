@@ -45,7 +45,7 @@ Without a command, the main job runs: every pinned model on every subject of thi
 
 Exit codes:
   0    everything judged passed, failed as expected, or is unsupported here
-  1    at least one comparison failed, passed unexpectedly, or was vacuous; an inspected file is invalid
+  1    at least one comparison failed, passed unexpectedly, or was vacuous; an inspected file is invalid; a reader does what no finding explains
   2    the input is wrong: arguments, a model, a policy file
   3    the harness could not do its work: disk full, download failed
   4    nothing was judged: every case was unsupported
@@ -67,7 +67,8 @@ enum Command {
     },
     /// Download pinned models and vocabularies into the cache, and check those that are there.
     Fetch {
-        /// Names of pinned models and collections of vocabularies; all of them where none is given.
+        /// Names of pinned models and collections of vocabularies, and `readers` for the environments of GGUF readers in other languages;
+        /// all of them where none is given.
         names: Vec<String>,
     },
     /// Say what a GGUF file holds, and which rules of the format it breaks.
@@ -205,7 +206,7 @@ struct VectorArguments {
     #[arg(long, value_name = "FILE")]
     findings: Option<PathBuf>,
     /// Write the vectors' files into this folder instead, for readers that are not here.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["readers", "verbose", "json"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["readers", "verbose", "json", "picture", "findings"])]
     write: Option<PathBuf>,
 }
 
@@ -340,25 +341,28 @@ fn fetch(names: &[String]) -> anyhow::Result<u8> {
 fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let mut groups = survey::groups()?;
-    if let Some(filter) = &arguments.filter {
-        let filter = Filter::parse(filter)?;
+    if let Some(shown) = &arguments.filter {
+        let filter = Filter::parse(shown)?;
         for group in &mut groups {
             let name = group.group.clone();
             group.tests.retain(|vector| filter.keeps(&format!("{name}/{}", vector.name)));
         }
         if groups.iter().all(|group| group.tests.is_empty()) {
             let next = "`ggauge vectors --verbose` lists every vector";
-            return Err(Error::input("the filter", "no vector's name fits it", next).into());
+            return Err(Error::input(shown, "no vector's name fits it", next).into());
         }
     }
     if let Some(folder) = &arguments.write {
         let count = survey::write_all(&groups, folder)?;
-        println!("{count} vectors in {}", folder.display());
+        print(&format!("{count} vectors in {}\n", folder.display()))?;
         return Ok(exit_code::SUCCESS);
     }
+    // Ours are always there, because what a reader takes is held against what they take.
+    let asked = readers::chosen(&arguments.readers)?;
+    let is_asked = |name: &str| asked.iter().any(|column| column.name == name);
     let mut columns = Vec::new();
     let mut absent = Vec::new();
-    for column in readers::chosen(&arguments.readers)? {
+    for column in readers::columns().into_iter().filter(|column| column.is_ours() || is_asked(column.name)) {
         match readers::command(&column.subject, &cache) {
             None => columns.push((column, None)),
             Some(Ok(command)) => columns.push((column, Some(command))),
@@ -367,25 +371,32 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     }
     let scratch = cache.scratch()?;
     let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
-    let rows = survey::survey(&groups, &columns, &program()?, scratch.path(), &progress)?;
+    let mut rows = survey::survey(&groups, &columns, &program()?, scratch.path(), &progress)?;
     progress.finish_and_clear();
+    for row in &mut rows {
+        row.cells.retain(|cell| is_asked(&cell.reader));
+    }
     if let Some(path) = &arguments.picture {
         cache::write_whole(path, survey_picture::svg(&rows)?.as_bytes())?;
     }
     let findings = match &arguments.findings {
         None => survey::Finding::shipped()?,
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, &error))?;
+            let next = "give the path of a file such as corpora/vectors/FINDINGS.md";
+            let text = std::fs::read_to_string(path).map_err(|error| Error::input(path.display(), error, next))?;
             survey::Finding::read_all(&text, &path.display().to_string())?
         }
     };
-    let coverage = survey::coverage(&rows, &findings);
-    if arguments.json {
-        print(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
+    let surveyed = |name: &str| rows.iter().any(|row| row.cell(name).is_some());
+    let others: Vec<&str> = readers::columns().iter().map(|column| column.name).filter(|name| !surveyed(name)).collect();
+    let coverage = survey::coverage(&rows, &findings, arguments.filter.is_none(), &others);
+    print(&if arguments.json {
+        let absent: BTreeMap<_, _> = absent.into_iter().collect();
+        serde_json::to_string_pretty(&serde_json::json!({ "rows": rows, "absent": absent, "coverage": coverage }))? + "\n"
     } else {
-        print(&survey::report(&rows, &coverage, &absent, arguments.verbose))?;
-    }
-    Ok(if rows.is_empty() || columns.is_empty() {
+        survey::report(&rows, &coverage, &absent, arguments.verbose)
+    })?;
+    Ok(if rows.iter().all(|row| row.cells.is_empty()) {
         exit_code::NOTHING_JUDGED
     } else if coverage.unexplained.is_empty() && coverage.stale.is_empty() {
         exit_code::SUCCESS

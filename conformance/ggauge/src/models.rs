@@ -1,6 +1,6 @@
 //! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
 
-use crate::{Error, cache, cache::Cache, policy::Family};
+use crate::{Error, cache, cache::Cache, external, policy::Family};
 use gguf::File;
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use smith::Recipe;
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
+    process::Command,
 };
 
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/models");
@@ -150,37 +149,9 @@ pub(crate) fn pip_download(
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(["--no-cache-dir", "--require-hashes", "--dest"])
-        .args([&files, Path::new("--requirement"), &requirements])
-        .stdin(Stdio::null());
+        .args([&files, Path::new("--requirement"), &requirements]);
     configure(&mut pip);
-    let mut child =
-        pip.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| {
-            failed(&format!("python3 with pip is needed to download ({error}); scripts/bootstrap installs it"))
-        })?;
-    let mut stderr = child.stderr.take();
-    let words = std::thread::spawn(move || {
-        let mut words = String::new();
-        if let Some(stderr) = &mut stderr {
-            let _ = stderr.take(1 << 16).read_to_string(&mut words);
-        }
-        words
-    });
-    let status = loop {
-        if crate::interrupt::requested() {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(Error::Interrupted);
-        }
-        match child.try_wait().map_err(|error| failed(&error.to_string()))? {
-            Some(status) => break status,
-            None => std::thread::sleep(Duration::from_millis(50)),
-        }
-    };
-    let words = words.join().unwrap_or_default();
-    if !status.success() {
-        let reason = words.lines().rfind(|line| line.contains("ERROR")).unwrap_or("pip failed without a word");
-        return Err(failed(reason.trim()));
-    }
+    external::run(pip, |why| failed(&format!("{why} (python3 with pip downloads; scripts/bootstrap installs it)")))?;
     let file = fs::read_dir(&files).ok().and_then(|mut files| files.next()?.ok()).map(|entry| entry.path());
     file.ok_or_else(|| failed("pip reported success but left no file"))
 }

@@ -6,7 +6,7 @@
 //! To add a reader in Rust, add its layer to `conformance/readers`; in another language, add its worker there and its row to
 //! [`FOREIGN`]. Both appear in [`columns`].
 
-use crate::{Error, cache, cache::Cache};
+use crate::{Error, cache, cache::Cache, external, run};
 use gguf::{File, Finding, Mode, Severity, ShardName, Split, Value};
 use reference::MappedFile;
 use serde::Serialize;
@@ -149,12 +149,19 @@ pub struct Column {
     pub operation: Operation,
 }
 
+impl Column {
+    /// True for our own reader.
+    pub fn is_ours(&self) -> bool {
+        self.subject.runtime() == "ggauge"
+    }
+}
+
 /// A reader in another language.
 struct Foreign {
     /// The subject's name.
     name: &'static str,
-    /// The program that runs it, which must be on the PATH.
-    program: &'static str,
+    /// The programs that make and run it, which must be on the PATH.
+    programs: &'static [&'static str],
     /// The files that its environment is made from; the first is the worker.
     files: &'static [(&'static str, &'static str)],
     /// Makes the environment in the folder that the files are in.
@@ -166,24 +173,25 @@ struct Foreign {
 const FOREIGN: [Foreign; 2] = [
     Foreign {
         name: "gguf-py",
-        program: "python3",
+        programs: &["python3"],
         files: &[
             ("worker.py", include_str!("../../readers/python/worker.py")),
             ("requirements.txt", include_str!("../../readers/python/requirements.txt")),
         ],
         install: "python3 -m venv environment && environment/bin/pip install --quiet --disable-pip-version-check --require-hashes \
                   --only-binary=:all: --requirement requirements.txt",
-        command: "exec environment/bin/python worker.py",
+        // Isolated from the user's own packages and variables: it is the pinned release that is measured.
+        command: "exec environment/bin/python -I worker.py",
     },
     Foreign {
         name: "huggingface-gguf",
-        program: "npm",
+        programs: &["node", "npm"],
         files: &[
             ("worker.mjs", include_str!("../../readers/node/worker.mjs")),
             ("package.json", include_str!("../../readers/node/package.json")),
             ("package-lock.json", include_str!("../../readers/node/package-lock.json")),
         ],
-        install: "npm ci --omit=dev --ignore-scripts --no-audit --no-fund --silent",
+        install: "npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error",
         command: "exec node worker.mjs",
     },
 ];
@@ -231,10 +239,13 @@ pub fn command(subject: &SubjectId, cache: &Cache) -> Option<Result<String, Stri
     let foreign = FOREIGN.iter().find(|foreign| foreign.name == subject.runtime())?;
     let ready = foreign.folder(cache).map_err(|error| error.to_string()).and_then(|folder| {
         if !folder.join(READY).exists() {
-            return Err(format!("its environment is not there; `ggauge fetch readers` makes it, with {}", foreign.program));
+            return Err(format!(
+                "its environment is not there; `ggauge fetch readers` makes it, with {}",
+                foreign.programs.join(" and ")
+            ));
         }
-        let folder = folder.to_str().ok_or("the cache folder's name is not UTF-8")?.replace('\'', r"'\''");
-        Ok(format!("cd '{folder}' && {}", foreign.command))
+        let folder = folder.to_str().ok_or("the cache folder's name is not UTF-8")?;
+        Ok(format!("cd {} && {}", run::quoted(folder), foreign.command))
     });
     Some(ready)
 }
@@ -266,9 +277,12 @@ pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
             if folder.join(READY).exists() {
                 return Ok((foreign.name, Ok(folder)));
             }
-            let there = Command::new(foreign.program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-            if !there.is_ok_and(|status| status.success()) {
-                return Ok((foreign.name, Err(format!("unsupported: {} is not on this machine", foreign.program))));
+            let there = |program: &&&str| {
+                let status = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+                status.is_ok_and(|status| status.success())
+            };
+            if let Some(missing) = foreign.programs.iter().find(|program| !there(program)) {
+                return Ok((foreign.name, Err(format!("unsupported: {missing} is not on this machine"))));
             }
             foreign.make(&folder)?;
             Ok((foreign.name, Ok(folder)))
@@ -278,9 +292,9 @@ pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
 
 impl Foreign {
     fn make(&self, folder: &Path) -> Result<(), Error> {
-        let failed = |why: String| Error::Harness {
+        let failed = |why: &str| Error::Harness {
             what: format!("making the environment of {}", self.name),
-            why,
+            why: why.into(),
             next: "check the network and run `ggauge fetch readers` again; nothing broken was kept".into(),
         };
         // What an interrupted attempt left.
@@ -289,13 +303,11 @@ impl Foreign {
         for (name, text) in self.files {
             cache::write_whole(&folder.join(name), text.as_bytes())?;
         }
-        let output = Command::new("sh").args(["-c", self.install]).current_dir(folder).stdin(Stdio::null()).output();
-        let output = output.map_err(|error| failed(error.to_string()))?;
-        if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr).into_owned();
-            let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", self.install]).current_dir(folder);
+        if let Err(error) = external::run(shell, failed) {
             let _ = fs::remove_dir_all(folder);
-            return Err(failed(last));
+            return Err(error);
         }
         cache::write_whole(&folder.join(READY), b"")
     }

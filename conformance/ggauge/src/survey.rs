@@ -4,7 +4,7 @@
 //! which names the cause; a finding that covers nothing is stale. Nothing is judged by a reader's words, only by what it did.
 
 use crate::{
-    Error,
+    Error, interrupt,
     readers::{Column, Operation},
     worker::process::{Launch, Limits, Worker},
 };
@@ -106,8 +106,10 @@ impl Row {
     /// either. Who reads headers need not know what a model is made of. What a reader says it cannot do is no deviation, and no
     /// proof of anything.
     pub fn conforms(&self, cell: &Cell) -> bool {
-        let of_models = self.rules.iter().any(|rule| rule.parse().is_ok_and(Rule::is_about_models));
+        let of_models = !self.rules.is_empty() && self.rules.iter().all(|rule| rule.parse().is_ok_and(Rule::is_about_models));
         match (&cell.did, self.result) {
+            // A reader that could not open the file has not judged it.
+            (Did::Rejected { class }, _) if class == "unreadable" => false,
             (Did::Accepted, Expected::Invalid) if of_models && cell.operation == Operation::Read => true,
             (Did::Unsupported, _) => true,
             (Did::Accepted, result) => result != Expected::Invalid,
@@ -143,6 +145,7 @@ pub fn survey(
         groups.iter().flat_map(|group| group.tests.iter().map(|v| (format!("{}/{}", group.group, v.name), v))).collect();
     let mut paths = Vec::new();
     for (index, (_, vector)) in vectors.iter().enumerate() {
+        interrupt::check()?;
         let folder = scratch.join(format!("vector-{index}"));
         write(vector, &folder).map_err(|error| Error::file(&folder, &error))?;
         paths.push(folder.join(vector.files.first().map_or("model.gguf", |file| file.name.as_str())));
@@ -165,8 +168,16 @@ pub fn survey(
             });
         }
     });
-    let answers = answers.into_inner().unwrap_or_default().into_values().collect::<Result<Vec<_>, _>>()?;
-    let mut by_column: Vec<_> = answers.into_iter().map(Vec::into_iter).collect();
+    let mut answers = answers.into_inner().unwrap_or_default();
+    let mut by_column = Vec::new();
+    for (index, (column, _)) in columns.iter().enumerate() {
+        let lost = || Error::Harness {
+            what: format!("the survey of {}", column.name),
+            why: "its thread ended without an answer".into(),
+            next: "run it again, and report this as a bug if it comes back".into(),
+        };
+        by_column.push(answers.remove(&index).ok_or_else(lost)??.into_iter());
+    }
     let row = |(name, vector): (String, &Vector)| {
         let of_vector = by_column.iter_mut().map(Iterator::next);
         let cells = columns.iter().zip(of_vector).filter_map(|((column, _), answer)| Some((column, answer?)));
@@ -186,8 +197,18 @@ fn ask(
     let launch = Launch { subject: column.subject.clone(), settings: Settings::Default, program: program.into(), command };
     let stderr = scratch.join(format!("{}.log", column.name.replace(' ', "-")));
     let mut worker = Worker::new(launch, LIMITS, stderr);
+    // A worker that cannot start says nothing of any vector.
+    if let Err(outcome) = worker.start()? {
+        return Err(Error::Harness {
+            what: format!("the worker of {}", column.name),
+            why: format!("{}: {}", outcome.summary(), end_of_log(worker.stderr(), 0).unwrap_or_default()),
+            next: "run `ggauge fetch readers` after deleting the folder `readers` of the cache, or leave it out with --reader"
+                .into(),
+        });
+    }
     let mut answers = Vec::new();
     for path in paths {
+        interrupt::check()?;
         let logged = fs::metadata(worker.stderr()).map_or(0, |metadata| metadata.len());
         let outcome = match column.operation {
             Operation::Read => worker.read(path)?.map(Some),
@@ -254,6 +275,7 @@ fn compare<'a>(answers: impl Iterator<Item = (&'a Column, Answer)>) -> Vec<Cell>
 pub fn write_all(groups: &[Group], folder: &Path) -> Result<usize, Error> {
     let mut count = 0;
     for (group, vector) in groups.iter().flat_map(|group| group.tests.iter().map(move |vector| (group, vector))) {
+        interrupt::check()?;
         let folder = folder.join(&group.group).join(&vector.name);
         write(vector, &folder).map_err(|error| Error::file(&folder, &error))?;
         count += 1;
@@ -284,11 +306,13 @@ pub struct Finding {
     pub id: String,
     readers: Vec<GlobMatcher>,
     vectors: Vec<GlobMatcher>,
+    /// What the reader does: `accepts`, `differs`, `rejects` or `fails`. An explanation of one is no excuse for another.
+    does: Vec<String>,
 }
 
 impl Finding {
-    /// Every finding in a text: a heading `### ID ...`, and below it a line `- readers: A, B` and a line `- vectors: GLOB, GLOB`,
-    /// whose items stand in backquotes.
+    /// Every finding in a text: a heading `### ID ...`, and below it lines `- readers:`, `- vectors:` with globs and `- does:`
+    /// with what the reader does, whose items stand in backquotes, and a line `- cause:`.
     ///
     /// # Errors
     /// Where an entry lacks one of its lines, or a pattern is malformed.
@@ -297,16 +321,21 @@ impl Finding {
         let mut findings: Vec<Self> = Vec::new();
         for entry in text.split("\n### ").skip(1) {
             let id = entry.split_whitespace().next().unwrap_or_default().to_owned();
-            let patterns = |label: &str| -> Result<Vec<GlobMatcher>, Error> {
+            let items = |label: &str| -> Result<Vec<&str>, Error> {
                 let line = entry.lines().find_map(|line| line.strip_prefix(&format!("- {label}: ")));
                 let line = line.ok_or_else(|| wrong(&id, format!("it has no line `- {label}: ...`")))?;
                 // What stands between backquotes is every other piece.
-                let quoted = line.split('`').skip(1).step_by(2);
-                quoted
-                    .map(|text| Ok(Glob::new(text).map_err(|error| wrong(&id, error.to_string()))?.compile_matcher()))
-                    .collect()
+                Ok(line.split('`').skip(1).step_by(2).collect())
             };
-            findings.push(Self { readers: patterns("readers")?, vectors: patterns("vectors")?, id: id.clone() });
+            let patterns = |label: &str| -> Result<Vec<GlobMatcher>, Error> {
+                let glob = |text: &str| Ok(Glob::new(text).map_err(|error| wrong(&id, error.to_string()))?.compile_matcher());
+                items(label)?.into_iter().map(glob).collect()
+            };
+            let does: Vec<String> = items("does")?.into_iter().map(str::to_owned).collect();
+            if let Some(unknown) = does.iter().find(|does| !DEVIATIONS.contains(&does.as_str())) {
+                return Err(wrong(&id, format!("`{unknown}` is none of {}", DEVIATIONS.join(", "))));
+            }
+            findings.push(Self { readers: patterns("readers")?, vectors: patterns("vectors")?, does, id: id.clone() });
             if !entry.lines().any(|line| line.starts_with("- cause: ")) {
                 return Err(wrong(&id, "it has no line `- cause: ...`".into()));
             }
@@ -323,26 +352,45 @@ impl Finding {
         Self::read_all(text, "corpora/vectors/FINDINGS.md")
     }
 
-    /// True where this finding is about the reader and the vector.
-    pub fn covers(&self, reader: &str, vector: &str) -> bool {
-        let any = |patterns: &[GlobMatcher], text: &str| patterns.iter().any(|pattern| pattern.is_match(text));
-        any(&self.readers, reader) && any(&self.vectors, vector)
+    /// True where this finding is about what a reader did with a vector.
+    pub fn covers(&self, cell: &Cell, vector: &str) -> bool {
+        let does = self.does.iter().any(|does| deviation(&cell.did) == Some(does));
+        does && self.is_about(&cell.reader) && self.vectors.iter().any(|pattern| pattern.is_match(vector))
+    }
+
+    fn is_about(&self, reader: &str) -> bool {
+        self.readers.iter().any(|pattern| pattern.is_match(reader))
+    }
+}
+
+/// What a reader can do that needs a finding.
+const DEVIATIONS: [&str; 4] = ["accepts", "differs", "rejects", "fails"];
+
+/// What a reader did, as findings call it.
+fn deviation(did: &Did) -> Option<&'static str> {
+    match did {
+        Did::Accepted => Some("accepts"),
+        Did::Differed { .. } => Some("differs"),
+        Did::Rejected { .. } => Some("rejects"),
+        Did::Failed { .. } => Some("fails"),
+        Did::Unsupported => None,
     }
 }
 
 /// What the survey says of the findings: deviations that none covers, and findings that cover none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Coverage {
     /// `reader: vector: what it did`, for every deviation without a finding.
     pub unexplained: Vec<String>,
-    /// Ids of findings about readers that were surveyed, which no deviation needs any more.
+    /// Ids of findings that no deviation needs any more, of those whose readers and vectors were all surveyed.
     pub stale: Vec<String>,
     /// How many deviations there are.
     pub deviations: usize,
 }
 
-/// Holds the rows against the findings.
-pub fn coverage(rows: &[Row], findings: &[Finding]) -> Coverage {
+/// Holds the rows against the findings. A finding is stale only where everything that it is about was surveyed: `whole` says that
+/// every vector was, and `absent` names the readers that were not.
+pub fn coverage(rows: &[Row], findings: &[Finding], whole: bool, absent: &[&str]) -> Coverage {
     let mut coverage = Coverage::default();
     let mut used = vec![false; findings.len()];
     for row in rows {
@@ -350,7 +398,7 @@ pub fn coverage(rows: &[Row], findings: &[Finding]) -> Coverage {
             coverage.deviations += 1;
             let mut covered = false;
             for (finding, used) in findings.iter().zip(&mut used) {
-                if finding.covers(&cell.reader, &row.vector) {
+                if finding.covers(cell, &row.vector) {
                     (covered, *used) = (true, true);
                 }
             }
@@ -359,11 +407,7 @@ pub fn coverage(rows: &[Row], findings: &[Finding]) -> Coverage {
             }
         }
     }
-    let surveyed = |finding: &Finding| {
-        let mut readers = rows.iter().flat_map(|row| &row.cells).map(|cell| &cell.reader);
-        readers.any(|reader| finding.readers.iter().any(|pattern| pattern.is_match(reader)))
-            && finding.vectors.iter().any(|pattern| rows.iter().any(|row| pattern.is_match(&row.vector)))
-    };
+    let surveyed = |finding: &Finding| whole && !absent.iter().any(|reader| finding.is_about(reader));
     let stale = findings.iter().zip(used).filter(|(finding, used)| !used && surveyed(finding));
     coverage.stale = stale.map(|(finding, _)| finding.id.clone()).collect();
     coverage

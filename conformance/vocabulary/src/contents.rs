@@ -4,7 +4,10 @@
 //! compared. Numbers travel as text: a 64-bit integer does not survive every JSON library.
 
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 /// The header, the metadata and the tensor table of a file, as one reader understood them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -120,8 +123,14 @@ impl Contents {
         {
             return Some(format!("start of the data section: {a} against {b}"));
         }
-        difference_of_lists("key", &self.metadata, &other.metadata, |entry| &entry.key, |a, b| a.value.difference(&b.value))
-            .or_else(|| difference_of_lists("tensor", &self.tensors, &other.tensors, |t| &t.name, TensorEntry::difference))
+        difference_of_lists(
+            "key",
+            &self.metadata,
+            &other.metadata,
+            |entry| &entry.key,
+            |a, b| a.value.difference(&b.value, None),
+        )
+        .or_else(|| difference_of_lists("tensor", &self.tensors, &other.tensors, |t| &t.name, TensorEntry::difference))
     }
 }
 
@@ -192,7 +201,8 @@ impl ReadValue {
         }
     }
 
-    fn difference(&self, other: &Self) -> Option<String> {
+    /// The first difference; `element` is the type of both, where they are elements of an array whose type is known.
+    fn difference(&self, other: &Self, element: Option<&str>) -> Option<String> {
         let types = |a: &Option<String>, b: &Option<String>| match (a, b) {
             (Some(a), Some(b)) if a != b => Some(format!("type {a} against {b}")),
             _ => None,
@@ -200,17 +210,19 @@ impl ReadValue {
         match (self, other) {
             (Self::Untold {}, _) | (_, Self::Untold {}) => None,
             (Self::Number { value_type: a_type, text: a }, Self::Number { value_type: b_type, text: b }) => {
-                types(a_type, b_type).or_else(|| (!same_number(a, b)).then(|| format!("{a} against {b}")))
+                let known = a_type.as_deref().or(b_type.as_deref()).or(element);
+                types(a_type, b_type).or_else(|| (!same_number(a, b, known)).then(|| format!("{a} against {b}")))
             }
             (Self::Text { text: a }, Self::Text { text: b }) => {
                 (a != b).then(|| format!("{:?} against {:?}", shortened(a), shortened(b)))
             }
             (Self::Array { element_type: a_type, values: a }, Self::Array { element_type: b_type, values: b }) => {
+                let known = a_type.as_deref().or(b_type.as_deref());
                 types(a_type, b_type)
                     .or_else(|| (a.len() != b.len()).then(|| format!("{} elements against {}", a.len(), b.len())))
                     .or_else(|| {
                         let mut pairs = a.iter().zip(b).enumerate();
-                        pairs.find_map(|(index, (a, b))| Some(format!("element {index}: {}", a.difference(b)?)))
+                        pairs.find_map(|(index, (a, b))| Some(format!("element {index}: {}", a.difference(b, known)?)))
                     })
             }
             (a, b) => Some(format!("{} against {}", a.kind(), b.kind())),
@@ -231,26 +243,26 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// Two spellings of one number: readers print f32 as f32 or as f64, and integers with or without a sign.
-fn same_number(a: &str, b: &str) -> bool {
-    if a == b {
-        return true;
+/// Two spellings of one number of a type, as far as either reader tells it. A reader that went through another type and lost something
+/// has read another number.
+fn same_number(a: &str, b: &str, value_type: Option<&str>) -> bool {
+    let same_single = |a: f32, b: f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+    let same_double = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+    fn both<T: FromStr + Copy>(a: &str, b: &str, same: impl Fn(T, T) -> bool) -> bool {
+        matches!((a.parse(), b.parse()), (Ok(a), Ok(b)) if same(a, b))
     }
-    if let (Ok(a), Ok(b)) = (a.parse::<i128>(), b.parse::<i128>()) {
-        return a == b;
-    }
-    match (a.parse::<f64>(), b.parse::<f64>()) {
-        // The shortest digits of an f32 and those of the same value as f64 differ; they are one number if they round to one f32.
-        (Ok(a), Ok(b)) => {
-            (a.is_nan() && b.is_nan()) || a == b || (a as f32).to_bits() == (b as f32).to_bits() && one_is_single(a, b)
+    match value_type {
+        Some("f32") => both(a, b, same_single),
+        Some("f64") => both(a, b, same_double),
+        Some("bool") => a == b,
+        Some(_) => both(a, b, |a: i128, b: i128| a == b),
+        // Nobody knows the type: integers as such, and what is exactly an f32 in either spelling.
+        None => {
+            let single =
+                |a: f64, b: f64| same_single(a as f32, b as f32) && (f64::from(a as f32) == a || f64::from(b as f32) == b);
+            a == b || both(a, b, |a: i128, b: i128| a == b) || both(a, b, |a, b| same_double(a, b) || single(a, b))
         }
-        _ => false,
     }
-}
-
-/// True where one of two numbers is exactly an f32: only then may the other be its shorter spelling.
-fn one_is_single(a: f64, b: f64) -> bool {
-    f64::from(a as f32) == a || f64::from(b as f32) == b
 }
 
 impl TensorEntry {
@@ -337,6 +349,36 @@ mod tests {
             let difference = a.difference(&b).unwrap_or_default();
             assert!(difference.contains(part), "{difference}");
             assert!(b.difference(&a).is_some());
+        }
+    }
+
+    #[test]
+    fn a_number_that_lost_something_on_the_way_is_another() {
+        for (value_type, a, b, same) in [
+            (Some("u64"), "9007199254740993", "9007199254740992", false),
+            (Some("u64"), "9007199254740993", "9007199254740992.0", false),
+            (Some("i64"), "-7", "-7", true),
+            (Some("f64"), "0.1", "0.10000000149011612", false),
+            (Some("f64"), "5e-324", "0.0", false),
+            (Some("f32"), "0.1", "0.10000000149011612", true),
+            (Some("f32"), "-0.0", "0.0", false),
+            (Some("f32"), "nan", "nan", true),
+            (Some("f32"), "inf", "-inf", false),
+            (Some("bool"), "true", "1", false),
+            (None, "0.1", "0.10000000149011612", true),
+            (None, "-0.0", "0.0", false),
+            (None, "9007199254740993", "9007199254740992", false),
+        ] {
+            for (a, b) in [(a, b), (b, a)] {
+                assert_eq!(same_number(a, b, value_type), same, "{value_type:?}: {a} and {b}");
+                let array = |element_type: Option<&str>, text| ReadValue::Array {
+                    element_type: element_type.map(str::to_owned),
+                    values: vec![number(None, text)],
+                };
+                // The type of an array's elements holds where one of two readers tells it.
+                let difference = array(value_type, a).difference(&array(None, b), None);
+                assert_eq!(difference.is_none(), same, "in an array, {value_type:?}: {a} and {b}");
+            }
         }
     }
 

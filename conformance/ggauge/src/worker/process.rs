@@ -409,7 +409,8 @@ impl Drop for Worker {
 }
 
 /// Ends a worker and everything it started.
-fn kill(child: &mut Child) {
+/// Ends a process that has a group of its own, and everything in the group.
+pub(crate) fn kill(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }

@@ -14,7 +14,7 @@ use crate::{
     report::short,
 };
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle};
-use gguf::{File, Finding, Rule, Severity, ShardName, Split, Tolerated, Value, WeightType};
+use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Tolerated, Value, WeightType};
 use indicatif::HumanBytes;
 use reference::MappedFile;
 use serde::{Serialize, Serializer};
@@ -460,10 +460,15 @@ fn findings(parts: &[Part<'_>], missing: &[String]) -> Vec<(Option<u32>, Tolerat
             found: "no such file".into(),
             expected: format!("all {} files of the split model in one folder", parts.len() + missing.len()),
         }),
-        None => Split::join(parts.iter().map(|part| part.file.clone()).collect()).err(),
+        None => match Split::join(parts.iter().map(|part| part.file.clone()).collect(), Mode::Lenient) {
+            Ok(split) => {
+                findings.extend(split.tolerated().iter().map(|tolerated| (None, tolerated.clone())));
+                None
+            }
+            Err(finding) => Some(finding),
+        },
     };
-    // Joining stops at what strict reading refuses, which a file alone may have been found to break already.
-    if let Some(finding) = together.filter(|new| findings.iter().all(|(_, known)| known.finding.rule != new.rule)) {
+    if let Some(finding) = together {
         findings.push((None, Tolerated { finding, times: missing.len().max(1) as u64 }));
     }
     findings

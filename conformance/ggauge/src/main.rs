@@ -246,7 +246,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Rules { id, json }) => list_rules(id, json)?,
         Some(Command::Smith { recipe, output }) => {
             cache::write_whole(&output, &recipe.build())?;
-            println!("{} sha256 {}", output.display(), cache::sha256(&output).context("reading it back")?);
+            print(&format!("{} sha256 {}\n", output.display(), cache::sha256(&output).context("reading it back")?))?;
             exit_code::SUCCESS
         }
         Some(Command::Tokenize { model, text }) => tokenize(&model, &text)?,
@@ -357,14 +357,15 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
         print(&format!("{count} vectors in {}\n", folder.display()))?;
         return Ok(exit_code::SUCCESS);
     }
-    // Ours are always there, because what a reader takes is held against what they take.
+    // Those of this executable are always there: what a reader takes is held against what the first of them takes that takes the file.
     let asked = readers::chosen(&arguments.readers)?;
     let is_asked = |name: &str| asked.iter().any(|column| column.name == name);
     let mut columns = Vec::new();
     let mut absent = Vec::new();
-    for column in readers::columns().into_iter().filter(|column| column.is_ours() || is_asked(column.name)) {
+    for column in readers::columns() {
         match readers::command(&column.subject, &cache) {
             None => columns.push((column, None)),
+            Some(_) if !is_asked(column.name) => {}
             Some(Ok(command)) => columns.push((column, Some(command))),
             Some(Err(why)) => absent.push((column.name, why)),
         }
@@ -442,7 +443,7 @@ fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
     let worker = workers.get(&tokenizer()?, Settings::Default);
     match worker.tokenize(&model.path, text)? {
         Ok(tokens) => {
-            println!("{tokens:?}");
+            print(&format!("{tokens:?}\n"))?;
             Ok(exit_code::SUCCESS)
         }
         Err(outcome) => {

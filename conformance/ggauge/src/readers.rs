@@ -65,7 +65,7 @@ impl Subject for OurReader {
             .map(|bytes| File::read(bytes.as_deref().unwrap_or(&[]), self.mode))
             .collect::<Result<Vec<_>, _>>()
             .map_err(refuse)?;
-        let split = Split::join(files).map_err(refuse)?;
+        let split = Split::join(files, self.mode).map_err(refuse)?;
         // Of a split model the first file, because that is what the others are asked for.
         split.files().first().map(contents).ok_or_else(|| Refusal::read(RejectionClass::Unreadable, "there is no file"))
     }
@@ -147,13 +147,6 @@ pub struct Column {
     pub subject: SubjectId,
     /// What it is asked.
     pub operation: Operation,
-}
-
-impl Column {
-    /// True for our own reader.
-    pub fn is_ours(&self) -> bool {
-        self.subject.runtime() == "ggauge"
-    }
 }
 
 /// A reader in another language.

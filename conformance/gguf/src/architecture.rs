@@ -56,12 +56,16 @@ const GENERAL: &[(&str, Kind)] = &[
     ("general.version", Kind::Text),
     ("general.description", Kind::Text),
     ("general.license", Kind::Text),
+    ("general.organization", Kind::Text),
+    ("general.uuid", Kind::Text),
+    ("general.source.url", Kind::Text),
     ("general.file_type", Kind::Count),
     ("general.quantization_version", Kind::Count),
     ("tokenizer.ggml.model", Kind::Text),
     ("tokenizer.ggml.pre", Kind::Text),
     ("tokenizer.ggml.add_bos_token", Kind::Flag),
     ("tokenizer.ggml.add_eos_token", Kind::Flag),
+    ("tokenizer.huggingface.json", Kind::Text),
     ("tokenizer.chat_template", Kind::Text),
 ];
 
@@ -88,6 +92,11 @@ const COMMON: &[(&str, Kind)] = &[
     ("rope.scaling.factor", Kind::Real),
     ("rope.scaling.original_context_length", Kind::Count),
     ("rope.scaling.attn_factor", Kind::Real),
+    ("rope.scaling.finetuned", Kind::Flag),
+    ("tensor_data_layout", Kind::Text),
+    ("use_parallel_residual", Kind::Flag),
+    ("attention.max_alibi_bias", Kind::Real),
+    ("attention.clamp_kqv", Kind::Real),
     ("shortconv.l_cache", Kind::Count),
 ];
 
@@ -203,6 +212,18 @@ struct Architecture {
     tensors: &'static [&'static [Row]],
 }
 
+impl Architecture {
+    /// True where some tensor is needed in layers of this kind only, so that the architecture has such layers.
+    fn has(&self, kind: Need) -> bool {
+        self.tensors.iter().copied().flatten().any(|(.., need)| *need == kind)
+    }
+}
+
+/// True for an architecture whose rules are here.
+pub(crate) fn is_known(name: &str) -> bool {
+    ARCHITECTURES.iter().any(|architecture| architecture.name == name)
+}
+
 /// Keys that every architecture here must have.
 const REQUIRED: [&str; 5] =
     ["context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count"];
@@ -282,6 +303,18 @@ pub(crate) fn check(view: &View<'_, '_>, findings: &mut Findings) -> Result<(), 
     for (key, kind) in GENERAL {
         check_type(metadata, key, *kind, findings)?;
     }
+    let mut tensors = view.tensors.iter().copied().flatten();
+    if metadata.entry("general.quantization_version").is_none()
+        && let Some(tensor) = tensors.find(|tensor| tensor.weight_type.is_quantized())
+    {
+        findings.report(Rule::QuantizationVersion, || Finding {
+            rule: Rule::QuantizationVersion,
+            offset: tensor.entry,
+            field: "key `general.quantization_version`".into(),
+            found: format!("no such key, and a tensor {} of {}", shown(tensor.name), tensor.weight_type),
+            expected: "the version of the quantisation".into(),
+        })?;
+    }
     let Some(entry) = metadata.entry("general.architecture") else {
         return findings.report(Rule::ArchitectureMissing, || Finding {
             rule: Rule::ArchitectureMissing,
@@ -294,18 +327,6 @@ pub(crate) fn check(view: &View<'_, '_>, findings: &mut Findings) -> Result<(), 
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
         findings.report(Rule::ArchitectureCharset, || {
             Metadata::finding(Rule::ArchitectureCharset, entry, shown(name.as_bytes()), "lower-case letters and digits")
-        })?;
-    }
-    let mut tensors = view.tensors.iter().copied().flatten();
-    if metadata.entry("general.quantization_version").is_none()
-        && let Some(tensor) = tensors.find(|tensor| tensor.weight_type.is_quantized())
-    {
-        findings.report(Rule::QuantizationVersion, || Finding {
-            rule: Rule::QuantizationVersion,
-            offset: tensor.entry,
-            field: "key `general.quantization_version`".into(),
-            found: format!("no such key, and a tensor {} of {}", shown(tensor.name), tensor.weight_type),
-            expected: "the version of the quantisation".into(),
         })?;
     }
     let Some(architecture) = ARCHITECTURES.iter().find(|architecture| architecture.name == name) else {
@@ -324,7 +345,7 @@ pub(crate) fn check(view: &View<'_, '_>, findings: &mut Findings) -> Result<(), 
     }
     let numbers = Numbers { metadata, name };
     // Shapes follow from numbers, so wrong numbers are one finding and not one for each tensor.
-    if complete && check_values(&numbers, findings)? && !view.partial {
+    if complete && check_values(&numbers, architecture, findings)? && !view.partial {
         check_tensors(view, architecture, &numbers, findings)?;
     }
     Ok(())
@@ -377,7 +398,10 @@ impl Numbers<'_, '_> {
     }
 
     fn key_value_heads(&self, layer: u64) -> u64 {
-        self.at("attention.head_count_kv", layer).unwrap_or_else(|| self.heads(layer))
+        match self.value("attention.head_count_kv") {
+            None => self.heads(layer),
+            Some(_) => self.at("attention.head_count_kv", layer).unwrap_or(0),
+        }
     }
 
     fn head(&self, key: &str, layer: u64) -> u64 {
@@ -417,7 +441,7 @@ impl Numbers<'_, '_> {
 }
 
 /// Checks that the numbers are possible; false where shapes cannot follow from them.
-fn check_values(numbers: &Numbers<'_, '_>, findings: &mut Findings) -> Result<bool, Finding> {
+fn check_values(numbers: &Numbers<'_, '_>, architecture: &Architecture, findings: &mut Findings) -> Result<bool, Finding> {
     let mut possible = true;
     let mut report = |key: &str, expected: &str| -> Result<(), Finding> {
         possible = false;
@@ -440,15 +464,30 @@ fn check_values(numbers: &Numbers<'_, '_>, findings: &mut Findings) -> Result<bo
             report(key, "a finite number above 0")?;
         }
     }
-    let (heads, pairs) = (numbers.heads(0), numbers.key_value_heads(0));
-    if heads == 0 {
-        report("attention.head_count", "at least 1")?;
-    } else if numbers.value("attention.key_length").is_none() && !numbers.width().is_multiple_of(heads) {
-        report("attention.head_count", &format!("a divisor of the width {}", numbers.width()))?;
+    let mut per_layer = false;
+    for key in ["feed_forward_length", "attention.head_count", "attention.head_count_kv"] {
+        if let Some(Value::Array(array)) = numbers.value(key) {
+            per_layer = true;
+            let counts = array.len() == numbers.layers() && array.values().all(|value| value.as_u64().is_some());
+            if !counts {
+                report(key, &format!("{} counts, one for each layer", numbers.layers()))?;
+                return Ok(false);
+            }
+        }
     }
-    // No key-value heads at all is a layer without attention.
-    if pairs > 0 && !heads.is_multiple_of(pairs) {
-        report("attention.head_count_kv", &format!("a divisor of the {heads} heads"))?;
+    // With one number for all, the first layer says everything; otherwise there are as many layers as the file has numbers.
+    for layer in 0..if per_layer { numbers.layers() } else { 1 } {
+        let (heads, pairs) = (numbers.heads(layer), numbers.key_value_heads(layer));
+        if heads == 0 {
+            report("attention.head_count", "at least 1")?;
+        } else if numbers.value("attention.key_length").is_none() && !numbers.width().is_multiple_of(heads) {
+            report("attention.head_count", &format!("a divisor of the width {}", numbers.width()))?;
+        }
+        if pairs == 0 && heads > 0 && !architecture.has(Convolution) {
+            report("attention.head_count_kv", "at least 1")?;
+        } else if pairs > 0 && !heads.is_multiple_of(pairs) {
+            report("attention.head_count_kv", &format!("a divisor of the {heads} heads"))?;
+        }
     }
     if numbers.count("expert_used_count").is_some_and(|used| used > numbers.experts()) {
         report("expert_used_count", &format!("at most the {} experts", numbers.experts()))?;
@@ -470,6 +509,8 @@ fn check_tensors(
     let vocabulary = tokens.or_else(rows).unwrap_or(0);
     let table = || architecture.tensors.iter().copied().flatten();
 
+    let sparse = numbers.experts() > 0 && architecture.has(Sparse);
+
     'layers: for layer in 0..numbers.layers() {
         let with_attention = numbers.key_value_heads(layer) > 0;
         for (pattern, sizes, need) in table() {
@@ -484,8 +525,8 @@ fn check_tensors(
                 Split => with_attention && !fused(),
                 Attention => with_attention,
                 Convolution => !with_attention,
-                Dense => numbers.experts() == 0,
-                Sparse => numbers.experts() > 0,
+                Dense => !sparse,
+                Sparse => sparse,
             };
             match (view.find)(&name) {
                 Some(tensor) => check_shape(tensor, sizes, layer, vocabulary, numbers, findings)?,

@@ -1,6 +1,6 @@
 //! Breaking one rule and no other, for vectors, fuzzers and the tests of the rules themselves.
 
-use crate::{Draft, DraftKey, DraftTensor, MAX_ARRAY_DEPTH, Rule, ValueType, WeightType};
+use crate::{Draft, DraftKey, DraftTensor, MAX_ARRAY_DEPTH, Rule, Value, ValueType, WeightType, architecture};
 use std::borrow::Cow;
 
 /// An architecture of which no rule says anything.
@@ -20,9 +20,12 @@ impl<'a> Draft<'a> {
     /// Changes a valid draft so that it breaks `rule` and no other. Works best on a draft of a whole model.
     ///
     /// # Errors
-    /// Where the draft lacks what is to be broken: a tensor, a tokenizer, the keys of an architecture.
+    /// Where the draft lacks what is to be broken (a tensor, a tokenizer, the keys of an architecture), or is of version 1.
     pub fn break_rule(&mut self, rule: Rule) -> Result<(), CannotBreak> {
         let cannot = |why| CannotBreak { rule, why };
+        if self.version == 1 {
+            return Err(cannot("it is of version 1, whose lengths have another width"));
+        }
         match rule {
             Rule::Magic => self.magic = *b"GGML",
             Rule::BigEndian => self.version = self.version.swap_bytes(),
@@ -37,20 +40,24 @@ impl<'a> Draft<'a> {
             Rule::KeyCharset => self.plain_key(b"vector.k\xc3\xa9y"),
             Rule::KeySnakeCase => self.plain_key(b"vector.Key"),
             Rule::KeyDuplicate => {
-                self.plain_key(b"vector.key");
-                self.plain_key(b"vector.key");
+                let key = self.free_key();
+                self.plain_key(key.as_bytes());
+                self.plain_key(key.as_bytes());
             }
             Rule::ValueType => self.odd_value(13, &[0]),
             Rule::Boolean => self.odd_value(ValueType::Bool.id(), &[2]),
             Rule::StringUtf8 => self.text(b"\xff"),
             Rule::StringNul => self.text(b"a\0b"),
-            Rule::ArrayLength => drop(self.array("vector.key", ValueType::U8.id(), 1 << 40, &[])),
+            Rule::ArrayLength => {
+                let key = self.free_key();
+                self.array(&key, ValueType::U8.id(), 1 << 40, &[]);
+            }
             Rule::ArrayNested => self.nested(2),
             Rule::ArrayDepth => {
                 // Nesting is a finding of its own, and an acceptable one; there is no depth without it.
                 self.nested(MAX_ARRAY_DEPTH + 1);
             }
-            Rule::AlignmentType => drop(self.value("general.alignment", crate::Value::U64(32))),
+            Rule::AlignmentType => self.set("general.alignment", Value::U64(self.alignment)),
             Rule::AlignmentValue => self.align(4),
             Rule::AlignmentPowerOfTwo => self.align(24),
             _ => return self.break_tensor_rule(rule),
@@ -79,7 +86,10 @@ impl<'a> Draft<'a> {
             Rule::ElementCount => self.last_dimensions(&[8, 1 << 40, 1 << 40]).ok_or(cannot("it has no tensor"))?,
             Rule::TensorType => self.tensors.last_mut().ok_or(cannot("it has no tensor"))?.type_id = 4,
             Rule::RowSize => self.break_row()?,
-            Rule::TensorSize => self.last_dimensions(&[8, 1 << 59]).ok_or(cannot("it has no tensor"))?,
+            Rule::TensorSize => {
+                self.last_dimensions(&[8, 1 << 59]).ok_or(cannot("it has no tensor"))?;
+                self.tensors.last_mut().ok_or(cannot("it has no tensor"))?.type_id = WeightType::F32.id();
+            }
             Rule::OffsetAlignment => self.move_last(|places, _| Some(places.last()? + 4)).ok_or(cannot("it has no tensor"))?,
             Rule::DataBounds => {
                 let last = self.tensors.last_mut().ok_or(cannot("it has no tensor"))?;
@@ -99,9 +109,11 @@ impl<'a> Draft<'a> {
                     return Err(cannot("it has no tensor, or no alignment"));
                 }
                 // A gap of its own, because a table can end on the alignment.
-                self.plain_key(b"vector.key");
-                while self.table_len().is_multiple_of(self.alignment as usize) {
-                    self.plain_key(format!("vector.key{}", self.keys.len()).as_bytes());
+                let mut fits = true;
+                while fits {
+                    let key = self.free_key();
+                    self.plain_key(key.as_bytes());
+                    fits = self.table_len().is_multiple_of(self.alignment as usize);
                 }
                 let len = self.table_len();
                 self.padding = Some(Cow::Owned(vec![1; len.next_multiple_of(self.alignment as usize) - len]));
@@ -122,6 +134,10 @@ impl<'a> Draft<'a> {
         let architecture = architecture.and_then(|name| String::from_utf8(name).ok());
         let of_architecture = |key: &str| architecture.as_ref().map(|name| format!("{name}.{key}"));
         let no_key = cannot("it has no such key");
+        let of_known = [Rule::KeyMissing, Rule::KeyValue, Rule::TensorMissing, Rule::TensorShape, Rule::TensorUnexpected];
+        if of_known.contains(&rule) && !architecture.as_deref().is_some_and(architecture::is_known) {
+            return Err(cannot("its architecture is not one with rules"));
+        }
         match rule {
             Rule::ArchitectureMissing => drop(self.remove_key("general.architecture")),
             Rule::ArchitectureCharset => {
@@ -133,7 +149,7 @@ impl<'a> Draft<'a> {
                 }
                 self.remove_key("general.quantization_version");
             }
-            Rule::KeyType => drop(self.value("general.name", crate::Value::U32(1))),
+            Rule::KeyType => self.set("general.name", Value::U32(1)),
             Rule::KeyMissing => {
                 let key = of_architecture("context_length").ok_or(no_key.clone())?;
                 self.find_key(&key).ok_or(no_key)?;
@@ -141,7 +157,8 @@ impl<'a> Draft<'a> {
             }
             Rule::KeyValue => {
                 let key = of_architecture("attention.head_count").ok_or(no_key.clone())?;
-                self.find_key(&key).ok_or(no_key)?.value = Cow::Owned(0u32.to_le_bytes().to_vec());
+                self.find_key(&key).ok_or(no_key)?;
+                self.set(&key, Value::U32(0));
             }
             Rule::TensorMissing => drop(self.remove_tensor(b"output_norm.weight").ok_or(cannot("it has no output_norm"))?),
             Rule::TensorShape => {
@@ -172,11 +189,12 @@ impl<'a> Draft<'a> {
                 if self.find_key("tokenizer.ggml.tokens").is_none() {
                     return Err(cannot("it has no tokens"));
                 }
-                self.u32("tokenizer.ggml.padding_token_id", 1 << 30);
+                self.set("tokenizer.ggml.padding_token_id", Value::U32(1 << 30));
             }
             Rule::SplitKeys => {
-                self.value("split.no", crate::Value::U16(1)).value("split.count", crate::Value::U16(1));
-                self.value("split.tensors.count", crate::Value::I32(1));
+                self.set("split.no", Value::U16(1));
+                self.set("split.count", Value::U16(1));
+                self.set("split.tensors.count", Value::I32(1));
             }
             Rule::SplitShards => return Err(cannot("it takes more than one file; see `Split`")),
             _ => return Err(cannot("there is no way to")),
@@ -192,12 +210,27 @@ impl<'a> Draft<'a> {
         self.key(key, ValueType::U8.id(), [0]);
     }
 
+    /// A key that the draft does not have.
+    fn free_key(&self) -> String {
+        let numbered = (1..).map(|number| format!("vector.key{number}"));
+        let mut names = std::iter::once("vector.key".to_owned()).chain(numbered);
+        let is_free = |name: &String| !self.keys.iter().any(|key| *key.key == *name.as_bytes());
+        names.find(is_free).unwrap_or_default()
+    }
+
+    /// Gives a key this value, whether the draft has it or not.
+    fn set(&mut self, key: &str, value: Value<'_>) {
+        self.remove_key(key).value(key, value);
+    }
+
     fn odd_value(&mut self, type_id: u32, value: &[u8]) {
-        self.key("vector.key", type_id, value);
+        let key = self.free_key();
+        self.key(key, type_id, value);
     }
 
     fn text(&mut self, text: &[u8]) {
-        self.value("vector.key", crate::Value::String(text));
+        let key = self.free_key();
+        self.value(key, Value::String(text));
     }
 
     /// Arrays within each other, `depth` of them, the innermost empty.
@@ -209,7 +242,7 @@ impl<'a> Draft<'a> {
         }
         value.extend(ValueType::U8.id().to_le_bytes());
         value.extend(0u64.to_le_bytes());
-        self.key("vector.key", ValueType::Array.id(), value);
+        self.odd_value(ValueType::Array.id(), &value);
     }
 
     fn align(&mut self, alignment: u32) {

@@ -41,6 +41,9 @@ pub struct DraftTensor<'a> {
     pub data: Cow<'a, [u8]>,
 }
 
+/// Where a data section ends at the latest, in bytes.
+const FARTHEST: u64 = 1 << 40;
+
 /// A file to be written. Same draft, same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft<'a> {
@@ -81,7 +84,7 @@ impl Default for Draft<'_> {
 }
 
 impl<'a> From<&File<'a>> for Draft<'a> {
-    /// The draft that is written back to the same bytes, for every file without overlap and with zeros between its tensors.
+    /// The draft that is written back to the same bytes, for every file that strict reading accepts.
     fn from(file: &File<'a>) -> Self {
         let mut draft = Self { version: file.version(), alignment: file.alignment(), ..Self::default() };
         for (key, value) in file.metadata().iter() {
@@ -285,7 +288,8 @@ impl<'a> Draft<'a> {
         let mut next = 0u64;
         let place = |tensor: &DraftTensor<'_>| {
             let place = tensor.place.unwrap_or(next);
-            next = place.saturating_add(tensor.data.len() as u64).next_multiple_of(self.alignment.max(1));
+            let end = place.saturating_add(tensor.data.len() as u64);
+            next = end.checked_next_multiple_of(self.alignment.max(1)).unwrap_or(u64::MAX);
             place
         };
         self.tensors.iter().map(place).collect()
@@ -301,10 +305,11 @@ impl<'a> Draft<'a> {
         }
         let data = out.len();
         for (tensor, place) in self.tensors.iter().zip(places) {
-            let start = data + *place as usize;
+            // What is placed beyond anything that could be written is in the table alone.
+            let start = (*place).min(FARTHEST) as usize + data;
             let end = start + tensor.data.len();
             // An empty tensor takes no room, wherever it is said to be.
-            if end > out.len() && !tensor.data.is_empty() {
+            if end > out.len() && *place < FARTHEST && !tensor.data.is_empty() {
                 out.resize(end, 0);
             }
             if let Some(room) = out.get_mut(start..end) {

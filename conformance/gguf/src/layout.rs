@@ -64,9 +64,7 @@ pub(crate) fn check(file: &File<'_>, findings: &mut Findings) -> Result<(), Find
     }
 
     let padded = end.next_multiple_of(file.alignment()).max(file.data_offset);
-    if file.tensors.is_empty() || file.size() >= end {
-        check_zero(file, end, file.size().min(padded), findings)?;
-    }
+    check_zero(file, end, file.size().min(padded), findings)?;
     // Nothing needs padding after a table without tensors.
     let bare = file.tensors.is_empty() && file.size() == end;
     if file.size() != padded && !bare {

@@ -45,7 +45,8 @@ impl<'a> File<'a> {
         Self::read(bytes, Mode::Strict)
     }
 
-    /// Reads whatever the runtimes read; [`File::tolerated`] lists what the specification has against it.
+    /// Reads what the runtimes read, but for shapes and depths that no program should go on with; [`File::tolerated`] lists what the
+    /// specification has against it.
     ///
     /// # Errors
     /// A breach after which there is nothing to read on.
@@ -147,8 +148,8 @@ impl<'a> File<'a> {
 
     /// The stored bytes of a tensor of this file.
     pub fn data(&self, tensor: &Tensor<'_>) -> &'a [u8] {
-        let start = tensor.offset as usize;
-        self.bytes.get(start..start + tensor.size as usize).unwrap_or(&[])
+        let end = tensor.offset.saturating_add(tensor.size) as usize;
+        self.bytes.get(tensor.offset as usize..end).unwrap_or(&[])
     }
 
     /// `general.architecture`.
@@ -279,7 +280,7 @@ fn read_alignment(metadata: &Metadata<'_>, findings: &mut Findings) -> Result<u6
             Metadata::finding(Rule::AlignmentType, entry, found, "uint32")
         })?;
     }
-    // candle takes 32 where the value is no integer.
+    // candle takes 32 where the value is no integer of up to 32 bits; any integer is taken here.
     let alignment = entry.value.as_u64().unwrap_or(DEFAULT_ALIGNMENT);
     let finding = |rule, expected| Metadata::finding(rule, entry, alignment.to_string(), expected);
     if alignment == 0 {

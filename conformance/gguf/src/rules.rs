@@ -188,7 +188,7 @@ rules! {
     QuantizationVersion = "quantization-version", Invalid, llama.cpp Accepts, candle Accepts:
         "`general.quantization_version` is there where any tensor is quantised.";
     KeyType = "key-type", Invalid, llama.cpp RejectsLoad, candle Accepts:
-        "A key that the specification names has the type that it gives; counts may be uint32 or uint64.";
+        "A well-known key has the type that the specification gives; counts may be uint32 or uint64.";
     KeyMissing = "key-missing", Invalid, llama.cpp RejectsLoad, candle Accepts:
         "Every key that the architecture needs is there.";
     KeyValue = "key-value", Invalid, llama.cpp RejectsLoad, candle Crashes:
@@ -240,7 +240,8 @@ impl FromStr for Rule {
 pub struct Finding {
     /// The rule.
     pub rule: Rule,
-    /// Byte offset from the start of the file at which the offending field begins; 0 for what is not there at all.
+    /// Byte offset from the start of the file of the offending field, or of the row of the tensor table that it belongs to; 0 for what is
+    /// not there at all.
     pub offset: u64,
     /// The field, such as `key 3` or ``tensor `blk.0.attn_q.weight` dimension 1``.
     pub field: String,
@@ -255,7 +256,7 @@ pub struct Finding {
 pub struct Tolerated {
     /// The first.
     pub finding: Finding,
-    /// How often the rule is broken.
+    /// How often the rule was found broken. Of missing tensors the first ends the search.
     pub times: u64,
 }
 

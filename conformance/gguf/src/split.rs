@@ -4,7 +4,7 @@
 //! `split.tensors.count` are those that llama.cpp's `gguf-split` writes and its loader needs.
 
 use crate::{
-    File, Finding, Metadata, Rule, Tensor, Value,
+    File, Finding, Metadata, Rule, Tensor, Tolerated, Value,
     architecture::{self, View},
     metadata::Entry,
     rules::{Findings, Mode, shown},
@@ -90,33 +90,44 @@ pub(crate) fn place(metadata: &Metadata<'_>, findings: &mut Findings) -> Result<
 #[derive(Debug, Clone)]
 pub struct Split<'a> {
     files: Vec<File<'a>>,
+    tolerated: Vec<Tolerated>,
 }
 
 impl<'a> Split<'a> {
-    /// Puts the files together, which must come in the order of their names, and checks what no file can be checked for alone.
+    /// Puts the files together, which must come in the order of their names, and checks what no file can be checked for alone. In
+    /// lenient mode, [`Split::tolerated`] lists what the model as a whole breaks.
     ///
     /// # Errors
-    /// A breach of [`Rule::SplitShards`], or of a rule of the architecture, in strict mode; there is nothing to tolerate here.
-    pub fn join(files: Vec<File<'a>>) -> Result<Self, Finding> {
-        let split = Self { files };
+    /// A breach of [`Rule::SplitShards`]; in strict mode, of any rule about models.
+    pub fn join(files: Vec<File<'a>>, mode: Mode) -> Result<Self, Finding> {
+        let mut split = Self { files, tolerated: Vec::new() };
         let Some(first) = split.files.first() else {
-            return Err(wrong("the split model", "no file".into(), "at least one file".into()));
+            return Err(wrong("the split model", 0, "no file".into(), "at least one file".into()));
         };
-        if split.files.len() == 1
-            && place(&first.metadata, &mut Findings::new(Mode::Lenient))?.is_none_or(|place| place.count == 1)
-        {
+        // Keys that make no sense were reported with the file.
+        if split.files.len() == 1 && place(&first.metadata, &mut Findings::new(Mode::Lenient))?.is_none() {
             return Ok(split);
         }
         split.check_places()?;
         split.check_tensors()?;
-        let view = View {
-            metadata: &first.metadata,
-            tensors: split.files.iter().map(File::tensors).collect(),
-            find: &|name| split.tensor(name).map(|(_, tensor)| tensor),
-            partial: false,
-        };
-        architecture::check(&view, &mut Findings::new(Mode::Strict))?;
+        // What is there in one file was checked with that file.
+        if split.files.len() > 1 {
+            let mut findings = Findings::new(mode);
+            let view = View {
+                metadata: &first.metadata,
+                tensors: split.files.iter().map(File::tensors).collect(),
+                find: &|name| split.tensor(name).map(|(_, tensor)| tensor),
+                partial: false,
+            };
+            architecture::check(&view, &mut findings)?;
+            split.tolerated = findings.into_tolerated();
+        }
         Ok(split)
+    }
+
+    /// What the model as a whole breaks, as far as its files alone do not show it. Offsets are those in the tensor's own file.
+    pub fn tolerated(&self) -> &[Tolerated] {
+        &self.tolerated
     }
 
     fn check_places(&self) -> Result<(), Finding> {
@@ -124,16 +135,19 @@ impl<'a> Split<'a> {
         for (index, file) in self.files.iter().enumerate() {
             let field = format!("file {} of the split model", index + 1);
             let Some(place) = place(&file.metadata, &mut Findings::new(Mode::Strict))? else {
-                return Err(wrong(&field, "no `split.*` keys".into(), "the number of the file and the count".into()));
+                let expected = "the number of the file and the count".into();
+                return Err(wrong(&field, 0, "no `split.*` keys".into(), expected));
             };
+            let offset = |key: &str| file.metadata.entry(key).map_or(0, |entry| entry.offset);
             let expected = (index as u64, self.files.len() as u64);
             if (place.number, place.count) != expected {
                 let found = format!("{NUMBER} {} and {COUNT} {}", place.number, place.count);
-                return Err(wrong(&field, found, format!("{} and {}", expected.0, expected.1)));
+                let key = if place.number == expected.0 { COUNT } else { NUMBER };
+                return Err(wrong(&field, offset(key), found, format!("{} and {}", expected.0, expected.1)));
             }
             if place.tensors != total {
                 let found = format!("{TENSORS} {}", place.tensors);
-                return Err(wrong(&field, found, format!("{total}, which the files hold together")));
+                return Err(wrong(&field, offset(TENSORS), found, format!("{total}, which the files hold together")));
             }
         }
         Ok(())
@@ -146,7 +160,7 @@ impl<'a> Split<'a> {
         match all.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => {
                 let field = format!("tensor {}", shown(pair[0]));
-                Err(wrong(&field, "a second one in the split model".into(), "a name that stands once".into()))
+                Err(wrong(&field, 0, "a second one in the split model".into(), "a name that stands once".into()))
             }
             None => Ok(()),
         }
@@ -163,8 +177,8 @@ impl<'a> Split<'a> {
     }
 }
 
-fn wrong(field: &str, found: String, expected: String) -> Finding {
-    Finding { rule: Rule::SplitShards, offset: 0, field: field.into(), found, expected }
+fn wrong(field: &str, offset: u64, found: String, expected: String) -> Finding {
+    Finding { rule: Rule::SplitShards, offset, field: field.into(), found, expected }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The reader: what is read back, where findings point, and that nothing in a file makes it panic.
 
-use gguf::{Array, Draft, File, Finding, Rule, Split, Value, ValueType, WeightType};
+use gguf::{Array, Draft, File, Finding, Mode, Rule, Split, Value, ValueType, WeightType};
 use rstest::rstest;
 
 fn small() -> Vec<u8> {
@@ -212,7 +212,7 @@ fn shard(number: u16, count: u16, tensors: i32, tensor: &str) -> Vec<u8> {
 
 fn join(shards: &[Vec<u8>]) -> Result<(usize, u8), Finding> {
     let files = shards.iter().map(|bytes| File::strict(bytes)).collect::<Result<Vec<_>, _>>()?;
-    let split = Split::join(files)?;
+    let split = Split::join(files, Mode::Strict)?;
     let (index, tensor) = split.tensor("b").unwrap();
     Ok((index, split.files()[index].data(tensor)[0]))
 }
@@ -221,7 +221,7 @@ fn join(shards: &[Vec<u8>]) -> Result<(usize, u8), Finding> {
 fn a_split_model_is_one_model() {
     assert_eq!(join(&[shard(0, 2, 2, "a"), shard(1, 2, 2, "b")]), Ok((1, 1)));
     let single = small();
-    assert_eq!(Split::join(vec![File::strict(&single).unwrap()]).unwrap().files().len(), 1);
+    assert_eq!(Split::join(vec![File::strict(&single).unwrap()], Mode::Strict).unwrap().files().len(), 1);
 }
 
 #[rstest]

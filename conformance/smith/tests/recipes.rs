@@ -51,3 +51,29 @@ fn what_is_no_recipe_says_why() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+/// `Draft::break_rule` on real models, of every family of weights.
+#[test]
+fn a_recipe_written_back_breaks_one_rule_and_no_other() {
+    for recipe in ["llama/f32@1", "llama/q4_0@1", "gemma3/f16@1", "gemma3/q6_k@1"] {
+        let bytes = recipe.parse::<Recipe>().unwrap().build();
+        let file = gguf::File::strict(&bytes).unwrap();
+        assert_eq!(gguf::Draft::from(&file).finish(), bytes, "{recipe}");
+        for &rule in gguf::Rule::ALL {
+            let mut draft = gguf::Draft::from(&file);
+            if draft.break_rule(rule).is_err() {
+                assert!(
+                    matches!(rule, gguf::Rule::QuantizationVersion | gguf::Rule::SplitShards),
+                    "{recipe} cannot break {rule}"
+                );
+                continue;
+            }
+            let broken = draft.finish();
+            let found: Vec<gguf::Rule> = match gguf::File::lenient(&broken) {
+                Ok(file) => file.tolerated().iter().map(|tolerated| tolerated.finding.rule).collect(),
+                Err(finding) => vec![finding.rule],
+            };
+            assert_eq!(found, [rule], "{recipe}");
+        }
+    }
+}

@@ -75,8 +75,8 @@ fn memory_of_the_header() -> Vec<Advisory> {
     many_dimensions.tensor("t", &[1; 255], WeightType::F32, vec![0; 4]);
     let mut cut = bases::format().finish();
     cut.truncate(74);
-    // A wrapped product: so many tensors that their bookkeeping of 368 bytes each comes to a small number.
-    let wraps = (1u64 << 63) / 23;
+    // Products that wrap to less than one entry takes: 88 bytes were kept for a tensor, 48 for a key.
+    let (tensors, keys) = (u64::MAX / 88 + 1, u64::MAX / 48 + 1);
     vec![
         Advisory {
             id: "CVE-2024-23496",
@@ -108,7 +108,7 @@ fn memory_of_the_header() -> Vec<Advisory> {
             provenance: "derived",
             description: "llama.cpp multiplied the number of tensors by the size of its bookkeeping, which wraps. Fixed in a4b07c05.",
             rules: &[Rule::TensorCount],
-            files: vec![parts::file("model.gguf", &[counts(wraps, 0), vec![0; 64]].concat())],
+            files: vec![parts::file("model.gguf", &[counts(tensors, 0), vec![0; 64]].concat())],
         },
         Advisory {
             id: "CVE-2024-23605",
@@ -116,7 +116,7 @@ fn memory_of_the_header() -> Vec<Advisory> {
             provenance: "derived",
             description: "llama.cpp multiplied the number of keys by the size of its bookkeeping, which wraps. Fixed in a4b07c05.",
             rules: &[Rule::KeyCount],
-            files: vec![parts::file("model.gguf", &[counts(0, wraps), vec![0; 64]].concat())],
+            files: vec![parts::file("model.gguf", &[counts(0, keys), vec![0; 64]].concat())],
         },
         Advisory {
             id: "CVE-2024-25664",
@@ -207,7 +207,7 @@ fn tensors() -> Vec<Advisory> {
         Advisory {
             id: "llama.cpp-25596",
             references: &["llama.cpp #25596"],
-            provenance: "exact",
+            provenance: "derived",
             description: "llama.cpp divided by a dimension of 0.",
             rules: &[Rule::DimensionZero],
             files: one(&no_rows),
@@ -327,8 +327,7 @@ fn models() -> Vec<Advisory> {
 /// A vocabulary of one token of `len` bytes, none of which is written out.
 fn long_token(len: u64) -> VectorFile {
     let mut draft = bases::bare();
-    let elements = [&0u64.to_le_bytes()[..], &[]].concat();
-    draft.array("tokenizer.ggml.tokens", ValueType::String.id(), 1, &elements);
+    draft.array("tokenizer.ggml.tokens", ValueType::String.id(), 1, &0u64.to_le_bytes());
     let mut bytes = draft.finish();
     let at = bytes.len() - 8;
     bytes[at..].copy_from_slice(&len.to_le_bytes());

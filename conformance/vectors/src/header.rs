@@ -18,7 +18,13 @@ pub(crate) fn group() -> Group {
     for len in [1, 3, 4, 5, 7, 8, 12, 15, 16, 20, 23, 24] {
         // From byte 16 on the tensor count is there, and what is not in the file is the tensors.
         let rule = if len < 16 { Rule::Truncated } else { Rule::TensorCount };
-        group.bytes(&format!("first-{len}-bytes"), &[rule], &["Truncated"], "The file ends within its header.", &valid[..len]);
+        group.bytes(
+            &format!("first-{len}-bytes"),
+            &[rule],
+            &["Truncated"],
+            "The file ends within its header, or right after it.",
+            &valid[..len],
+        );
     }
 
     for (name, magic) in [

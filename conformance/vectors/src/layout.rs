@@ -85,7 +85,7 @@ pub(crate) fn group() -> Group {
     for alignment in [1u32 << 20, 1 << 30, 1 << 31] {
         let mut draft = three();
         draft.u32("general.alignment", alignment);
-        // The offsets that are written are those of the alignment 32.
+        // Only the table follows the alignment: the data stays where it is.
         for (index, tensor) in draft.tensors.iter_mut().enumerate() {
             tensor.offset = Some(index as u64 * u64::from(alignment));
         }

@@ -57,6 +57,9 @@ impl Part {
 }
 
 fn from_hex(digits: &str) -> io::Result<Vec<u8>> {
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{digits}` is not hexadecimal")));
+    }
     let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2));
     let bytes = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>();
     bytes.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("`{digits}` is not hexadecimal")))

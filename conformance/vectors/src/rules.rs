@@ -29,8 +29,7 @@ pub(crate) fn group() -> Group {
         );
         for &rule in Rule::ALL {
             let mut draft = base.clone();
-            let unexpected_in_unknown = rule == Rule::TensorUnexpected && flag == "Format";
-            if unexpected_in_unknown || draft.break_rule(rule).is_err() {
+            if draft.break_rule(rule).is_err() {
                 continue;
             }
             group.draft(

@@ -185,7 +185,7 @@ pub(crate) fn group() -> Group {
         ("elements-product-2-63", &[1 << 32, 1 << 31], i8, Rule::ElementCount, true),
         ("elements-product-2-62", &[1 << 31, 1 << 31], i8, Rule::DataBounds, true),
         ("elements-product-wraps-to-zero", &[1 << 32, 1 << 32], f32, Rule::ElementCount, false),
-        ("elements-product-wraps-to-8", &[1 << 32, (1 << 32) + 8], f32, Rule::ElementCount, false),
+        ("elements-product-wraps-to-2-35", &[1 << 32, (1 << 32) + 8], f32, Rule::ElementCount, false),
         ("elements-product-of-four", &[1 << 16, 1 << 16, 1 << 16, 1 << 16], f32, Rule::ElementCount, false),
         ("elements-hidden-by-zero", &[1 << 40, 1 << 40, 0], f32, Rule::ElementCount, false),
         ("bytes-2-63", &[1 << 61], f32, Rule::TensorSize, true),

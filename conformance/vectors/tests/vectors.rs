@@ -1,6 +1,6 @@
 //! The vectors against their own laws, and our reader against the vectors.
 
-use gguf::{File, Rule, Severity, ShardName, Split};
+use gguf::{File, Mode, Rule, Severity, ShardName, Split};
 use std::{collections::BTreeSet, fs, path::Path};
 use vectors::{Expected, Group, Part, Vector, VectorFile, bytes_of};
 
@@ -63,7 +63,7 @@ fn every_vector_keeps_the_laws() {
 }
 
 #[test]
-fn every_rule_has_vectors_on_both_sides() {
+fn every_rule_is_broken_by_a_vector_and_many_break_none() {
     let groups = vectors::all();
     let vectors: Vec<&Vector> = groups.iter().flat_map(|group| &group.tests).collect();
     for rule in Rule::ALL {
@@ -84,6 +84,7 @@ fn judged(files: &[VectorFile]) -> (bool, BTreeSet<&'static str>) {
             for file in split.files() {
                 rules.extend(file.tolerated().iter().map(|tolerated| tolerated.finding.rule.id()));
             }
+            rules.extend(split.tolerated().iter().map(|tolerated| tolerated.finding.rule.id()));
         }
         Err(finding) => drop(rules.insert(finding.rule.id())),
     }
@@ -104,7 +105,7 @@ fn files_of<'a>(files: &[VectorFile], held: &'a [Vec<u8>], strict: bool) -> Resu
             }
         }
     }
-    Split::join(parsed)
+    Split::join(parsed, if strict { Mode::Strict } else { Mode::Lenient })
 }
 
 #[test]

@@ -243,14 +243,16 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
+/// Two texts as numbers of a type, where both are.
+fn both<T: FromStr + Copy>(a: &str, b: &str, same: impl Fn(T, T) -> bool) -> bool {
+    matches!((a.parse(), b.parse()), (Ok(a), Ok(b)) if same(a, b))
+}
+
 /// Two spellings of one number of a type, as far as either reader tells it. A reader that went through another type and lost something
 /// has read another number.
 fn same_number(a: &str, b: &str, value_type: Option<&str>) -> bool {
     let same_single = |a: f32, b: f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
     let same_double = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-    fn both<T: FromStr + Copy>(a: &str, b: &str, same: impl Fn(T, T) -> bool) -> bool {
-        matches!((a.parse(), b.parse()), (Ok(a), Ok(b)) if same(a, b))
-    }
     match value_type {
         Some("f32") => both(a, b, same_single),
         Some("f64") => both(a, b, same_double),
@@ -258,9 +260,12 @@ fn same_number(a: &str, b: &str, value_type: Option<&str>) -> bool {
         Some(_) => both(a, b, |a: i128, b: i128| a == b),
         // Nobody knows the type: integers as such, and what is exactly an f32 in either spelling.
         None => {
-            let single =
-                |a: f64, b: f64| same_single(a as f32, b as f32) && (f64::from(a as f32) == a || f64::from(b as f32) == b);
-            a == b || both(a, b, |a: i128, b: i128| a == b) || both(a, b, |a, b| same_double(a, b) || single(a, b))
+            let exact = |x: f64| f64::from(x as f32) == x;
+            let single = |a: f64, b: f64| same_single(a as f32, b as f32) && (exact(a) || exact(b));
+            match (a.parse::<i128>(), b.parse::<i128>()) {
+                (Ok(a), Ok(b)) => a == b,
+                _ => a == b || both(a, b, |a, b| same_double(a, b) || single(a, b)),
+            }
         }
     }
 }

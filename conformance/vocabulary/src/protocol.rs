@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Version of this protocol. A worker says its version first, and the harness accepts this one only.
 pub const VERSION: u32 = 1;
 
-/// No line is longer: prompts are the longest thing sent, answers are short.
+/// No line is longer: prompts are the longest thing sent, and the contents of a small file's header the longest answer.
 pub const LONGEST_LINE: usize = 4 << 20;
 
 /// From harness to worker, on stdin. The end of stdin asks the worker to end.

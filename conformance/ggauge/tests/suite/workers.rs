@@ -1,6 +1,7 @@
 //! Workers that misbehave, each in its own way: every one gives its own outcome, and the next request starts afresh.
 
-use crate::support::{fake_worker, id, policy, run, tiny};
+use crate::support::{GGAUGE, fake_worker, id, policy, run, short_limits, tiny};
+use ggauge::worker::process::{Launch, Worker};
 use rstest::rstest;
 use smith::Recipe;
 use std::{thread, time::Duration};
@@ -131,4 +132,17 @@ fn the_run_goes_on_around_a_worker_that_aborts() {
     // One accepts, the other aborts: a divergence, and the reference says whose.
     let pair = record.comparisons.iter().find(|c| c.id.ends_with("llama-cpp@cpu~fake@cpu")).unwrap();
     assert_eq!(pair.blame, [id("fake@cpu")]);
+}
+
+#[test]
+fn contents_that_fit_no_answer_are_unsupported_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.gguf");
+    let mut draft = gguf::Draft::new();
+    draft.str("general.architecture", "vector").i32s("vector.key", &vec![7; 200_000]);
+    std::fs::write(&path, draft.finish()).unwrap();
+    let launch = Launch { subject: id("ggauge@strict"), settings: Settings::Default, program: GGAUGE.into(), command: None };
+    let mut worker = Worker::new(launch, short_limits(), folder.path().join("stderr.log"));
+    let Err(Outcome::Unsupported { reason }) = worker.read(&path).unwrap() else { panic!("an answer of 10 MB") };
+    assert!(reason.contains("room for 4194304"), "{reason}");
 }

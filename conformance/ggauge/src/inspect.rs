@@ -11,9 +11,9 @@ use crate::{
     cache::{Cache, hex},
     error::exit_code,
     models::{self, Manifest},
-    report::short,
+    report::{ruled_table, short},
 };
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table};
 use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Tolerated, Value, WeightType};
 use indicatif::HumanBytes;
 use reference::MappedFile;
@@ -554,9 +554,8 @@ pub fn report(inspection: &Inspection, layout: Layout) -> String {
 
 /// A table that is no wider than the terminal.
 fn new_table(layout: Layout, header: &[&str]) -> Table {
-    let mut table = Table::new();
-    let lines = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
-    table.load_style(lines).set_content_arrangement(ContentArrangement::Dynamic).set_width(layout.width);
+    let mut table = ruled_table();
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(layout.width);
     table.set_header(header);
     table
 }

@@ -28,6 +28,14 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// A table with a line under its header and no other, as wide as its text: the look of every table here.
+pub(crate) fn ruled_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
 fn painted(words: &str, judgement: Judgement, style: Style) -> String {
     if !style.color {
         return words.into();
@@ -101,9 +109,7 @@ fn against_limit(measurement: Option<Measurement>) -> String {
 pub fn table(record: &Record, style: Style) -> String {
     let mut out = String::new();
     for model in &record.models {
-        let mut table = Table::new();
-        let lines = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
-        table.load_style(lines).set_content_arrangement(ContentArrangement::Disabled);
+        let mut table = ruled_table();
         let what = if style.verbose { "prompt" } else { "prompts" };
         table.set_header(["compared", "fed", what, "NMSE / limit", "KL max / limit", "top-1 (judged)", "judgement"]);
         let all = rows(record, style.verbose);

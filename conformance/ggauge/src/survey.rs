@@ -6,10 +6,11 @@
 use crate::{
     Error, interrupt,
     readers::{Column, Operation},
+    report::ruled_table,
     worker::process::{Launch, Limits, Worker},
 };
 use ::vectors::{Expected, Group, Part, Vector};
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::CellAlignment;
 use gguf::Rule;
 use globset::{Glob, GlobMatcher};
 use include_dir::{Dir, include_dir};
@@ -430,8 +431,7 @@ pub fn report(rows: &[Row], coverage: &Coverage, absent: &[(&str, String)], verb
     if verbose {
         let _ = write!(out, "{}\n\n{LEGEND}\n\n", table(rows));
     }
-    let mut drawn = Table::new();
-    drawn.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
+    let mut drawn = ruled_table();
     let header = [
         "reader",
         "accepts valid",
@@ -466,7 +466,7 @@ pub fn report(rows: &[Row], coverage: &Coverage, absent: &[(&str, String)], verb
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let _ = write!(out, "{drawn}\n\n");
+    let _ = write!(out, "{}\n\n", drawn.trim_fmt());
     for (reader, why) in absent {
         let _ = writeln!(out, "{reader}: {why}");
     }

@@ -15,8 +15,8 @@ use crate::{
     policy::Class,
     prompts::PromptFile,
     record::Judgement,
+    report::ruled_table,
 };
-use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use flate2::read::GzDecoder;
 use gguf::File;
 use globset::Glob;
@@ -730,9 +730,7 @@ fn apply(comparison: &mut Comparison, divergence: &Divergence) {
 
 /// The table: for each vocabulary the subjects against the expected ids, and against each other.
 pub fn table(report: &Report) -> String {
-    let mut table = Table::new();
-    let lines = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
-    table.load_style(lines).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = ruled_table();
     table.set_header(["vocabulary", "tokenizer", "compared", "exact", "judgement"]);
     for vocabulary in &report.vocabularies {
         let mut heading = [vocabulary.name.clone(), vocabulary.kind.clone()];

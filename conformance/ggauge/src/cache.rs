@@ -156,6 +156,11 @@ pub fn sha256(path: &Path) -> io::Result<String> {
     }
 }
 
+/// True where the file is there and has this size and sha256.
+pub fn holds(path: &Path, bytes: u64, sha256_of_it: &str) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.len() == bytes) && sha256(path).is_ok_and(|found| found == sha256_of_it)
+}
+
 /// The sha256 of bytes, in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))

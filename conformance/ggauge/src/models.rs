@@ -76,8 +76,7 @@ impl Manifest {
 
     /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
     fn is_cached(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|metadata| metadata.len() == self.bytes)
-            && cache::sha256(path).is_ok_and(|sha256| sha256 == self.sha256)
+        cache::holds(path, self.bytes, &self.sha256)
     }
 
     /// Makes sure that the file is in the cache; downloads it where it is missing, cut short or corrupt.

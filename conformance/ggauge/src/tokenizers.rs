@@ -105,9 +105,7 @@ pub struct Member {
 impl Member {
     /// True when the file is in `folder` and is what it must be.
     fn is_in(&self, folder: &Path) -> bool {
-        let path = folder.join(&self.file);
-        fs::metadata(&path).is_ok_and(|metadata| metadata.len() == self.bytes)
-            && cache::sha256(&path).is_ok_and(|sha256| sha256 == self.sha256)
+        cache::holds(&folder.join(&self.file), self.bytes, &self.sha256)
     }
 }
 

@@ -248,8 +248,7 @@ impl<'a> Draft<'a> {
     fn align(&mut self, alignment: u32) {
         self.remove_key("general.alignment").u32("general.alignment", alignment);
         self.alignment = u64::from(alignment);
-        self.tensors.iter_mut().for_each(|tensor| tensor.place = None);
-        self.tail = None;
+        self.lay_out_anew();
     }
 
     /// A tensor that no architecture has, F32, of zeros; so the model's architecture becomes one that nobody knows.
@@ -274,14 +273,19 @@ impl<'a> Draft<'a> {
     fn remove_tensor(&mut self, name: &[u8]) -> Option<()> {
         let at = self.tensors.iter().position(|tensor| *tensor.name == *name)?;
         self.tensors.remove(at);
-        self.tensors.iter_mut().for_each(|tensor| tensor.place = None);
-        self.tail = None;
+        self.lay_out_anew();
         Some(())
     }
 
     fn last_dimensions(&mut self, dimensions: &[u64]) -> Option<()> {
         self.tensors.last_mut()?.dimensions = dimensions.into();
         Some(())
+    }
+
+    /// Forgets where data was: it follows from alignment and sizes again.
+    fn lay_out_anew(&mut self) {
+        self.tensors.iter_mut().for_each(|tensor| tensor.place = None);
+        self.tail = None;
     }
 
     /// Puts the last tensor's data where `to` says, given the places of all tensors and the alignment.
@@ -312,8 +316,7 @@ impl<'a> Draft<'a> {
         let blocks = elements(tensor).unwrap_or(0) / block;
         tensor.type_id = WeightType::Q8_0.id();
         tensor.data = Cow::Owned(vec![0; blocks as usize * WeightType::Q8_0.block_bytes()]);
-        self.tensors.iter_mut().for_each(|tensor| tensor.place = None);
-        self.tail = None;
+        self.lay_out_anew();
         self.quantization_version();
         Ok(())
     }

@@ -31,9 +31,9 @@ impl<'a> Cursor<'a> {
     }
 
     #[cold]
-    fn too_short(&self, rule: Rule, back: usize, field: &str, needed: u64) -> Finding {
+    fn too_short(&self, back: usize, field: &str, needed: u64) -> Finding {
         let left = self.rest().len();
-        self.finding(rule, back, field, format!("{left} bytes left in the file"), format!("at least {needed}"))
+        self.finding(Rule::Truncated, back, field, format!("{left} bytes left in the file"), format!("at least {needed}"))
     }
 
     #[inline]
@@ -43,7 +43,7 @@ impl<'a> Cursor<'a> {
                 self.at += len;
                 Ok(taken)
             }
-            None => Err(self.too_short(Rule::Truncated, 0, &field(), len as u64)),
+            None => Err(self.too_short(0, &field(), len as u64)),
         }
     }
 
@@ -54,7 +54,7 @@ impl<'a> Cursor<'a> {
                 self.at += N;
                 Ok(*number)
             }
-            None => Err(self.too_short(Rule::Truncated, 0, &field(), N as u64)),
+            None => Err(self.too_short(0, &field(), N as u64)),
         }
     }
 
@@ -77,16 +77,12 @@ impl<'a> Cursor<'a> {
     /// A count of things that take at least `least` bytes each, which must be able to be in the rest of the file.
     pub(crate) fn count(&mut self, rule: Rule, least: u64, field: impl Fn() -> String) -> Result<u64, Finding> {
         let count = self.length(&field)?;
-        self.check_count(rule, count, least, self.length_bytes() as usize, field)?;
-        Ok(count)
-    }
-
-    fn check_count(&self, rule: Rule, count: u64, least: u64, back: usize, field: impl Fn() -> String) -> Result<(), Finding> {
         let left = self.rest().len() as u64;
         let most = left / least.max(1);
         if count <= most {
-            return Ok(());
+            return Ok(count);
         }
+        let back = self.length_bytes() as usize;
         let expected = format!("at most {most}, as {left} bytes are left and each takes {least} or more");
         Err(self.finding(rule, back, &field(), count.to_string(), expected))
     }
@@ -139,7 +135,7 @@ impl<'a> Cursor<'a> {
         if value_type == ValueType::Bool {
             self.check_booleans(bytes, findings, &field)?;
         }
-        let truncated = || self.too_short(Rule::Truncated, bytes.len(), &field(), bytes.len() as u64);
+        let truncated = || self.too_short(bytes.len(), &field(), bytes.len() as u64);
         Value::from_bytes(value_type, bytes).ok_or_else(truncated)
     }
 

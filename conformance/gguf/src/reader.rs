@@ -60,9 +60,8 @@ impl<'a> File<'a> {
     /// As [`File::strict`] and [`File::lenient`].
     pub fn read(bytes: &'a [u8], mode: Mode) -> Result<Self, Finding> {
         let mut findings = Findings::new(mode);
-        let findings = &mut findings;
         let mut cursor = Cursor { bytes, at: 0, wide: true };
-        let version = read_version(&mut cursor, findings)?;
+        let version = read_version(&mut cursor, &mut findings)?;
         cursor.wide = version != 1;
         let length = cursor.length_bytes();
         // Name length, dimension count, type and offset: no tensor is shorter.
@@ -70,17 +69,17 @@ impl<'a> File<'a> {
         // Key length, type and a value of one byte.
         let key_count = cursor.count(Rule::KeyCount, length + 4 + 1, || "the key count".into())?;
 
-        let metadata = read_metadata(&mut cursor, key_count, findings)?;
-        let alignment = read_alignment(&metadata, findings)?;
-        let (mut tensors, by_name) = read_tensors(&mut cursor, tensor_count, alignment, findings)?;
+        let metadata = read_metadata(&mut cursor, key_count, &mut findings)?;
+        let alignment = read_alignment(&metadata, &mut findings)?;
+        let (mut tensors, by_name) = read_tensors(&mut cursor, tensor_count, alignment, &mut findings)?;
         let table_end = cursor.at as u64;
         let data_offset = layout::place(&mut tensors, table_end, alignment, bytes.len() as u64)?;
         let mut file =
             Self { bytes, version, alignment, table_end, data_offset, metadata, tensors, by_name, tolerated: Vec::new() };
-        layout::check(&file, findings)?;
-        tokenizer::check(&file, findings)?;
-        file.check_architecture(findings)?;
-        file.tolerated = std::mem::replace(findings, Findings::new(mode)).into_tolerated();
+        layout::check(&file, &mut findings)?;
+        tokenizer::check(&file, &mut findings)?;
+        file.check_architecture(&mut findings)?;
+        file.tolerated = findings.into_tolerated();
         Ok(file)
     }
 

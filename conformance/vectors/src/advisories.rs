@@ -340,9 +340,7 @@ fn long_token(len: u64) -> VectorFile {
 fn other_readers() -> Vec<Advisory> {
     let mut wide = bases::bare();
     wide.tensor("t", &[8], WeightType::F32, vec![0; 32]);
-    if let Some(last) = wide.tensors.last_mut() {
-        last.dimension_count = Some(1_000_000);
-    }
+    bases::change_last(&mut wide, |last| last.dimension_count = Some(1_000_000));
     let mut zero = bases::bare();
     zero.u32("general.alignment", 0).tensor("t", &[8], WeightType::F32, vec![0; 32]);
     let mut beyond = bases::bare();
@@ -448,9 +446,7 @@ fn other_readers() -> Vec<Advisory> {
             rules: &[Rule::DimensionCount],
             files: {
                 let mut draft = wide.clone();
-                if let Some(last) = draft.tensors.last_mut() {
-                    last.dimension_count = Some(1 << 31);
-                }
+                bases::change_last(&mut draft, |last| last.dimension_count = Some(1 << 31));
                 one(&draft)
             },
         },

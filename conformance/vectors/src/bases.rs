@@ -1,6 +1,6 @@
 //! The valid files that vectors start from.
 
-use gguf::{Draft, Value, WeightType};
+use gguf::{Draft, DraftTensor, Value, WeightType};
 
 /// A file of an architecture that no reader knows, with two tensors: for what concerns the format alone.
 pub(crate) fn format() -> Draft<'static> {
@@ -29,6 +29,13 @@ pub(crate) fn with_raw(type_id: u32, value: &[u8]) -> Draft<'static> {
     let mut draft = bare();
     draft.key("vector.key", type_id, value);
     draft
+}
+
+/// Changes the last tensor, where there is one.
+pub(crate) fn change_last<'a>(draft: &mut Draft<'a>, change: impl FnOnce(&mut DraftTensor<'a>)) {
+    if let Some(last) = draft.tensors.last_mut() {
+        change(last);
+    }
 }
 
 /// The numbers of the tiny models.

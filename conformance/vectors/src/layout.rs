@@ -30,9 +30,7 @@ fn placed(places: [u64; 3]) -> Draft<'static> {
 
 fn offset(offset: u64) -> Draft<'static> {
     let mut draft = three();
-    if let Some(last) = draft.tensors.last_mut() {
-        last.offset = Some(offset);
-    }
+    bases::change_last(&mut draft, |last| last.offset = Some(offset));
     draft
 }
 

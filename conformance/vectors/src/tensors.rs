@@ -22,18 +22,14 @@ fn with_tensor(name: &[u8], dimensions: &[u64], weight_type: WeightType) -> Draf
     let elements: u64 = dimensions.iter().product();
     let blocks = elements.div_ceil(weight_type.block_len() as u64);
     draft.tensor("", dimensions, weight_type, vec![0; blocks as usize * weight_type.block_bytes()]);
-    if let Some(last) = draft.tensors.last_mut() {
-        last.name = name.to_vec().into();
-    }
+    bases::change_last(&mut draft, |last| last.name = name.to_vec().into());
     draft
 }
 
 /// A file with one tensor whose dimensions are not those of its data.
 fn shaped(dimensions: &[u64], weight_type: WeightType) -> Draft<'static> {
     let mut draft = with_tensor(b"t", &[weight_type.block_len() as u64], weight_type);
-    if let Some(last) = draft.tensors.last_mut() {
-        last.dimensions = dimensions.into();
-    }
+    bases::change_last(&mut draft, |last| last.dimensions = dimensions.into());
     draft
 }
 
@@ -145,9 +141,7 @@ pub(crate) fn group() -> Group {
     }
     for (name, count) in [("2-31", 1u32 << 31), ("2-32-less-1", u32::MAX), ("1000000", 1_000_000)] {
         let mut draft = with_tensor(b"t", &[8], f32);
-        if let Some(last) = draft.tensors.last_mut() {
-            last.dimension_count = Some(count);
-        }
+        bases::change_last(&mut draft, |last| last.dimension_count = Some(count));
         group.draft(
             &format!("dimensions-{name}"),
             &[Rule::DimensionCount],
@@ -223,9 +217,7 @@ pub(crate) fn group() -> Group {
     }
     for (id, name) in REMOVED {
         let mut draft = with_tensor(b"t", &[32], f32);
-        if let Some(last) = draft.tensors.last_mut() {
-            last.type_id = id;
-        }
+        bases::change_last(&mut draft, |last| last.type_id = id);
         group.draft(
             &format!("type-removed-{name}"),
             &[Rule::TensorType],
@@ -236,9 +228,7 @@ pub(crate) fn group() -> Group {
     }
     for id in [43u32, 44, 255, 1 << 16, i32::MAX as u32, 1 << 31, u32::MAX] {
         let mut draft = with_tensor(b"t", &[32], f32);
-        if let Some(last) = draft.tensors.last_mut() {
-            last.type_id = id;
-        }
+        bases::change_last(&mut draft, |last| last.type_id = id);
         let flags: &[&str] = if id == 43 { &["UnknownType", "Boundary"] } else { &["UnknownType"] };
         group.draft(&format!("type-unknown-{id}"), &[Rule::TensorType], flags, "A type that ggml does not have.", &draft);
     }

@@ -1,7 +1,7 @@
 //! The executable specification: an exact f64 forward pass per architecture, written for reading.
 //!
 //! Every weight has the value that [`gguf::codec`] gives it; everything after that is f64. The code in [`architectures`] is meant
-//! to be read beside the papers it names: no cache, no batching, no fusing; all positions of a prompt go through each layer
+//! to be read beside the papers it names, with the parts they are built of in [`layers`] and the definitions in [`operations`]: no cache, no batching, no fusing; all positions of a prompt go through each layer
 //! together. Weights stay in the mapped file and are decoded a few rows at a time, each against all positions.
 //!
 //! The only departure from exactness is [`Rounding`]: the same pass with activations rounded the way a runtime rounds them. How
@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod architectures;
+pub mod layers;
 mod mapped;
 pub mod operations;
 mod rounding;

@@ -1,36 +1,154 @@
 //! The operations that forward passes are made of, each as its definition.
 
-use crate::{Rounding, Rows, weights::dot};
+use crate::{Rows, weights::dot};
+use gguf::WeightType;
 use rayon::prelude::*;
+use std::f64::consts::PI;
 
-/// Root-mean-square norm of each row in place: `x / sqrt(mean(x^2) + epsilon) * gain`. Zhang and Sennrich, arXiv 1910.07467.
-pub fn rms_norm(rows: &mut Rows, gain: &[f64], epsilon: f64, rounding: Rounding) {
-    for row in rows.data.chunks_exact_mut(gain.len()) {
-        let mean_square = row.iter().map(|x| x * x).sum::<f64>() / row.len() as f64;
-        let scale = 1.0 / (mean_square + epsilon).sqrt();
-        for (x, gain) in row.iter_mut().zip(gain) {
-            *x *= scale * gain;
-        }
-        rounding.outputs(row);
+/// The steps of a forward pass. What each does by default is its definition; [`Rounding`](crate::Rounding) rounds around them, and
+/// whoever asks what a wrong step would do to a model overrides that step and no other.
+pub trait Operations: Sync {
+    /// Activations on their way into a matrix of `weight_type`.
+    fn inputs(&self, _weight_type: WeightType, _row: &mut [f64]) {}
+
+    /// What comes out of a matrix, a norm, a rotation, or a step of attention.
+    fn outputs(&self, _row: &mut [f64]) {}
+
+    /// A key or value on its way into the cache.
+    fn cached(&self, _row: &mut [f64]) {}
+
+    /// The embeddings of `tokens`, one row a position.
+    fn embed(&self, embedding: &Embedding<'_>, tokens: &[u32]) -> Rows {
+        embedding.of(tokens)
+    }
+
+    /// A norm, in place.
+    fn norm(&self, norm: &Norm, rows: &mut Rows) {
+        norm.apply(rows);
+        rows.iter_mut().for_each(|row| self.outputs(row));
+    }
+
+    /// A rotation of every head of `head` elements, in place.
+    fn rotate(&self, rotary: &Rotary, rows: &mut Rows, head: usize) {
+        rotary.apply(rows, head);
+        rows.iter_mut().for_each(|row| self.outputs(row));
+    }
+
+    /// Attention from every query to the keys and values at its own position and before.
+    fn attend(&self, attention: &Attention, queries: &Rows, keys: &Rows, values: &Rows) -> Rows {
+        attention.apply(queries, keys, values, self)
+    }
+
+    /// A causal convolution along the positions.
+    fn convolve(&self, convolution: &Convolution, rows: &Rows) -> Rows {
+        convolution.apply(rows)
+    }
+
+    /// The activation function of a feed-forward block.
+    fn activate(&self, activation: Activation, x: f64) -> f64 {
+        activation.of(x)
+    }
+
+    /// The experts that a position goes to and the weight of each, from the router's scores of all experts.
+    fn route(&self, router: &Router, scores: &[f64]) -> Vec<(usize, f64)> {
+        router.choose(scores)
+    }
+
+    /// A logit from what the output matrix gives.
+    fn logit(&self, finish: &Finish, token: usize, x: f64) -> f64 {
+        finish.of(token, x)
     }
 }
 
-/// [`rms_norm`] of a copy.
-pub fn rms_normed(rows: &Rows, gain: &[f64], epsilon: f64, rounding: Rounding) -> Rows {
-    let mut rows = rows.clone();
-    rms_norm(&mut rows, gain, epsilon, rounding);
-    rows
+/// The embedding table and the factor on what it gives.
+pub struct Embedding<'a> {
+    /// One row a token.
+    pub table: crate::Matrix<'a>,
+    /// 1, or what the model multiplies its embeddings by.
+    pub scale: f64,
 }
 
-/// The sigmoid linear unit `x * sigmoid(x)`. Elfwing et al., arXiv 1702.03118.
-pub fn silu(x: f64) -> f64 {
-    x / (1.0 + (-x).exp())
+impl Embedding<'_> {
+    /// The embeddings of `tokens`.
+    pub fn of(&self, tokens: &[u32]) -> Rows {
+        let data = tokens.iter().flat_map(|&token| self.table.row(token as usize)).map(|x| x * self.scale).collect();
+        Rows { width: self.table.columns, data }
+    }
 }
 
-/// GELU in its tanh form: `x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))`. Hendrycks and Gimpel, arXiv 1606.08415.
-pub fn gelu_tanh(x: f64) -> f64 {
-    let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
-    0.5 * x * (1.0 + inner.tanh())
+/// Which statistics a norm divides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// `x / sqrt(mean(x^2) + epsilon)`. Zhang and Sennrich, arXiv 1910.07467.
+    RootMeanSquare,
+    /// `(x - mean(x)) / sqrt(variance(x) + epsilon)`. Ba et al., arXiv 1607.06450.
+    Layer,
+}
+
+/// A norm of each row, or of each part of a row that is as long as the gain: a norm of heads.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    /// The tensor that the gain is from, such as `blk.0.attn_norm`.
+    pub name: String,
+    /// What it divides by.
+    pub kind: NormKind,
+    /// Factors on the normed values.
+    pub gain: Vec<f64>,
+    /// Added to them, where there is one.
+    pub bias: Option<Vec<f64>>,
+    /// Keeps the divisor away from 0.
+    pub epsilon: f64,
+}
+
+impl Norm {
+    fn apply(&self, rows: &mut Rows) {
+        for part in rows.data.chunks_exact_mut(self.gain.len()) {
+            let len = part.len() as f64;
+            if self.kind == NormKind::Layer {
+                let mean = part.iter().sum::<f64>() / len;
+                part.iter_mut().for_each(|x| *x -= mean);
+            }
+            let mean_square = part.iter().map(|x| x * x).sum::<f64>() / len;
+            let scale = 1.0 / (mean_square + self.epsilon).sqrt();
+            for (x, gain) in part.iter_mut().zip(&self.gain) {
+                *x *= scale * gain;
+            }
+            for (x, bias) in part.iter_mut().zip(self.bias.iter().flatten()) {
+                *x += bias;
+            }
+        }
+    }
+
+    /// The norm of a copy.
+    pub fn of(&self, rows: &Rows, operations: &dyn Operations) -> Rows {
+        let mut rows = rows.clone();
+        operations.norm(self, &mut rows);
+        rows
+    }
+}
+
+/// The activation functions of feed-forward blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`. Elfwing et al., arXiv 1702.03118.
+    Silu,
+    /// `x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))`. Hendrycks and Gimpel, arXiv 1606.08415.
+    GeluTanh,
+}
+
+impl Activation {
+    /// The function's value.
+    pub fn of(self, x: f64) -> f64 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::GeluTanh => 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh()),
+        }
+    }
+}
+
+/// `cap * tanh(x / cap)`, which keeps `x` within `cap`. Bello et al., arXiv 1611.09940.
+pub fn soft_cap(cap: Option<f64>, x: f64) -> f64 {
+    cap.map_or(x, |cap| cap * (x / cap).tanh())
 }
 
 /// Turns scores into probabilities in place. Scores of minus infinity get 0; at least one must be finite.
@@ -55,34 +173,36 @@ pub enum Pairs {
     Halves,
 }
 
-/// Rotary position embedding: pair `i` of `d/2` turns by `position * scale * base^(-2i/d) / factor_i`. Su et al., arXiv 2104.09864.
-#[derive(Debug, Clone)]
+/// Rotary position embedding: pair `i` turns by `position * frequencies[i]`. Su et al., arXiv 2104.09864.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rotary {
     /// Which elements form a pair.
     pub pairs: Pairs,
-    /// Elements of each head that rotate; the rest stay.
-    pub dimensions: usize,
-    /// The base of the frequencies.
-    pub base: f64,
-    /// Factor on positions: 1, or less where a model's context was stretched.
-    pub scale: f64,
-    /// Divisors of the frequencies, one a pair, where the model has them.
-    pub factors: Option<Vec<f64>>,
+    /// Radians a position, one a pair: two of each head's elements rotate for every one, the rest stay.
+    pub frequencies: Vec<f64>,
+    /// The frequencies of prompts that are longer than a number of positions, where a model has others for them.
+    pub long: Option<(usize, Vec<f64>)>,
+    /// Factor on everything that rotates: 1, or more where a model's context was stretched.
+    pub magnitude: f64,
 }
 
 impl Rotary {
+    /// `base^(-2i/d)` for each of the `d/2` pairs of `dimensions` elements.
+    pub fn frequencies(dimensions: usize, base: f64) -> Vec<f64> {
+        (0..dimensions / 2).map(|i| base.powf(-2.0 * i as f64 / dimensions as f64)).collect()
+    }
+
     /// Rotates every head of every row; row `p` is position `p`.
-    pub fn apply(&self, rows: &mut Rows, head: usize, rounding: Rounding) {
-        let pairs = self.dimensions / 2;
-        let frequencies: Vec<f64> = (0..pairs)
-            .map(|i| {
-                let factor = self.factors.as_ref().and_then(|factors| factors.get(i)).copied().unwrap_or(1.0);
-                self.base.powf(-2.0 * i as f64 / self.dimensions as f64) / factor
-            })
-            .collect();
+    pub fn apply(&self, rows: &mut Rows, head: usize) {
+        let frequencies = match &self.long {
+            Some((positions, long)) if rows.len() > *positions => long,
+            _ => &self.frequencies,
+        };
+        let pairs = frequencies.len();
         for (position, row) in rows.iter_mut().enumerate() {
             for (i, frequency) in frequencies.iter().enumerate() {
-                let (sin, cos) = (position as f64 * self.scale * frequency).sin_cos();
+                let (sin, cos) = (position as f64 * frequency).sin_cos();
+                let (sin, cos) = (sin * self.magnitude, cos * self.magnitude);
                 let (first, second) = match self.pairs {
                     Pairs::Adjacent => (2 * i, 2 * i + 1),
                     Pairs::Halves => (i, i + pairs),
@@ -93,7 +213,6 @@ impl Rotary {
                     head[second] = x * sin + y * cos;
                 }
             }
-            rounding.outputs(row);
         }
     }
 }
@@ -111,11 +230,13 @@ pub struct Attention {
     pub scale: f64,
     /// A position sees itself and the `window - 1` before it; without a window, everything before it.
     pub window: Option<usize>,
+    /// Scores are kept within this, where there is one.
+    pub soft_cap: Option<f64>,
 }
 
 impl Attention {
     /// Attends from every row of `queries` to the rows of `keys` and `values` at its own position and before.
-    pub fn apply(&self, queries: &Rows, keys: &Rows, values: &Rows, rounding: Rounding) -> Rows {
+    pub fn apply<O: Operations + ?Sized>(&self, queries: &Rows, keys: &Rows, values: &Rows, operations: &O) -> Rows {
         let mut outputs = Rows::zeros(queries.len(), self.heads * self.head);
         let width = outputs.width;
         outputs.data.par_chunks_exact_mut(width).enumerate().for_each(|(position, output)| {
@@ -124,11 +245,11 @@ impl Attention {
                 let part = |at: usize| at * self.head..(at + 1) * self.head;
                 let query = &queries.row(position)[part(index)];
                 let shared = part(index / (self.heads / self.kv_heads));
-                let mut weights: Vec<f64> =
-                    (first..=position).map(|at| dot(query, &keys.row(at)[shared.clone()]) * self.scale).collect();
-                rounding.outputs(&mut weights);
+                let score = |at: usize| soft_cap(self.soft_cap, dot(query, &keys.row(at)[shared.clone()]) * self.scale);
+                let mut weights: Vec<f64> = (first..=position).map(score).collect();
+                operations.outputs(&mut weights);
                 softmax(&mut weights);
-                rounding.outputs(&mut weights);
+                operations.outputs(&mut weights);
                 for (at, weight) in (first..=position).zip(weights) {
                     for (x, value) in out.iter_mut().zip(&values.row(at)[shared.clone()]) {
                         *x += weight * value;
@@ -140,9 +261,77 @@ impl Attention {
     }
 }
 
+/// A causal convolution of every channel along the positions: output `p` is the sum of `kernel[j] * input[p - (len - 1) + j]`.
+#[derive(Debug, Clone)]
+pub struct Convolution {
+    /// One row of factors a channel, the last of them for the position itself.
+    pub kernels: Vec<Vec<f64>>,
+}
+
+impl Convolution {
+    /// The convolution of `rows`, with zeros before the first.
+    pub fn apply(&self, rows: &Rows) -> Rows {
+        let mut outputs = Rows::zeros(rows.len(), rows.width);
+        for (position, output) in outputs.iter_mut().enumerate() {
+            for (channel, (out, kernel)) in output.iter_mut().zip(&self.kernels).enumerate() {
+                for (back, factor) in kernel.iter().rev().enumerate().take(position + 1) {
+                    *out += factor * rows.row(position - back)[channel];
+                }
+            }
+        }
+        outputs
+    }
+}
+
+/// The choice of experts. Shazeer et al., arXiv 1701.06538; as in Mixtral, arXiv 2401.04088: of the probabilities of all experts the
+/// largest are taken and divided by their sum.
+#[derive(Debug, Clone, Copy)]
+pub struct Router {
+    /// Experts that a position goes to.
+    pub used: usize,
+    /// The weights of the chosen are divided by their sum.
+    pub normalized: bool,
+    /// Factor on the weights.
+    pub scale: f64,
+}
+
+impl Router {
+    /// The chosen experts, the likeliest first, and their weights.
+    pub fn choose(&self, scores: &[f64]) -> Vec<(usize, f64)> {
+        let mut probabilities = scores.to_vec();
+        softmax(&mut probabilities);
+        let mut chosen: Vec<(usize, f64)> = probabilities.into_iter().enumerate().collect();
+        chosen.sort_by(|a, b| b.1.total_cmp(&a.1));
+        chosen.truncate(self.used);
+        let sum: f64 = if self.normalized { chosen.iter().map(|(_, weight)| weight).sum() } else { 1.0 };
+        chosen.iter_mut().for_each(|(_, weight)| *weight *= self.scale / sum);
+        chosen
+    }
+}
+
+/// What is done to a logit after the output matrix.
+#[derive(Debug, Clone, Default)]
+pub struct Finish {
+    /// Added, one value a token.
+    pub bias: Option<Vec<f64>>,
+    /// Divides the logits, where the model has such a number.
+    pub divisor: Option<f64>,
+    /// Logits are kept within this, where there is one.
+    pub soft_cap: Option<f64>,
+}
+
+impl Finish {
+    /// The logit of a token.
+    pub fn of(&self, token: usize, x: f64) -> f64 {
+        let x = x + self.bias.as_ref().and_then(|bias| bias.get(token)).copied().unwrap_or(0.0);
+        soft_cap(self.soft_cap, x / self.divisor.unwrap_or(1.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rounding;
     use approx::assert_relative_eq;
     use std::f64::consts::{FRAC_PI_2, LN_2};
 
@@ -151,16 +340,21 @@ mod tests {
     }
 
     #[test]
-    fn rms_norm_in_closed_form() {
+    fn norms_in_closed_form() {
         // The root mean square of (3, 4) is sqrt(12.5).
-        let mut x = rows(2, &[3.0, 4.0]);
-        rms_norm(&mut x, &[1.0, 2.0], 0.0, Rounding::EXACT);
+        let norm = |kind, gain: [f64; 2], bias: Option<[f64; 2]>, epsilon| {
+            Norm { name: String::new(), kind, gain: gain.into(), bias: bias.map(Into::into), epsilon }
+                .of(&rows(2, &[3.0, 4.0]), &Rounding::EXACT)
+        };
+        let x = norm(NormKind::RootMeanSquare, [1.0, 2.0], None, 0.0);
         assert_relative_eq!(x.data[0], 3.0 / 12.5f64.sqrt());
         assert_relative_eq!(x.data[1], 8.0 / 12.5f64.sqrt());
         // With an epsilon as large as the mean square, the result shrinks by the root of 2.
-        let mut x = rows(2, &[3.0, 4.0]);
-        rms_norm(&mut x, &[1.0, 1.0], 12.5, Rounding::EXACT);
-        assert_relative_eq!(x.data[0], 3.0 / 5.0);
+        assert_relative_eq!(norm(NormKind::RootMeanSquare, [1.0, 1.0], None, 12.5).data[0], 3.0 / 5.0);
+        // The mean is 3.5 and the standard deviation 0.5, whatever was there before; then gain and bias.
+        let x = norm(NormKind::Layer, [1.0, 2.0], Some([10.0, 20.0]), 0.0);
+        assert_relative_eq!(x.data[0], 9.0);
+        assert_relative_eq!(x.data[1], 22.0);
     }
 
     #[test]
@@ -179,17 +373,17 @@ mod tests {
     #[test]
     fn activations_in_closed_form() {
         // sigmoid(ln 3) is 3/4.
-        assert_relative_eq!(silu(3f64.ln()), 0.75 * 3f64.ln());
-        assert_eq!(silu(0.0), 0.0);
-        assert_eq!(gelu_tanh(0.0), 0.0);
+        assert_relative_eq!(Activation::Silu.of(3f64.ln()), 0.75 * 3f64.ln());
+        assert_eq!(Activation::Silu.of(0.0), 0.0);
+        assert_eq!(Activation::GeluTanh.of(0.0), 0.0);
         // GELU(x) - GELU(-x) = x; and the value of PyTorch's gelu(1.0, approximate="tanh").
-        assert_relative_eq!(gelu_tanh(0.7) - gelu_tanh(-0.7), 0.7, epsilon = 1e-15);
-        assert_relative_eq!(gelu_tanh(1.0), 0.841_191_990_608_276, epsilon = 1e-12);
-        assert_relative_eq!(gelu_tanh(20.0), 20.0);
+        assert_relative_eq!(Activation::GeluTanh.of(0.7) - Activation::GeluTanh.of(-0.7), 0.7, epsilon = 1e-15);
+        assert_relative_eq!(Activation::GeluTanh.of(1.0), 0.841_191_990_608_276, epsilon = 1e-12);
+        assert_relative_eq!(Activation::GeluTanh.of(20.0), 20.0);
     }
 
     fn rotary(pairs: Pairs, base: f64) -> Rotary {
-        Rotary { pairs, dimensions: 4, base, scale: 1.0, factors: None }
+        Rotary { pairs, frequencies: Rotary::frequencies(4, base), long: None, magnitude: 1.0 }
     }
 
     #[test]
@@ -200,43 +394,84 @@ mod tests {
         let (sin, cos) = 1f64.sin_cos();
         let (half_sin, half_cos) = base.powf(-0.5).sin_cos();
         let mut x = rows(4, &data);
-        rotary(Pairs::Adjacent, base).apply(&mut x, 4, Rounding::EXACT);
+        rotary(Pairs::Adjacent, base).apply(&mut x, 4);
         assert_eq!(x.row(0), &data[..4]);
         assert_relative_eq!(x.row(1)[0], cos - 2.0 * sin);
         assert_relative_eq!(x.row(1)[1], sin + 2.0 * cos);
         assert_relative_eq!(x.row(1)[3], 3.0 * half_sin + 4.0 * half_cos);
         let mut x = rows(4, &data);
-        rotary(Pairs::Halves, base).apply(&mut x, 4, Rounding::EXACT);
+        rotary(Pairs::Halves, base).apply(&mut x, 4);
         assert_relative_eq!(x.row(1)[0], cos - 3.0 * sin);
         assert_relative_eq!(x.row(1)[1], 2.0 * half_cos - 4.0 * half_sin);
     }
 
     #[test]
+    fn rotary_leaves_the_rest_of_a_head_and_changes_frequencies_for_long_prompts() {
+        let rotary =
+            Rotary { frequencies: vec![1.0], long: Some((1, vec![0.0])), magnitude: 2.0, ..rotary(Pairs::Halves, 1.0) };
+        let mut short = rows(4, &[1.0, 2.0, 3.0, 4.0]);
+        rotary.apply(&mut short, 4);
+        assert_eq!(short.data, [2.0, 4.0, 3.0, 4.0]);
+        // With two positions the long frequencies hold for both, and nothing turns.
+        let mut long = rows(4, &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0]);
+        rotary.apply(&mut long, 4);
+        assert_eq!(long.row(0), long.row(1));
+    }
+
+    #[test]
     fn rotary_scores_depend_on_distance_alone() {
-        let rotary = Rotary { factors: Some(vec![1.0, 3.0]), scale: 0.5, ..rotary(Pairs::Halves, 100.0) };
+        let rotary = rotary(Pairs::Halves, 100.0);
         let repeat = |row: [f64; 4]| rows(4, &row.repeat(6));
         let (mut q, mut k) = (repeat([0.3, -1.0, 0.8, 2.0]), repeat([1.1, 0.4, -0.6, 0.9]));
-        rotary.apply(&mut q, 4, Rounding::EXACT);
-        rotary.apply(&mut k, 4, Rounding::EXACT);
+        rotary.apply(&mut q, 4);
+        rotary.apply(&mut k, 4);
         assert_relative_eq!(dot(q.row(3), k.row(1)), dot(q.row(5), k.row(3)), epsilon = 1e-12);
         assert!((dot(q.row(3), k.row(1)) - dot(q.row(3), k.row(2))).abs() > 1e-3);
     }
 
     #[test]
     fn attention_is_causal_grouped_and_windowed() {
-        let attention = Attention { heads: 2, kv_heads: 1, head: 1, scale: 1.0, window: None };
+        let attention = Attention { heads: 2, kv_heads: 1, head: 1, scale: 1.0, window: None, soft_cap: None };
         // Keys of 0 give equal weights, so outputs are means of the values seen.
         let (q, k, v) = (rows(2, &[1.0; 6]), rows(1, &[0.0; 3]), rows(1, &[6.0, 12.0, 0.0]));
-        assert_eq!(attention.apply(&q, &k, &v, Rounding::EXACT).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
+        assert_eq!(attention.apply(&q, &k, &v, &Rounding::EXACT).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
         let windowed = Attention { window: Some(2), ..attention };
-        assert_eq!(windowed.apply(&q, &k, &v, Rounding::EXACT).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
+        assert_eq!(windowed.apply(&q, &k, &v, &Rounding::EXACT).data, [6.0, 6.0, 9.0, 9.0, 6.0, 6.0]);
         let windowed = Attention { window: Some(1), ..attention };
-        assert_eq!(windowed.apply(&q, &k, &v, Rounding::EXACT).data, [6.0, 6.0, 12.0, 12.0, 0.0, 0.0]);
+        assert_eq!(windowed.apply(&q, &k, &v, &Rounding::EXACT).data, [6.0, 6.0, 12.0, 12.0, 0.0, 0.0]);
         // A score of ln 3 against 0 weighs 3 to 1; the scale goes onto the score.
         let q = rows(2, &[0.0, 0.0, 2.0 * 3f64.ln(), 0.0]);
         let scaled = Attention { scale: 0.5, ..attention };
-        let out = scaled.apply(&q, &rows(1, &[1.0, 0.0]), &rows(1, &[4.0, 8.0]), Rounding::EXACT);
+        let out = scaled.apply(&q, &rows(1, &[1.0, 0.0]), &rows(1, &[4.0, 8.0]), &Rounding::EXACT);
         assert_relative_eq!(out.row(1)[0], 5.0, epsilon = 1e-12);
         assert_relative_eq!(out.row(1)[1], 6.0, epsilon = 1e-12);
+    }
+
+    #[test]
+    fn soft_caps_bend_and_keep_the_sign() {
+        assert_eq!(soft_cap(None, 7.0), 7.0);
+        assert_relative_eq!(soft_cap(Some(2.0), -1e9), -2.0);
+        assert_relative_eq!(soft_cap(Some(2.0), 2.0), 2.0 * 1f64.tanh());
+        let finish = Finish { bias: Some(vec![0.0, 3.0]), divisor: Some(2.0), soft_cap: None };
+        assert_eq!((finish.of(0, 1.0), finish.of(1, 1.0)), (0.5, 2.0));
+    }
+
+    #[test]
+    fn experts_are_the_likeliest_and_their_weights_sum_to_one() {
+        let scores = [0.0, 3f64.ln(), 6f64.ln(), f64::NEG_INFINITY];
+        let router = Router { used: 2, normalized: true, scale: 1.0 };
+        let chosen = router.choose(&scores);
+        assert_eq!([chosen[0].0, chosen[1].0], [2, 1]);
+        assert_relative_eq!(chosen[0].1, 2.0 / 3.0, epsilon = 1e-15);
+        let plain = Router { normalized: false, scale: 10.0, ..router }.choose(&scores);
+        assert_relative_eq!(plain[1].1, 3.0, epsilon = 1e-14);
+    }
+
+    #[test]
+    fn convolution_reaches_back_and_no_further() {
+        // Two channels: the first adds up its last two positions, the second repeats the one before.
+        let convolution = Convolution { kernels: vec![vec![1.0, 1.0], vec![1.0, 0.0]] };
+        let out = convolution.apply(&rows(2, &[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]));
+        assert_eq!(out.data, [1.0, 0.0, 3.0, 10.0, 5.0, 20.0]);
     }
 }

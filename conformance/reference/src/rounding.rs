@@ -6,6 +6,7 @@
 //!
 //! Formats and which weight type takes which: `vec_dot_type` in ggml's `ggml-cpu.c`, the same in candle's `k_quants.rs`.
 
+use crate::operations::{Activation, Operations};
 use gguf::WeightType;
 use half::{bf16, f16};
 use std::str::FromStr;
@@ -104,9 +105,10 @@ impl Rounding {
     pub(crate) fn of_output(self) -> Self {
         if self.cpu_output { Self::LLAMA_CPP_STRICT } else { self }
     }
+}
 
-    /// Rounds the rows of activations that are about to meet a matrix of `weight_type`.
-    pub(crate) fn inputs(self, weight_type: WeightType, row: &mut [f64]) {
+impl Operations for Rounding {
+    fn inputs(&self, weight_type: WeightType, row: &mut [f64]) {
         let format = match (self.activations, weight_type) {
             (Activations::Exact, _) => return,
             (Activations::Single, _) => Format::Single,
@@ -129,28 +131,26 @@ impl Rounding {
         }
     }
 
-    /// Rounds what comes out of a matrix, a norm, a rotation, or a step of attention: every runtime holds it in f32.
-    pub(crate) fn outputs(self, row: &mut [f64]) {
+    // Every runtime holds these in f32.
+    fn outputs(&self, row: &mut [f64]) {
         if self.activations != Activations::Exact {
             each(row, |x| f64::from(x as f32));
         }
     }
 
-    /// Rounds a key or value on its way into the cache.
-    pub(crate) fn cached(self, row: &mut [f64]) {
+    fn cached(&self, row: &mut [f64]) {
         if self.f16_cache {
             each(row, |x| f16::from_f64(x).to_f64());
         }
     }
 
-    /// GELU in its tanh form, through the table where there is one. ggml's `ggml_vec_geglu_f32` uses the table between -10 and 10.
-    pub(crate) fn gelu(self, x: f64) -> f64 {
-        use crate::operations::gelu_tanh;
-        match x {
-            _ if !self.f16_gelu => gelu_tanh(x),
-            ..=-10.0 => 0.0,
-            10.0.. => x,
-            _ => f16::from_f64(gelu_tanh(f16::from_f64(x).to_f64())).to_f64(),
+    /// GELU goes through the table where there is one: ggml's `ggml_vec_geglu_f32` uses it between -10 and 10.
+    fn activate(&self, activation: Activation, x: f64) -> f64 {
+        match (activation, x) {
+            (Activation::GeluTanh, ..=-10.0) if self.f16_gelu => 0.0,
+            (Activation::GeluTanh, 10.0..) if self.f16_gelu => x,
+            (Activation::GeluTanh, _) if self.f16_gelu => f16::from_f64(activation.of(f16::from_f64(x).to_f64())).to_f64(),
+            _ => activation.of(x),
         }
     }
 }
@@ -234,7 +234,9 @@ mod tests {
         Rounding::EXACT.outputs(&mut same);
         Rounding::EXACT.cached(&mut same);
         assert_eq!(row, same);
-        assert_eq!(Rounding::EXACT.gelu(0.3), crate::operations::gelu_tanh(0.3));
-        assert_ne!(Rounding::LLAMA_CPP_STRICT.gelu(0.3), crate::operations::gelu_tanh(0.3));
+        let gelu = Activation::GeluTanh;
+        assert_eq!(Rounding::EXACT.activate(gelu, 0.3), gelu.of(0.3));
+        assert_ne!(Rounding::LLAMA_CPP_STRICT.activate(gelu, 0.3), gelu.of(0.3));
+        assert_eq!(Rounding::LLAMA_CPP_STRICT.activate(Activation::Silu, 0.3), Activation::Silu.of(0.3));
     }
 }

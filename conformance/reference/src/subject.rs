@@ -1,9 +1,6 @@
 //! The reference as a subject like any other: `reference@f64`, and its rounded forms.
 
-use crate::{
-    MappedFile, Rounding, Weights,
-    architectures::{self, Architecture},
-};
+use crate::{MappedFile, Rounding, Weights, architectures, layers::Model, operations::Operations};
 use gguf::{File, Rule, Severity};
 use std::path::Path;
 use vocabulary::{Description, Refusal, RejectionClass, Session, Subject, transcript};
@@ -32,7 +29,7 @@ impl Subject for ReferenceSubject {
     fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal> {
         let file = MappedFile::open(model).map_err(|error| Refusal::load(RejectionClass::Unreadable, error.to_string()))?;
         // Loading reads little more than norm gains, so a file that cannot be run is refused at once.
-        let vocabulary_size = with_model(&file, |model| Ok(model.output().rows))?;
+        let vocabulary_size = with_model(&file, |model| Ok(model.output.rows))?;
         Ok(Box::new(ReferenceSession { file, vocabulary_size, rounding: self.rounding }))
     }
 }
@@ -43,14 +40,14 @@ struct ReferenceSession {
     rounding: Rounding,
 }
 
-fn with_model<T>(file: &MappedFile, use_it: impl FnOnce(&dyn Architecture) -> Result<T, Refusal>) -> Result<T, Refusal> {
+fn with_model<T>(file: &MappedFile, use_it: impl FnOnce(&Model<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
     let parsed = File::lenient(file).map_err(|finding| match finding.rule {
         // A type that is not in this crate may be one of a newer ggml.
         Rule::TensorType => Refusal::Unsupported(finding.to_string()),
         rule if rule.severity() == Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
         _ => Refusal::load(RejectionClass::Malformed, finding.to_string()),
     })?;
-    use_it(architectures::load(&Weights::new(parsed)?)?.as_ref())
+    use_it(&architectures::load(&Weights::new(parsed)?)?)
 }
 
 impl Session for ReferenceSession {
@@ -68,18 +65,19 @@ impl Session for ReferenceSession {
             return Err(Refusal::Unsupported("the reference evaluates a prompt as a whole".into()));
         }
         with_model(&self.file, |model| {
-            let context = model.context_length();
+            let context = model.context_length;
             if tokens.len() > context {
                 let message = format!("a prompt of {} tokens, where the model's context is {context}", tokens.len());
                 return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
             }
-            let hidden = model.output().rounded(&model.hidden(tokens, self.rounding), self.rounding.of_output());
+            let hidden = model.output.rounded(&model.hidden(tokens, &self.rounding), &self.rounding.of_output());
             for start in (0..self.vocabulary_size).step_by(TOKENS_AT_A_TIME) {
                 let count = TOKENS_AT_A_TIME.min(self.vocabulary_size - start);
-                let logits = model.output().multiply_part(start, count, &hidden);
+                let logits = model.output.multiply_part(start, count, &hidden);
                 for (position, row) in logits.iter().enumerate() {
                     // The one rounding of the exact pass: transcripts hold f32, which adds 1e-15 to an NMSE.
-                    let row: Vec<f32> = row.iter().map(|&x| model.logit(x) as f32).collect();
+                    let row: Vec<f32> =
+                        row.iter().enumerate().map(|(i, &x)| self.rounding.logit(&model.finish, start + i, x) as f32).collect();
                     out.part(position, start, &row)?;
                 }
             }

@@ -1,6 +1,6 @@
 //! Weights in the mapped file, and the product of a matrix with the activations of all positions.
 
-use crate::Rounding;
+use crate::operations::Operations;
 use gguf::{File, Finding, Tensor, Value, WeightType, codec};
 use rayon::prelude::*;
 use std::{cell::RefCell, collections::BTreeSet};
@@ -51,6 +51,18 @@ impl Rows {
         &self.data[index * self.width..(index + 1) * self.width]
     }
 
+    /// Row `index`, for writing.
+    pub fn row_mut(&mut self, index: usize) -> &mut [f64] {
+        &mut self.data[index * self.width..(index + 1) * self.width]
+    }
+
+    /// Multiplies by other rows of the same shape, element by element: a gate.
+    pub fn multiply(&mut self, other: &Self) {
+        for (x, y) in self.data.iter_mut().zip(&other.data) {
+            *x *= y;
+        }
+    }
+
     /// Adds other rows of the same shape, element by element: a residual connection.
     pub fn add(&mut self, other: &Self) {
         for (x, y) in self.data.iter_mut().zip(&other.data) {
@@ -70,9 +82,18 @@ pub struct Matrix<'a> {
     pub columns: usize,
 }
 
-impl Matrix<'_> {
+impl<'a> Matrix<'a> {
     fn row_bytes(&self) -> usize {
         self.bytes.len().checked_div(self.rows).unwrap_or(0)
+    }
+
+    /// The `count` outputs from `first` on, as a matrix of their own: matrices that a file holds as one.
+    ///
+    /// # Panics
+    /// Where there are not that many.
+    pub fn part(&self, first: usize, count: usize) -> Matrix<'a> {
+        let bytes = self.row_bytes();
+        Matrix { bytes: &self.bytes[first * bytes..(first + count) * bytes], rows: count, ..*self }
     }
 
     /// Decodes rows `first..first + out.len() / columns` into `out`.
@@ -97,8 +118,8 @@ impl Matrix<'_> {
     }
 
     /// The product with every row of `inputs`: `rows` outputs a position.
-    pub fn multiply(&self, inputs: &Rows, rounding: Rounding) -> Rows {
-        let inputs = self.rounded(inputs, rounding);
+    pub fn multiply(&self, inputs: &Rows, operations: &dyn Operations) -> Rows {
+        let inputs = self.rounded(inputs, operations);
         let positions = inputs.len();
         let mut by_output = vec![0.0; self.rows * positions];
         by_output.par_chunks_mut(ROWS_AT_A_TIME * positions).enumerate().for_each(|(block, out)| {
@@ -106,7 +127,7 @@ impl Matrix<'_> {
         });
         let mut outputs = Rows::zeros(positions, self.rows);
         transpose(&by_output, positions, &mut outputs.data);
-        outputs.iter_mut().for_each(|row| rounding.outputs(row));
+        outputs.iter_mut().for_each(|row| operations.outputs(row));
         outputs
     }
 
@@ -123,9 +144,9 @@ impl Matrix<'_> {
     }
 
     /// `inputs`, rounded the way a product with this matrix rounds them.
-    pub fn rounded(&self, inputs: &Rows, rounding: Rounding) -> Rows {
+    pub fn rounded(&self, inputs: &Rows, operations: &dyn Operations) -> Rows {
         let mut inputs = inputs.clone();
-        inputs.iter_mut().for_each(|row| rounding.inputs(self.weight_type, row));
+        inputs.iter_mut().for_each(|row| operations.inputs(self.weight_type, row));
         inputs
     }
 
@@ -261,6 +282,17 @@ impl<'a> Weights<'a> {
         }))
     }
 
+    /// `count` matrices of `inputs` by `outputs` in one tensor, one after another: experts.
+    ///
+    /// # Errors
+    /// Where the tensor is missing or has other dimensions.
+    pub fn matrices(&self, name: &str, inputs: usize, outputs: usize, count: usize) -> Result<Vec<Matrix<'a>>, Refusal> {
+        let tensor = self.tensor(name, &[inputs, outputs, count])?.ok_or_else(|| missing_tensor(name))?;
+        let (weight_type, bytes) = (tensor.weight_type, self.file.data(tensor));
+        let all = Matrix { weight_type, bytes, rows: outputs * count, columns: inputs };
+        Ok((0..count).map(|index| all.part(index * outputs, outputs)).collect())
+    }
+
     /// A matrix that must be there.
     ///
     /// # Errors
@@ -335,6 +367,23 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// A count for each of `layers` layers: an array, or one number for all.
+    ///
+    /// # Errors
+    /// Where it is missing, is not made of counts, or has another length.
+    pub fn count_by_layer(&self, suffix: &str, layers: usize) -> Result<Vec<usize>, Refusal> {
+        let key = format!("{}.{suffix}", self.architecture);
+        let Some(Value::Array(array)) = self.file.metadata().get(&key) else {
+            return Ok(vec![self.count(suffix)?; layers]);
+        };
+        let key = self.key(suffix);
+        let counts: Option<Vec<usize>> =
+            array.values().map(|value| value.as_u64().filter(|&n| n <= 1 << 24).map(|n| n as usize)).collect();
+        counts.filter(|counts| counts.len() == layers).ok_or_else(|| {
+            Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not one count for each of {layers} layers"))
+        })
+    }
+
     /// A real number among the architecture's keys, or `default`.
     ///
     /// # Errors
@@ -362,17 +411,22 @@ impl<'a> Weights<'a> {
         self.file.metadata().str(&self.key(suffix)).map_err(incomplete)
     }
 
-    /// Refuses a file that has one of these tensors or keys: a variant of the architecture that is not in here.
+    /// A truth value among the architecture's keys, or `default`.
     ///
     /// # Errors
-    /// [`Refusal::Unsupported`], naming it.
-    pub fn refuse(&self, variant: &str, tensor: &str, key: &str) -> Result<(), Refusal> {
-        let key = format!("{}.{key}", self.architecture);
-        let of_key = self.file.metadata().get(&key).and_then(Value::as_u64).unwrap_or(0) > 0;
-        if of_key || self.file.tensor(tensor).is_some() {
-            return Err(Refusal::Unsupported(format!("the reference for {} does not know {variant}", self.architecture)));
+    /// Where it is something else.
+    pub fn flag_or(&self, suffix: &str, default: bool) -> Result<bool, Refusal> {
+        let key = self.key(suffix);
+        match self.file.metadata().get(&key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not a truth value"))),
         }
-        Ok(())
+    }
+
+    /// True where the file has a tensor of this name.
+    pub fn has(&self, tensor: &str) -> bool {
+        self.file.tensor(tensor).is_some()
     }
 
     /// Declares keys that do not change the forward pass.
@@ -433,7 +487,7 @@ mod tests {
         let bytes: Vec<u8> = (0..6u8).flat_map(|r| [f32::from(r), 1.0]).flat_map(f32::to_le_bytes).collect();
         let matrix = Matrix { weight_type: WeightType::F32, bytes: &bytes, rows: 6, columns: 2 };
         let inputs = Rows { width: 2, data: vec![1.0, 2.0, 3.0, 4.0] };
-        let outputs = matrix.multiply(&inputs, Rounding::EXACT);
+        let outputs = matrix.multiply(&inputs, &crate::Rounding::EXACT);
         assert_eq!(outputs.row(0), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(outputs.row(1), [4.0, 7.0, 10.0, 13.0, 16.0, 19.0]);
         assert_eq!(matrix.multiply_part(4, 2, &inputs).row(1), [16.0, 19.0]);

@@ -47,7 +47,7 @@ fn two_positions_of_one_layer() {
     let bytes = model(1.0);
     let weights = Weights::new(File::lenient(&bytes).unwrap()).unwrap();
     let model = architectures::load(&weights).unwrap_or_else(|refusal| panic!("{refusal:?}"));
-    let hidden = model.hidden(&[0, 1], Rounding::EXACT);
+    let hidden = model.hidden(&[0, 1], &Rounding::EXACT);
 
     // Position 0: token 0 is (1, 1), already normed. It attends to itself alone; its value is (1, 0).
     let after_attention = [1.0 + 1.0, 1.0];
@@ -67,7 +67,7 @@ fn two_positions_of_one_layer() {
     assert_relative_eq!(hidden.row(1)[1], expected[1], epsilon = 1e-14);
 
     // The output is tied to the embedding: logits are products with its rows.
-    let logits = model.output().multiply(&hidden, Rounding::EXACT);
+    let logits = model.output.multiply(&hidden, &Rounding::EXACT);
     assert_relative_eq!(logits.row(1)[2], 2.0 * expected[0], epsilon = 1e-14);
     assert_relative_eq!(logits.row(1)[1], expected[0] - expected[1], epsilon = 1e-14);
 }
@@ -76,7 +76,7 @@ fn two_positions_of_one_layer() {
 fn a_changed_weight_changes_the_result() {
     let hidden = |bytes: &[u8]| {
         let weights = Weights::new(File::lenient(bytes).unwrap()).unwrap();
-        architectures::load(&weights).unwrap_or_else(|refusal| panic!("{refusal:?}")).hidden(&[0], Rounding::EXACT)
+        architectures::load(&weights).unwrap_or_else(|refusal| panic!("{refusal:?}")).hidden(&[0], &Rounding::EXACT)
     };
     assert_ne!(hidden(&model(1.0)), hidden(&model(1.5)));
 }

@@ -1,65 +1,103 @@
-//! One module an architecture, each a specification of its forward pass. To add one, write its module and list it in [`load`].
+//! One module an architecture, each a specification of its forward pass: which parts of `layers` it has, and what its keys mean.
+//! To add one, write its module and list it in [`ARCHITECTURES`].
+//!
+//! Names of keys and tensors are those of the GGUF specification and of llama.cpp's `llama-arch.cpp`.
 
+mod gemma2;
 mod gemma3;
+mod glm4;
+mod granite;
+mod lfm2;
 mod llama;
+mod olmo2;
+mod phi2;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod qwen3moe;
+mod smollm3;
 
-use crate::{Matrix, Rounding, Rows, Weights};
+use crate::{
+    Weights,
+    layers::{Block, FeedForward, Linear, Mixer, Model, Norms, SelfAttention, Wiring},
+    operations::{Activation, Attention, Embedding, Finish, Norm, NormKind, Pairs, Rotary, Router},
+};
+use std::f64::consts::PI;
 use vocabulary::Refusal;
 
-/// The forward pass of one loaded model.
-pub trait Architecture: Send + Sync {
-    /// Takes a prompt, which begins at position 0, through all layers and the last norm: one row a position.
-    fn hidden(&self, tokens: &[u32], rounding: Rounding) -> Rows;
-
-    /// The matrix from the last norm to the logits.
-    fn output(&self) -> Matrix<'_>;
-
-    /// What is done to a logit after the output matrix.
-    fn logit(&self, x: f64) -> f64 {
-        x
-    }
-
-    /// The longest prompt the model allows.
-    fn context_length(&self) -> usize;
-}
+type Load = for<'a> fn(&Weights<'a>) -> Result<Model<'a>, Refusal>;
 
 /// The architectures the reference knows.
-pub const KNOWN: [&str; 2] = ["gemma3", "llama"];
+const ARCHITECTURES: [(&str, Load); 13] = [
+    ("gemma2", gemma2::load),
+    ("gemma3", gemma3::load),
+    ("glm4", glm4::load),
+    ("granite", granite::load),
+    ("lfm2", lfm2::load),
+    ("llama", llama::load),
+    ("olmo2", olmo2::load),
+    ("phi2", phi2::load),
+    ("phi3", phi3::load),
+    ("qwen2", qwen2::load),
+    ("qwen3", qwen3::load),
+    ("qwen3moe", qwen3moe::load),
+    ("smollm3", smollm3::load),
+];
+
+/// The names of the architectures the reference knows.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    ARCHITECTURES.into_iter().map(|(name, _)| name)
+}
 
 /// Reads the model that `weights` holds.
 ///
 /// # Errors
 /// [`Refusal::Unsupported`] for an architecture, key or tensor the reference does not know; a rejection where something is missing.
-pub fn load<'a>(weights: &Weights<'a>) -> Result<Box<dyn Architecture + 'a>, Refusal> {
-    let model: Box<dyn Architecture + 'a> = match weights.architecture() {
-        "llama" => Box::new(llama::Llama::load(weights)?),
-        "gemma3" => Box::new(gemma3::Gemma3::load(weights)?),
-        other => {
-            let known = KNOWN.join(", ");
-            return Err(Refusal::Unsupported(format!("the reference has no architecture `{other}`; it has {known}")));
-        }
+pub fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
+    let name = weights.architecture();
+    let Some((_, load)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) else {
+        let known = known().collect::<Vec<_>>().join(", ");
+        return Err(Refusal::Unsupported(format!("the reference has no architecture `{name}`; it has {known}")));
     };
+    let model = load(weights)?;
     weights.finish()?;
     Ok(model)
 }
 
-/// The embeddings of `tokens`, each multiplied by `scale`.
-fn embed(table: &Matrix<'_>, tokens: &[u32], scale: f64) -> Rows {
-    let data = tokens.iter().flat_map(|&token| table.row(token as usize)).map(|x| x * scale).collect();
-    Rows { width: table.columns, data }
-}
-
-/// Heads and sizes of an attention layer, as every architecture's keys give them.
-struct Heads {
+/// What every architecture's keys say, and reading the parts of a layer by it.
+struct Loader<'w, 'a> {
+    weights: &'w Weights<'a>,
+    /// `embedding_length`: the width of the stream.
+    width: usize,
+    /// `block_count`.
+    layers: usize,
+    /// `attention.head_count`.
     heads: usize,
+    /// `attention.head_count_kv`; as many as queries where there is none.
     kv_heads: usize,
+    /// `attention.key_length`; the width over the heads where there is none.
     head: usize,
+    norm_kind: NormKind,
+    epsilon: f64,
 }
 
-impl Heads {
-    fn load(weights: &Weights<'_>, width: usize) -> Result<Self, Refusal> {
+impl<'w, 'a> Loader<'w, 'a> {
+    fn new(weights: &'w Weights<'a>, norm_kind: NormKind) -> Result<Self, Refusal> {
+        let layers = weights.count("block_count")?;
         let heads = weights.count("attention.head_count")?;
         let kv_heads = weights.count_or("attention.head_count_kv", heads)?;
+        Self::with_heads(weights, norm_kind, layers, heads, kv_heads)
+    }
+
+    /// For layers that do not all have the same number of heads for keys and values: the largest.
+    fn with_heads(
+        weights: &'w Weights<'a>,
+        norm_kind: NormKind,
+        layers: usize,
+        heads: usize,
+        kv_heads: usize,
+    ) -> Result<Self, Refusal> {
+        let width = weights.count("embedding_length")?;
         let head = weights.count_or("attention.key_length", width / heads)?;
         let value = weights.count_or("attention.value_length", head)?;
         if kv_heads == 0 || head == 0 || !heads.is_multiple_of(kv_heads) || !head.is_multiple_of(2) || value != head {
@@ -67,17 +105,252 @@ impl Heads {
                 "{heads} query heads on {kv_heads} key heads of {head} (values {value}) are no layout the reference knows"
             )));
         }
-        Ok(Self { heads, kv_heads, head })
+        let epsilon = weights.real(match norm_kind {
+            NormKind::RootMeanSquare => "attention.layer_norm_rms_epsilon",
+            NormKind::Layer => "attention.layer_norm_epsilon",
+        })?;
+        // The size of the vocabulary is that of the embedding; the key only repeats it.
+        weights.ignore(&["vocab_size"]);
+        Ok(Self { weights, width, layers, heads, kv_heads, head, norm_kind, epsilon })
+    }
+
+    /// A block for each layer.
+    fn blocks(&self, block: impl Fn(Layer<'_, 'w, 'a>) -> Result<Block<'a>, Refusal>) -> Result<Vec<Block<'a>>, Refusal> {
+        (0..self.layers).map(|index| block(Layer { loader: self, index })).collect()
+    }
+
+    /// The rotation that the keys `rope.*` ask for: its base, and how positions are stretched.
+    fn rotary(&self, pairs: Pairs) -> Result<Rotary, Refusal> {
+        let base = self.weights.real_or("rope.freq_base", 10_000.0)?;
+        self.rotary_of(pairs, base)
+    }
+
+    fn rotary_of(&self, pairs: Pairs, base: f64) -> Result<Rotary, Refusal> {
+        let weights = self.weights;
+        let dimensions = self.rotary_dimensions()?;
+        let context = weights.count_or("rope.scaling.original_context_length", weights.count("context_length")?)?;
+        // A factor of 0 means none, as in llama.cpp.
+        let factor = Some(weights.real_or("rope.scaling.factor", 1.0)?).filter(|&factor| factor != 0.0).unwrap_or(1.0);
+        let magnitude = weights.real_or("rope.scaling.attn_factor", 1.0)?;
+        let frequencies = Rotary::frequencies(dimensions, base);
+        let rotary = Rotary { pairs, frequencies, long: None, magnitude };
+        match weights.text("rope.scaling.type")? {
+            None | Some("linear") => Ok(rotary.stretched(factor)),
+            Some("none" | "longrope") => Ok(rotary),
+            Some("yarn") => Ok(rotary.by_yarn(factor, base, context)),
+            Some(other) => Err(Refusal::Unsupported(format!("the reference does not know rope scaling `{other}`"))),
+        }
+    }
+
+    fn rotary_dimensions(&self) -> Result<usize, Refusal> {
+        let dimensions = self.weights.count_or("rope.dimension_count", self.head)?;
+        if dimensions > self.head || !dimensions.is_multiple_of(2) {
+            return Err(Refusal::Unsupported(format!("a rotation of {dimensions} of {} elements", self.head)));
+        }
+        Ok(dimensions)
+    }
+
+    /// Refuses a rotation of less than whole heads, as llama.cpp's graphs for these architectures do.
+    fn whole_heads(&self) -> Result<(), Refusal> {
+        let dimensions = self.weights.count_or("rope.dimension_count", self.head)?;
+        if dimensions == self.head {
+            return Ok(());
+        }
+        Err(Refusal::Unsupported(format!("a rotation of {dimensions} of {} elements", self.head)))
+    }
+
+    /// Attention over everything before, with the usual scale.
+    fn attention(&self) -> Attention {
+        let scale = 1.0 / (self.head as f64).sqrt();
+        Attention { heads: self.heads, kv_heads: self.kv_heads, head: self.head, scale, window: None, soft_cap: None }
+    }
+
+    fn norm(&self, name: &str, len: usize) -> Result<Norm, Refusal> {
+        let gain = self.weights.vector(&format!("{name}.weight"), len)?;
+        let bias = match self.norm_kind {
+            NormKind::RootMeanSquare => None,
+            NormKind::Layer => Some(self.weights.vector(&format!("{name}.bias"), len)?),
+        };
+        Ok(Norm { name: name.into(), kind: self.norm_kind, gain, bias, epsilon: self.epsilon })
+    }
+
+    /// The model of `blocks`, with the embedding as the output matrix where it has none of its own.
+    fn model(&self, blocks: Vec<Block<'a>>) -> Result<Model<'a>, Refusal> {
+        self.model_with_norm(blocks, "output_norm")
+    }
+
+    fn model_with_norm(&self, blocks: Vec<Block<'a>>, last_norm: &str) -> Result<Model<'a>, Refusal> {
+        let vocabulary_size = self.weights.vocabulary_size()?;
+        let table = self.weights.matrix("token_embd.weight", self.width, vocabulary_size)?;
+        let output = self.weights.optional_matrix("output.weight", self.width, vocabulary_size)?;
+        let bias = self.weights.optional_vector("output.bias", vocabulary_size)?;
+        Ok(Model {
+            embedding: Embedding { table, scale: 1.0 },
+            blocks,
+            norm: self.norm(last_norm, self.width)?,
+            output: output.unwrap_or(table),
+            finish: Finish { bias, ..Finish::default() },
+            context_length: self.weights.count("context_length")?,
+        })
     }
 }
 
-/// The factor on positions that `rope.scaling.*` asks for: 1, or the inverse of a linear factor.
-fn linear_scaling(weights: &Weights<'_>) -> Result<f64, Refusal> {
-    // A factor of 0 means none, as in llama.cpp.
-    let factor = Some(weights.real_or("rope.scaling.factor", 1.0)?).filter(|&factor| factor != 0.0).unwrap_or(1.0);
-    match weights.text("rope.scaling.type")? {
-        None | Some("linear") => Ok(1.0 / factor),
-        Some("none") => Ok(1.0),
-        Some(other) => Err(Refusal::Unsupported(format!("the reference does not know rope scaling `{other}`"))),
+/// One layer's tensors.
+#[derive(Clone, Copy)]
+struct Layer<'l, 'w, 'a> {
+    loader: &'l Loader<'w, 'a>,
+    index: usize,
+}
+
+impl<'a> Layer<'_, '_, 'a> {
+    fn name(&self, part: &str) -> String {
+        format!("blk.{}.{part}", self.index)
+    }
+
+    fn norm(&self, part: &str) -> Result<Norm, Refusal> {
+        self.norm_of(part, self.loader.width)
+    }
+
+    fn norm_of(&self, part: &str, len: usize) -> Result<Norm, Refusal> {
+        self.loader.norm(&self.name(part), len)
+    }
+
+    /// Norms of each query head and of each key head.
+    fn head_norms(&self) -> Result<Option<[Norm; 2]>, Refusal> {
+        let head = self.loader.head;
+        Ok(Some([self.norm_of("attn_q_norm", head)?, self.norm_of("attn_k_norm", head)?]))
+    }
+
+    /// Norms before attention and after it.
+    fn attention_norms(&self) -> Result<Norms, Refusal> {
+        Ok(Norms { before: Some(self.norm("attn_norm")?), after: Some(self.norm("post_attention_norm")?) })
+    }
+
+    /// Norms before the feed-forward part and after it.
+    fn feed_forward_norms(&self) -> Result<Norms, Refusal> {
+        Ok(Norms { before: Some(self.norm("ffn_norm")?), after: Some(self.norm("post_ffw_norm")?) })
+    }
+
+    fn linear(&self, part: &str, inputs: usize, outputs: usize) -> Result<Linear<'a>, Refusal> {
+        let weights = self.loader.weights;
+        let bias = weights.optional_vector(&format!("{}.bias", self.name(part)), outputs)?;
+        Ok(Linear { matrix: weights.matrix(&format!("{}.weight", self.name(part)), inputs, outputs)?, bias })
+    }
+
+    /// Linear maps that the file holds as one, in the order of their outputs.
+    fn fused<const N: usize>(&self, part: &str, inputs: usize, outputs: [usize; N]) -> Result<[Linear<'a>; N], Refusal> {
+        let all = self.linear(part, inputs, outputs.iter().sum())?;
+        let mut first = 0;
+        Ok(outputs.map(|count| {
+            let matrix = all.matrix.part(first, count);
+            let bias = all.bias.as_ref().map(|bias| bias[first..first + count].to_vec());
+            first += count;
+            Linear { matrix, bias }
+        }))
+    }
+
+    /// Attention over everything before, whose projections are one tensor or three.
+    fn attention(&self, rotary: &Rotary) -> Result<SelfAttention<'a>, Refusal> {
+        let Loader { weights, width, heads, kv_heads, head, .. } = *self.loader;
+        let fused = weights.has(&format!("{}.weight", self.name("attn_qkv")));
+        let (queries, keys) = (heads * head, kv_heads * head);
+        let [query, key, value] = if fused {
+            self.fused("attn_qkv", width, [queries, keys, keys])?
+        } else {
+            [self.linear("attn_q", width, queries)?, self.linear("attn_k", width, keys)?, self.linear("attn_v", width, keys)?]
+        };
+        Ok(SelfAttention {
+            query,
+            key,
+            value,
+            output: self.linear("attn_output", queries, width)?,
+            norms: None,
+            rotary: Some(rotary.clone()),
+            attention: self.loader.attention(),
+        })
+    }
+
+    /// A gated feed-forward part of three tensors.
+    fn gated(&self, activation: Activation) -> Result<FeedForward<'a>, Refusal> {
+        let (width, hidden) = (self.loader.width, self.loader.weights.count("feed_forward_length")?);
+        Ok(FeedForward::Gated {
+            gate: self.linear("ffn_gate", width, hidden)?,
+            up: self.linear("ffn_up", width, hidden)?,
+            down: self.linear("ffn_down", hidden, width)?,
+            activation,
+        })
+    }
+
+    /// A gated feed-forward part whose tensor `ffn_up` holds the gate and after it what the gate is multiplied with.
+    fn gated_in_one(&self, activation: Activation) -> Result<FeedForward<'a>, Refusal> {
+        let (width, hidden) = (self.loader.width, self.loader.weights.count("feed_forward_length")?);
+        let [gate, up] = self.fused("ffn_up", width, [hidden, hidden])?;
+        Ok(FeedForward::Gated { gate, up, down: self.linear("ffn_down", hidden, width)?, activation })
+    }
+
+    /// `expert_count` gated feed-forward parts of `hidden`, of which each position goes to `expert_used_count`.
+    fn experts(&self, hidden: usize, activation: Activation) -> Result<FeedForward<'a>, Refusal> {
+        let Loader { weights, width, .. } = *self.loader;
+        let count = weights.count("expert_count")?;
+        let used = weights.count("expert_used_count")?;
+        if used > count {
+            return Err(Refusal::Unsupported(format!("{used} of {count} experts")));
+        }
+        let name = |part: &str| format!("{}.weight", self.name(part));
+        let gates = weights.matrices(&name("ffn_gate_exps"), width, hidden, count)?;
+        let ups = weights.matrices(&name("ffn_up_exps"), width, hidden, count)?;
+        let downs = weights.matrices(&name("ffn_down_exps"), hidden, width, count)?;
+        let plain = |matrix| Linear { matrix, bias: None };
+        let expert =
+            |((gate, up), down)| FeedForward::Gated { gate: plain(gate), up: plain(up), down: plain(down), activation };
+        Ok(FeedForward::Experts {
+            scores: weights.matrix(&name("ffn_gate_inp"), width, count)?,
+            router: Router { used, normalized: true, scale: 1.0 },
+            experts: gates.into_iter().zip(ups).zip(downs).map(expert).collect(),
+        })
+    }
+
+    /// A block with a norm before each part and none after: Llama's.
+    fn pre_norm(&self, mixer: Mixer<'a>, feed_forward: FeedForward<'a>) -> Result<Block<'a>, Refusal> {
+        Ok(Block {
+            mixer_norms: Norms::before(self.norm("attn_norm")?),
+            mixer,
+            feed_forward_norms: Norms::before(self.norm("ffn_norm")?),
+            feed_forward,
+            residual_scale: 1.0,
+            wiring: Wiring::Sequential,
+        })
+    }
+}
+
+impl Rotary {
+    /// With positions divided by `factor`. Chen et al., arXiv 2306.15595.
+    fn stretched(mut self, factor: f64) -> Self {
+        self.frequencies.iter_mut().for_each(|frequency| *frequency /= factor);
+        self
+    }
+
+    /// With frequencies divided one by one, where the model has divisors for them.
+    fn divided(mut self, factors: Option<&[f64]>) -> Self {
+        for (frequency, factor) in self.frequencies.iter_mut().zip(factors.into_iter().flatten()) {
+            *frequency /= factor;
+        }
+        self
+    }
+
+    /// Stretched by `factor` where a pair turns less than once in the `context` that the model was trained on, as it was where it turns
+    /// more than 32 times, and in between in proportion; everything times `1 + 0.1 ln(factor)`. Peng et al., arXiv 2309.00071, whose
+    /// ramp begins and ends at whole pairs in the authors' code and in ggml.
+    fn by_yarn(mut self, factor: f64, base: f64, context: usize) -> Self {
+        let dimensions = 2.0 * self.frequencies.len() as f64;
+        let pair_that_turns = |times: f64| dimensions * (context as f64 / (times * 2.0 * PI)).ln() / (2.0 * base.ln());
+        let low = pair_that_turns(32.0).floor().max(0.0);
+        let high = pair_that_turns(1.0).ceil().min(dimensions - 1.0);
+        for (pair, frequency) in self.frequencies.iter_mut().enumerate() {
+            let ramp = ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
+            *frequency = *frequency * (1.0 - ramp) + *frequency / factor * ramp;
+        }
+        self.magnitude *= 1.0 + 0.1 * factor.ln();
+        self
     }
 }

@@ -1,0 +1,34 @@
+//! Granite 3. Model cards and `modeling_granite.py` of Hugging Face's `transformers`.
+//!
+//! Llama's blocks with four numbers of its own: `embedding_scale` multiplies the embeddings, `residual_scale` what is added to the stream,
+//! `attention.scale` stands in place of one over the root of the head's size, and `logit_scale` divides the logits. Without
+//! `rope.scaling.finetuned`, or where it is true, heads rotate as Llama's do.
+
+use super::{Activation, Block, Embedding, Finish, Loader, Mixer, Model, NormKind, Pairs, Refusal, Weights};
+
+/// A number of which 0 means that there is none, as in llama.cpp.
+fn factor(weights: &Weights<'_>, key: &str, default: f64) -> Result<f64, Refusal> {
+    Ok(Some(weights.real_or(key, 0.0)?).filter(|&factor| factor != 0.0).unwrap_or(default))
+}
+
+pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
+    let loader = Loader::new(weights, NormKind::RootMeanSquare)?;
+    loader.whole_heads()?;
+    let rotary = loader.rotary(Pairs::Adjacent)?;
+    let rotates = weights.flag_or("rope.scaling.finetuned", true)?;
+    let residual_scale = factor(weights, "residual_scale", 1.0)?;
+    let scale = factor(weights, "attention.scale", loader.attention().scale)?;
+    let blocks = loader.blocks(|layer| {
+        let mut attention = layer.attention(&rotary)?;
+        attention.attention.scale = scale;
+        attention.rotary = attention.rotary.filter(|_| rotates);
+        let block = layer.pre_norm(Mixer::Attention(attention), layer.gated(Activation::Silu)?)?;
+        Ok(Block { residual_scale, ..block })
+    })?;
+    let model = loader.model(blocks)?;
+    Ok(Model {
+        embedding: Embedding { scale: factor(weights, "embedding_scale", 1.0)?, ..model.embedding },
+        finish: Finish { divisor: Some(weights.real("logit_scale")?), ..model.finish },
+        ..model
+    })
+}

@@ -1,0 +1,34 @@
+//! OLMo 2 and 3. Team OLMo, arXiv 2501.00656; windows: model cards of OLMo 3.
+//!
+//! Nothing is normed on its way into a part of a block, everything on its way out; queries and keys are normed over all heads together.
+//! Where there is a window, three layers of every four have it, and these do not stretch positions.
+
+use super::{Activation, Block, Loader, Mixer, Model, NormKind, Norms, Pairs, Refusal, Rotary, SelfAttention, Weights, Wiring};
+
+/// Every fourth layer is global where the file does not say otherwise.
+const PATTERN: usize = 4;
+
+pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
+    let loader = Loader::new(weights, NormKind::RootMeanSquare)?;
+    loader.whole_heads()?;
+    let window = weights.count_or("attention.sliding_window", 0)?;
+    let pattern = if window == 0 { 1 } else { weights.count_or("attention.sliding_window_pattern", PATTERN)?.max(1) };
+    let global = loader.rotary(Pairs::Halves)?;
+    let frequencies = Rotary::frequencies(loader.head, weights.real_or("rope.freq_base", 10_000.0)?);
+    let sliding = Rotary { pairs: Pairs::Halves, frequencies, long: None, magnitude: 1.0 };
+    let (queries, keys) = (loader.heads * loader.head, loader.kv_heads * loader.head);
+    loader.model(loader.blocks(|layer| {
+        let is_global = (layer.index + 1).is_multiple_of(pattern);
+        let mut attention = layer.attention(if is_global { &global } else { &sliding })?;
+        attention.attention.window = (!is_global).then_some(window);
+        let norms = Some([layer.norm_of("attn_q_norm", queries)?, layer.norm_of("attn_k_norm", keys)?]);
+        Ok(Block {
+            mixer_norms: Norms { before: None, after: Some(layer.norm("post_attention_norm")?) },
+            mixer: Mixer::Attention(SelfAttention { norms, ..attention }),
+            feed_forward_norms: Norms { before: None, after: Some(layer.norm("post_ffw_norm")?) },
+            feed_forward: layer.gated(Activation::Silu)?,
+            residual_scale: 1.0,
+            wiring: Wiring::Sequential,
+        })
+    })?)
+}

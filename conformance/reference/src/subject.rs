@@ -59,6 +59,14 @@ impl Session for ReferenceSession {
         Ok(())
     }
 
+    fn clear(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn feed_together(&mut self, sequences: &[Vec<u32>], judged: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        self.feed(sequences.get(judged).map_or(&[], Vec::as_slice), 0, out)
+    }
+
     fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
         if first != 0 {
             // It has no cache: what a position's logits are does not depend on how the prompt was cut.

@@ -14,7 +14,9 @@ use std::{
     path::{Path, PathBuf},
 };
 use tokenizers::Tokenizer;
-use vocabulary::{Contents, Description, Refusal, Rejection, RejectionClass, Session, Settings, Stage, Subject, transcript};
+use vocabulary::{
+    Contents, Description, Refusal, Rejection, RejectionClass, Session, Settings, Stage, Subject, Tuning, transcript,
+};
 
 /// The pinned release; a test in `ggauge` holds it against `Cargo.lock`.
 pub const VERSION: &str = "0.11.1";
@@ -22,10 +24,15 @@ pub const VERSION: &str = "0.11.1";
 /// candle reads this once in the life of a process: with it, weights are dequantised at load and activations stay f32.
 const DEQUANTIZE_ALL: &str = "CANDLE_DEQUANTIZE_ALL";
 
+/// The number of threads, which rayon reads once.
+const THREADS: &str = "RAYON_NUM_THREADS";
+
 /// Environment that a worker of this runtime must be started with, beyond the harness's own; `None` takes a variable away.
-pub fn environment(settings: Settings) -> Vec<(&'static str, Option<String>)> {
+pub fn environment(settings: Settings, tuning: Tuning) -> Vec<(&'static str, Option<String>)> {
     let strict = (settings == Settings::Strict).then(|| "1".to_owned());
-    vec![(DEQUANTIZE_ALL, strict), ("CANDLE_DEQUANTIZE_ALL_F16", None)]
+    let mut environment = vec![(DEQUANTIZE_ALL, strict), ("CANDLE_DEQUANTIZE_ALL_F16", None)];
+    environment.extend(tuning.threads.map(|threads| (THREADS, Some(threads.to_string()))));
+    environment
 }
 
 /// The devices this build could run on.
@@ -45,9 +52,17 @@ impl CandleSubject {
     /// Opens `device`: `cpu`, `cudaN` or `metal`.
     ///
     /// # Errors
-    /// [`Refusal::Unsupported`] where this build or this machine has no such device, or the process was not started with the
-    /// [`environment`] that the settings need.
-    pub fn new(device: &str, settings: Settings) -> Result<Self, Refusal> {
+    /// [`Refusal::Unsupported`] where this build or this machine has no such device, candle has nothing to tune that way, or the process
+    /// was not started with the [`environment`] that settings and tuning need.
+    pub fn new(device: &str, settings: Settings, tuning: Tuning) -> Result<Self, Refusal> {
+        if tuning.batch.is_some() || tuning.micro_batch.is_some() {
+            return Err(Refusal::Unsupported("candle computes each call as a whole: it has no batches to set".into()));
+        }
+        if let Some(threads) = tuning.threads
+            && utils::get_num_threads() != threads as usize
+        {
+            return Err(Refusal::Unsupported(format!("{threads} threads need {THREADS} to be {threads}")));
+        }
         let unsupported = |error: candle_core::Error| Refusal::Unsupported(error.to_string());
         let strict = std::env::var(DEQUANTIZE_ALL).is_ok_and(|value| !value.is_empty() && value != "0");
         if strict != (settings == Settings::Strict) {
@@ -178,10 +193,38 @@ impl Session for CandleSession<'_> {
     }
 
     fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        let ids = Tensor::new(tokens, &self.subject.device).and_then(|tokens| tokens.unsqueeze(0));
+        let row = self.forward(ids, first)?;
+        Ok(out.row(first + tokens.len() - 1, &row)?)
+    }
+
+    fn clear(&mut self) -> Result<(), Refusal> {
+        match self.loaded.model.reset() {
+            Reset::Done => Ok(()),
+            Reset::NeedsReload => Err(Refusal::Unsupported("candle has no public way to clear this model's caches".into())),
+        }
+    }
+
+    fn feed_together(&mut self, sequences: &[Vec<u32>], judged: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        let len = sequences.first().map_or(0, Vec::len);
+        self.begin(len)?;
+        let ids = Tensor::new(sequences.concat(), &self.subject.device).and_then(|ids| ids.reshape((sequences.len(), len)));
+        let rows = self.forward(ids, 0)?;
+        let width = self.loaded.vocabulary_size;
+        let row = rows.get(judged * width..(judged + 1) * width).filter(|_| rows.len() == sequences.len() * width);
+        let row = row.ok_or_else(|| {
+            let message = format!("{} logits for {} sequences over a vocabulary of {width}", rows.len(), sequences.len());
+            Refusal::evaluate(RejectionClass::Other, message)
+        })?;
+        Ok(out.row(len - 1, row)?)
+    }
+}
+
+impl CandleSession<'_> {
+    /// Logits of the last position of each sequence in `ids`, one after another.
+    fn forward(&mut self, ids: candle_core::Result<Tensor>, first: usize) -> Result<Vec<f32>, Refusal> {
         self.fresh = false;
-        let row = Tensor::new(tokens, &self.subject.device)
-            .and_then(|tokens| tokens.unsqueeze(0))
-            .and_then(|tokens| self.loaded.model.forward(&tokens, first))
+        ids.and_then(|ids| self.loaded.model.forward(&ids, first))
             .and_then(|logits| logits.flatten_all()?.to_vec1::<f32>())
             .map_err(|error| {
                 let message = first_line(&error);
@@ -190,7 +233,6 @@ impl Session for CandleSession<'_> {
                 } else {
                     Refusal::evaluate(RejectionClass::Other, message)
                 }
-            })?;
-        Ok(out.row(first + tokens.len() - 1, &row)?)
+            })
     }
 }

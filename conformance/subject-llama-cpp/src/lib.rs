@@ -29,7 +29,7 @@ use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
 };
-use vocabulary::{Contents, Description, Refusal, RejectionClass, Session, Settings, Subject, transcript};
+use vocabulary::{Contents, Description, Refusal, RejectionClass, Session, Settings, Subject, Tuning, transcript};
 
 /// The pinned release of the safe bindings; a test in `ggauge` holds it against `Cargo.lock`.
 pub const BINDINGS_VERSION: &str = "0.1.160";
@@ -70,6 +70,7 @@ pub struct LlamaCppSubject {
     /// The device to offload everything to; `None` for the CPU.
     device: Option<LlamaBackendDevice>,
     settings: Settings,
+    tuning: Tuning,
 }
 
 impl LlamaCppSubject {
@@ -77,11 +78,11 @@ impl LlamaCppSubject {
     ///
     /// # Errors
     /// [`Refusal::Unsupported`] where this build or this machine has no such device.
-    pub fn new(device: &str, settings: Settings) -> Result<Self, Refusal> {
+    pub fn new(device: &str, settings: Settings, tuning: Tuning) -> Result<Self, Refusal> {
         log::listen();
         let backend = LlamaBackend::init().map_err(|error| Refusal::Unsupported(error.to_string()))?;
         let device = if device == "cpu" { None } else { Some(find_device(device)?) };
-        Ok(Self { vocabulary: RefCell::new(None), backend, device, settings })
+        Ok(Self { vocabulary: RefCell::new(None), backend, device, settings, tuning })
     }
 
     fn model_params(&self) -> Result<LlamaModelParams, Refusal> {
@@ -92,17 +93,22 @@ impl LlamaCppSubject {
         Ok(params.with_n_gpu_layers(if self.device.is_some() { 999 } else { 0 }))
     }
 
-    fn context_params(&self, len: u32) -> LlamaContextParams {
+    /// Parameters of a context for `sequences` sequences of `len` tokens each.
+    fn context_params(&self, len: u32, sequences: u32) -> LlamaContextParams {
         let on_gpu = self.device.is_some();
-        let params =
-            LlamaContextParams::default().with_n_ctx(NonZeroU32::new(len)).with_offload_kqv(on_gpu).with_op_offload(on_gpu);
-        let n_batch = params.n_batch().max(len);
+        let tokens = len.saturating_mul(sequences);
+        // The context is shared out to the sequences, each of which gets a multiple of 256.
+        let context = len.next_multiple_of(256).saturating_mul(sequences);
+        let params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(if sequences > 1 { context } else { len }))
+            .with_n_seq_max(sequences)
+            .with_offload_kqv(on_gpu)
+            .with_op_offload(on_gpu);
+        let n_batch = self.tuning.batch.unwrap_or_else(|| params.n_batch().max(tokens));
         let params = params.with_n_batch(n_batch);
-        match self.settings {
-            Settings::Default => {
-                let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as i32);
-                params.with_n_threads(threads).with_n_threads_batch(threads)
-            }
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get() as i32);
+        let params = match self.settings {
+            Settings::Default => params.with_n_threads(all()).with_n_threads_batch(all()),
             Settings::Strict => params
                 .with_n_threads(STRICT_THREADS)
                 .with_n_threads_batch(STRICT_THREADS)
@@ -111,6 +117,14 @@ impl LlamaCppSubject {
                 .with_type_v(KvCacheType::F32)
                 .with_flash_attention_policy(llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED)
                 .with_swa_full(true),
+        };
+        let params = match self.tuning.threads {
+            Some(threads) => params.with_n_threads(threads as i32).with_n_threads_batch(threads as i32),
+            None => params,
+        };
+        match self.tuning.micro_batch {
+            Some(tokens) => params.with_n_ubatch(tokens),
+            None => params,
         }
     }
 }
@@ -239,12 +253,44 @@ impl Session for LlamaCppSession<'_> {
     }
 
     fn begin(&mut self, len: usize) -> Result<(), Refusal> {
+        self.begin_with(len, 1)
+    }
+
+    fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        let batch = self.subject.tuning.batch.map_or(tokens.len(), |batch| batch as usize).max(1);
+        for (index, part) in tokens.chunks(batch).enumerate() {
+            let tokens = part.iter().enumerate().map(|(at, &token)| (token, first + index * batch + at, 0));
+            self.decode(tokens, 0, out)?;
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), Refusal> {
+        self.loaded.with_dependent_mut(|_, context| {
+            if let Some(context) = context {
+                context.clear_kv_cache();
+            }
+        });
+        Ok(())
+    }
+
+    fn feed_together(&mut self, sequences: &[Vec<u32>], judged: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        self.begin_with(sequences.first().map_or(0, Vec::len), sequences.len() as u32)?;
+        let tokens = sequences.iter().enumerate().flat_map(|(sequence, tokens)| {
+            tokens.iter().enumerate().map(move |(position, &token)| (token, position, sequence))
+        });
+        self.decode(tokens, judged, out)
+    }
+}
+
+impl LlamaCppSession<'_> {
+    fn begin_with(&mut self, len: usize, sequences: u32) -> Result<(), Refusal> {
         let context = self.loaded.borrow_owner().n_ctx_train();
         if len as u64 > u64::from(context) {
             let message = format!("a prompt of {len} tokens, where the model's context is {context}");
             return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
         }
-        let params = self.subject.context_params(len as u32);
+        let params = self.subject.context_params(len as u32, sequences);
         self.loaded.with_dependent_mut(|model, context| {
             // A fresh context rather than a cleared cache: a prompt's logits must not depend on the prompts before it.
             *context = None;
@@ -254,18 +300,26 @@ impl Session for LlamaCppSession<'_> {
         })
     }
 
-    fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+    /// Decodes tokens with their positions and sequences in one call, and writes the rows of the sequence `judged`.
+    fn decode(
+        &mut self,
+        tokens: impl Iterator<Item = (u32, usize, usize)>,
+        judged: usize,
+        out: &mut transcript::Writer,
+    ) -> Result<(), Refusal> {
         let other = |message: String| Refusal::evaluate(RejectionClass::Other, message);
+        let tokens: Vec<(u32, usize, usize)> = tokens.collect();
         self.loaded.with_dependent_mut(|_, context| {
             let context = context.as_mut().ok_or_else(|| other("no prompt was begun".into()))?;
             let mut batch = LlamaBatch::new(tokens.len(), 1);
-            for (index, &token) in tokens.iter().enumerate() {
-                let added = batch.add(LlamaToken(token as i32), (first + index) as i32, &[0], true);
+            for &(token, position, sequence) in &tokens {
+                let wanted = sequence == judged;
+                let added = batch.add(LlamaToken(token as i32), position as i32, &[sequence as i32], wanted);
                 added.map_err(|error| other(error.to_string()))?;
             }
             context.decode(&mut batch).map_err(|error| other(error.to_string()))?;
-            for index in 0..tokens.len() {
-                out.row(first + index, context.get_logits_ith(index as i32))?;
+            for (index, &(_, position, _)) in tokens.iter().enumerate().filter(|(_, (.., sequence))| *sequence == judged) {
+                out.row(position, context.get_logits_ith(index as i32))?;
             }
             Ok(())
         })

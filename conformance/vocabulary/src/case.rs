@@ -65,36 +65,114 @@ impl From<SubjectId> for String {
     }
 }
 
-/// How a prompt's tokens are fed to a session.
+/// How a prompt's tokens are fed to a session. What a position's logits are does not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Schedule {
     /// All tokens in one call.
     SingleShot,
     /// One call a token.
     TokenByToken,
+    /// Two calls, of which the second begins at this position.
+    Split(u32),
+    /// A quarter of the tokens in one call, a quarter one by one, and the rest in one call that is longer than the first.
+    DecodeThenChunk,
+    /// All tokens in one call, in a session that has had another prompt and was cleared.
+    AfterClear,
+    /// All tokens in one call, which has two other sequences beside them.
+    Together,
 }
 
 impl Schedule {
-    /// Every schedule, in the order tables show them.
-    pub const ALL: [Self; 2] = [Self::SingleShot, Self::TokenByToken];
+    /// The two that every run has, in the order tables show them.
+    pub const OF_EVERY_RUN: [Self; 2] = [Self::SingleShot, Self::TokenByToken];
 
-    /// The name as it stands in case ids.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SingleShot => "single-shot",
-            Self::TokenByToken => "token-by-token",
+    /// Every schedule that a prompt of `len` tokens can be fed by, in the order tables show them.
+    pub fn all(len: usize) -> Vec<Self> {
+        let mut all = Self::OF_EVERY_RUN.to_vec();
+        all.extend((1..len).map(|at| Self::Split(at as u32)));
+        if len >= 4 {
+            all.push(Self::DecodeThenChunk);
         }
+        all.extend([Self::AfterClear, Self::Together]);
+        all
     }
 
     /// The calls for a prompt of `len` tokens, as ranges of positions.
-    pub fn calls(self, len: usize) -> impl Iterator<Item = Range<usize>> {
-        let step = match self {
-            Self::SingleShot => len.max(1),
-            Self::TokenByToken => 1,
+    pub fn calls(self, len: usize) -> Vec<Range<usize>> {
+        let ends: Vec<usize> = match self {
+            Self::SingleShot | Self::AfterClear | Self::Together => vec![len],
+            Self::TokenByToken => (1..=len).collect(),
+            Self::Split(at) => vec![(at as usize).min(len), len],
+            Self::DecodeThenChunk => {
+                let quarter = len / 4;
+                (quarter..=2 * quarter).chain([len]).collect()
+            }
         };
-        (0..len).step_by(step).map(move |start| start..(start + step).min(len))
+        let starts = std::iter::once(0).chain(ends.clone());
+        starts.zip(ends).map(|(start, end)| start..end).filter(|call| !call.is_empty()).collect()
     }
+
+    /// True where a call of several tokens finds a cache that is not empty.
+    pub fn chunks_into_cache(self) -> bool {
+        matches!(self, Self::Split(_) | Self::DecodeThenChunk)
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&match self {
+            Self::SingleShot => "single-shot".into(),
+            Self::TokenByToken => "token-by-token".into(),
+            Self::Split(at) => format!("split-{at}"),
+            Self::DecodeThenChunk => "decode-then-chunk".into(),
+            Self::AfterClear => "after-clear".into(),
+            Self::Together => "together".to_owned(),
+        })
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name.strip_prefix("split-").map(str::parse) {
+            Some(Ok(at)) if at > 0 => return Ok(Self::Split(at)),
+            Some(_) => return Err(format!("`{name}` splits nowhere: expected a position after 0, such as split-3")),
+            None => {}
+        }
+        let others = [Self::SingleShot, Self::TokenByToken, Self::DecodeThenChunk, Self::AfterClear, Self::Together];
+        let found = others.into_iter().find(|known| known.to_string() == name);
+        found.ok_or_else(|| {
+            let names = others.map(|known| known.to_string()).join(", ");
+            format!("`{name}` is none of {names}, split-1, split-2, ...")
+        })
+    }
+}
+
+impl TryFrom<String> for Schedule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Schedule> for String {
+    fn from(schedule: Schedule) -> Self {
+        schedule.to_string()
+    }
+}
+
+/// What a worker can be started with that must not change a result by more than rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Tuning {
+    /// Threads, where not as many as the settings say.
+    pub threads: Option<u32>,
+    /// Tokens that one call of the runtime takes.
+    pub batch: Option<u32>,
+    /// Tokens that the runtime computes together.
+    pub micro_batch: Option<u32>,
 }
 
 /// How exactly a runtime is asked to compute.
@@ -120,26 +198,20 @@ impl Settings {
     }
 }
 
-macro_rules! named {
-    ($type:ident) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.name())
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = String;
-
-            fn from_str(name: &str) -> Result<Self, String> {
-                let found = Self::ALL.into_iter().find(|known| known.name() == name);
-                found.ok_or_else(|| format!("`{name}` is none of {}", Self::ALL.map(Self::name).join(", ")))
-            }
-        }
-    };
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
-named!(Schedule);
-named!(Settings);
+
+impl FromStr for Settings {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|known| known.name() == name);
+        found.ok_or_else(|| format!("`{name}` is none of {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}
 
 /// One thing to run. Its display is its id: the filter, the golden's path, the report's anchor and the replay argument.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,10 +243,28 @@ mod tests {
 
     #[test]
     fn calls_cover_the_prompt_once() {
-        let calls = |schedule: Schedule, len| schedule.calls(len).collect::<Vec<_>>();
+        let calls = |schedule: Schedule, len| schedule.calls(len);
         assert_eq!(calls(Schedule::SingleShot, 3), vec![0..3; 1]);
         assert_eq!(calls(Schedule::TokenByToken, 3), [0..1, 1..2, 2..3]);
+        assert_eq!(calls(Schedule::Split(2), 3), [0..2, 2..3]);
+        assert_eq!(calls(Schedule::DecodeThenChunk, 8), [0..2, 2..3, 3..4, 4..8]);
+        for len in 1..12 {
+            for schedule in Schedule::all(len) {
+                let calls = calls(schedule, len);
+                assert_eq!(calls.iter().flat_map(Clone::clone).collect::<Vec<_>>(), (0..len).collect::<Vec<_>>(), "{schedule}");
+            }
+        }
         assert!(calls(Schedule::SingleShot, 0).is_empty());
+    }
+
+    #[test]
+    fn schedules_parse_and_print() {
+        for schedule in Schedule::all(6) {
+            assert_eq!(schedule.to_string().parse(), Ok(schedule));
+        }
+        for wrong in ["split-0", "split-x", "split", "Single-Shot", ""] {
+            assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

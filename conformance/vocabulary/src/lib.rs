@@ -16,7 +16,7 @@ mod subject;
 pub mod transcript;
 mod verdict;
 
-pub use case::{Case, Schedule, Settings, SubjectId};
+pub use case::{Case, Schedule, Settings, SubjectId, Tuning};
 pub use contents::{Contents, KeyValue, LONGEST_TEXT, ReadValue, TensorEntry, escape};
 pub use outcome::{BadAnswer, Outcome, Rejection, RejectionClass, Stage};
 pub use subject::{Description, Refusal, Session, Subject, evaluate};

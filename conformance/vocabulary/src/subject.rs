@@ -107,6 +107,24 @@ pub trait Session {
     /// # Errors
     /// [`Refusal`]; afterwards only [`Session::begin`] is allowed.
     fn feed(&mut self, tokens: &[u32], first: usize, out: &mut transcript::Writer) -> Result<(), Refusal>;
+
+    /// Forgets everything fed so far by the runtime's own public way, and keeps the session.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] where the runtime has none.
+    fn clear(&mut self) -> Result<(), Refusal> {
+        Err(Refusal::Unsupported("this runtime has no public way to clear a session".into()))
+    }
+
+    /// Feeds `sequences`, all equally long and from position 0, in one call of the runtime, and writes the rows of the one at `judged`.
+    /// Called instead of [`Session::begin`].
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] where the runtime takes one sequence at a time.
+    fn feed_together(&mut self, sequences: &[Vec<u32>], judged: usize, out: &mut transcript::Writer) -> Result<(), Refusal> {
+        let _ = (sequences, judged, out);
+        Err(Refusal::Unsupported("this runtime takes one sequence at a time".into()))
+    }
 }
 
 /// Runs a whole prompt through `session` by `schedule`, beginning afresh.
@@ -128,7 +146,24 @@ pub fn evaluate(
         let message = format!("token id {token} is outside the vocabulary of {vocabulary_size}");
         return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
     }
+    if let Schedule::Split(at) = schedule
+        && at as usize >= tokens.len()
+    {
+        let message = format!("a prompt of {} tokens cannot be split at position {at}", tokens.len());
+        return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
+    }
+    // Prompts of other tokens in the same places: whatever of them stays behind, or comes over, is wrong.
+    let reversed: Vec<u32> = tokens.iter().rev().copied().collect();
+    if schedule == Schedule::Together {
+        let mut rotated = tokens.to_vec();
+        rotated.rotate_left(tokens.len() / 2);
+        return session.feed_together(&[reversed, tokens.to_vec(), rotated], 1, out);
+    }
     session.begin(tokens.len())?;
+    if schedule == Schedule::AfterClear {
+        session.feed(&reversed, 0, &mut transcript::Writer::discarding(vocabulary_size))?;
+        session.clear()?;
+    }
     for call in schedule.calls(tokens.len()) {
         session.feed(&tokens[call.clone()], call.start, out)?;
     }

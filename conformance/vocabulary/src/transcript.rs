@@ -28,7 +28,8 @@ const MOST_ROWS: usize = 1 << 24;
 
 /// Writes a transcript, row by row or in parts of rows.
 pub struct Writer {
-    file: File,
+    /// None for rows that nobody wants.
+    file: Option<File>,
     path: PathBuf,
     vocabulary_size: usize,
     positions: Vec<i64>,
@@ -44,7 +45,7 @@ impl Writer {
     /// Where the file cannot be created.
     pub fn create(path: &Path, vocabulary_size: usize, clock: fn() -> Duration) -> io::Result<Self> {
         Ok(Self {
-            file: File::create(path)?,
+            file: Some(File::create(path)?),
             path: path.into(),
             vocabulary_size,
             positions: Vec::new(),
@@ -52,6 +53,19 @@ impl Writer {
             cpu: Duration::ZERO,
             clock,
         })
+    }
+
+    /// Takes rows and keeps none of them: for prompts that only leave their traces in a session.
+    pub fn discarding(vocabulary_size: usize) -> Self {
+        Self {
+            file: None,
+            path: PathBuf::new(),
+            vocabulary_size,
+            positions: Vec::new(),
+            written: Vec::new(),
+            cpu: Duration::ZERO,
+            clock: || Duration::ZERO,
+        }
     }
 
     /// Adds the row of one position.
@@ -120,8 +134,8 @@ impl Writer {
     }
 
     fn write_at(&self, bytes: &[u8], at: usize) -> io::Result<()> {
-        self.file
-            .write_all_at(bytes, at as u64)
+        let Some(file) = &self.file else { return Ok(()) };
+        file.write_all_at(bytes, at as u64)
             .map_err(|error| io::Error::new(error.kind(), format!("failed to write {}: {error}", self.path.display())))
     }
 }

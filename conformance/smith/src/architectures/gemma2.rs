@@ -1,0 +1,41 @@
+//! Gemma 2: as Gemma 3 without norms of queries and keys, with soft caps on scores and logits, and with every other layer sliding.
+
+use crate::{
+    model::{Model, SHARP},
+    parameter::{BIASES, EPSILON, HEAD, Parameter, ROTATION, WINDOW},
+};
+
+pub(super) const PARAMETERS: &[&[Parameter]] = &[
+    &[HEAD, EPSILON, BIASES, WINDOW],
+    ROTATION,
+    &[
+        Parameter::new("pattern", 0.0, "every this many layers one is global; 0: no such key, which means 2"),
+        Parameter::new("score-cap", 5.0, "soft cap of the attention scores"),
+        Parameter::new("logit-cap", 5.0, "soft cap of the logits"),
+    ],
+];
+pub(super) const DEFAULTS: &[(&str, f64)] = &[("epsilon", 1e-6)];
+
+pub(super) fn describe(model: &mut Model<'_>) {
+    model.keys();
+    model.key_epsilon();
+    model.key_u32("attention.sliding_window", model.count("window"));
+    if model.is_on("pattern") {
+        model.key_u32("attention.sliding_window_pattern", model.count("pattern"));
+    }
+    // Caps of the size of what they cap: those of the real models, 50 and 30, would hardly bend the numbers of a tiny one.
+    model.key_f32("attn_logit_softcapping", model.real("score-cap"));
+    model.key_f32("final_logit_softcapping", model.real("logit-cap"));
+    model.vocabulary();
+    model.embedding(2.0 / (model.width() as f32).sqrt());
+    model.layers(|model, _| {
+        let width = model.width();
+        model.norm("attn_norm", width, 1.0);
+        model.attention(SHARP);
+        model.norm("post_attention_norm", width, 1.0);
+        model.norm("ffn_norm", width, 1.0);
+        model.gated();
+        model.norm("post_ffw_norm", width, 2.0);
+    });
+    model.norm("output_norm", model.width(), 1.0);
+}

@@ -1,0 +1,23 @@
+//! Qwen 2: Llama with biases on queries, keys and values.
+
+use crate::{
+    model::{Model, SHARP},
+    parameter::{BIASES, EPSILON, Parameter, ROTATION, TIED},
+};
+
+pub(super) const PARAMETERS: &[&[Parameter]] = &[&[EPSILON, TIED, BIASES], ROTATION];
+pub(super) const DEFAULTS: &[(&str, f64)] = &[("epsilon", 1e-6), ("rope-base", 1_000_000.0), ("biases", 1.0)];
+
+pub(super) fn describe(model: &mut Model<'_>) {
+    model.keys();
+    model.key_epsilon();
+    model.vocabulary();
+    model.embedding_or_output();
+    model.layers(|model, _| {
+        model.norm("attn_norm", model.width(), 1.0);
+        model.attention(SHARP);
+        model.norm("ffn_norm", model.width(), 1.0);
+        model.gated();
+    });
+    model.output();
+}

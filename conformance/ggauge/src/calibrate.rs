@@ -35,7 +35,7 @@ pub fn recipes(seeds: u64) -> Vec<Recipe> {
     let mut recipes = Vec::new();
     for architecture in Architecture::ALL {
         for weights in Recipe::WEIGHTS {
-            recipes.extend((FIRST_SEED..FIRST_SEED + seeds).map(|seed| Recipe { architecture, weights, seed }));
+            recipes.extend((FIRST_SEED..FIRST_SEED + seeds).map(|seed| Recipe::new(architecture, weights, seed)));
         }
     }
     recipes
@@ -47,7 +47,7 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
     let mut rows = BTreeSet::new();
     for subject in subjects {
         for settings in Settings::ALL {
-            for schedule in Schedule::ALL {
+            for schedule in Schedule::OF_EVERY_RUN {
                 let rounding = subjects::rounding(subject, settings, schedule);
                 rows.extend(Family::ALL.map(|family| Key::new(subject, rounding, family)));
             }
@@ -61,7 +61,7 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
 pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId], slow: &BTreeSet<SubjectId>) -> Plan {
     let first = format!("@{FIRST_SEED}");
     let runs = |model: &Model, subject: &SubjectId, _: &Prompt| !slow.contains(subject) || model.name.ends_with(&first);
-    Plan::new(models, prompts, &Schedule::ALL, &Settings::ALL, subjects, runs, &Filter::All)
+    Plan::new(models, prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, subjects, runs, &Filter::All)
 }
 
 /// One measured case: where it belongs, and its ratio to the noise scale for each check.

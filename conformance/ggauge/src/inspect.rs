@@ -98,7 +98,7 @@ impl Source {
         let path = Path::new(argument);
         if !path.exists() {
             let recipe: Recipe = argument.parse().map_err(|_| models::unknown(argument, &manifests))?;
-            let (name, shown, bytes) = (recipe.to_string(), recipe.to_string(), Bytes::Made(recipe.build()));
+            let (name, shown, bytes) = (recipe.to_string(), recipe.to_string(), Bytes::Made(models::build(&recipe)?));
             let shards = vec![Shard { number: 1, name: name.clone(), shown, bytes }];
             return Ok(Self { name, shards, missing: Vec::new() });
         }

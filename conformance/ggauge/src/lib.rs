@@ -19,6 +19,7 @@ pub mod policy;
 pub mod prompts;
 pub mod readers;
 pub mod record;
+pub mod relation;
 pub mod report;
 pub mod run;
 pub mod subjects;

@@ -30,7 +30,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
-use vocabulary::{Outcome, Schedule, Settings, SubjectId};
+use vocabulary::{Outcome, Schedule, Settings, SubjectId, Tuning};
 
 /// Runs one GGUF file through several runtimes, and says whether their numbers agree, who is wrong when they do not, and why.
 #[derive(Debug, Parser)]
@@ -134,6 +134,15 @@ enum Command {
         /// How exactly it computes.
         #[arg(long, default_value_t = Settings::Default)]
         settings: Settings,
+        /// Threads, where not as many as the settings say.
+        #[arg(long)]
+        threads: Option<u32>,
+        /// Tokens that one call of the runtime takes.
+        #[arg(long)]
+        batch: Option<u32>,
+        /// Tokens that the runtime computes together.
+        #[arg(long)]
+        micro_batch: Option<u32>,
     },
 }
 
@@ -232,8 +241,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
-    if let Some(Command::Worker { subject, settings }) = &command {
-        serve::serve(subject, *settings).context("the worker cannot go on")?;
+    if let Some(Command::Worker { subject, settings, threads, batch, micro_batch }) = &command {
+        let tuning = Tuning { threads: *threads, batch: *batch, micro_batch: *micro_batch };
+        serve::serve(subject, *settings, tuning).context("the worker cannot go on")?;
         return Ok(exit_code::SUCCESS);
     }
     interrupt::listen().context("listening for Ctrl-C")?;
@@ -245,7 +255,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Inspect { file, json, all }) => inspect_file(&file, json, all)?,
         Some(Command::Rules { id, json }) => list_rules(id, json)?,
         Some(Command::Smith { recipe, output }) => {
-            cache::write_whole(&output, &recipe.build())?;
+            cache::write_whole(&output, &models::build(&recipe)?)?;
             print(&format!("{} sha256 {}\n", output.display(), cache::sha256(&output).context("reading it back")?))?;
             exit_code::SUCCESS
         }
@@ -292,7 +302,7 @@ fn available(workers: &mut Workers, settings: Settings, probe: &Path) -> anyhow:
 }
 
 fn probe_model(folder: &Path) -> anyhow::Result<PathBuf> {
-    Ok(Model::make("llama/f32@0".parse::<Recipe>()?, folder)?.path)
+    Ok(Model::make(&"llama/f32@0".parse::<Recipe>()?, folder)?.path)
 }
 
 fn list_subjects(json: bool) -> anyhow::Result<u8> {
@@ -515,7 +525,7 @@ fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -
             prompts.push(prompts::of_tiny_models());
         }
     }
-    Ok(Plan::new(models, &prompts, &Schedule::ALL, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All))
+    Ok(Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All))
 }
 
 fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
@@ -555,7 +565,7 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let universe = universe(&models, &prompts, &subjects)?;
     policy.expectations.check_all_match(&universe.cases().collect::<Vec<_>>())?;
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
-    let schedules = if arguments.schedules.is_empty() { Schedule::ALL.to_vec() } else { arguments.schedules.clone() };
+    let schedules = if arguments.schedules.is_empty() { Schedule::OF_EVERY_RUN.to_vec() } else { arguments.schedules.clone() };
     // A GPU that is emulated on the CPU takes seconds a token: it gets the short prompts.
     let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
@@ -685,7 +695,7 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
     let subjects: Vec<SubjectId> = subjects.into_iter().collect();
     let mut models = Vec::new();
     for recipe in calibrate::recipes(seeds) {
-        models.push(Model::make(recipe, scratch.path())?);
+        models.push(Model::make(&recipe, scratch.path())?);
     }
     let prompts = prompts_of(&models, None, &mut workers)?;
     let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::shipped()? };

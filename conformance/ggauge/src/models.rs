@@ -248,14 +248,15 @@ impl Model {
     /// Makes a tiny model in `folder`.
     ///
     /// # Errors
-    /// Where it cannot be written.
-    pub fn make(recipe: Recipe, folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(format!("{}-{}-{}.gguf", recipe.architecture.name(), recipe.weights, recipe.seed));
-        cache::write_whole(&path, &recipe.build())?;
+    /// Where the recipe's numbers fit no model, or it cannot be written.
+    pub fn make(recipe: &Recipe, folder: &Path) -> Result<Self, Error> {
+        // A seed of 0, which tests and examples have, does not show in names.
         let name = match recipe.seed {
-            0 => recipe.architecture.name().to_owned(),
-            seed => format!("{}@{seed}", recipe.architecture.name()),
+            0 => recipe.model(),
+            seed => format!("{}@{seed}", recipe.model()),
         };
+        let path = folder.join(format!("{name}-{}.gguf", recipe.weights));
+        cache::write_whole(&path, &build(recipe)?)?;
         let model = Self::open(&path, Some(&name), Some(recipe.weights.name()))?;
         Ok(Self { argument: recipe.to_string(), ..model })
     }
@@ -264,6 +265,14 @@ impl Model {
     pub fn is_tiny(&self) -> bool {
         self.argument.parse::<Recipe>().is_ok()
     }
+}
+
+/// The file of a recipe.
+///
+/// # Errors
+/// Where its numbers fit no model.
+pub fn build(recipe: &Recipe) -> Result<Vec<u8>, Error> {
+    recipe.build().map_err(|error| Error::input(recipe, error.why, "`ggauge smith` lists what recipes can change"))
 }
 
 /// A file's stem as part of a case id: no `/`, no spaces.
@@ -284,7 +293,7 @@ pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, pro
     if !Path::new(argument).exists()
         && let Ok(recipe) = argument.parse::<Recipe>()
     {
-        return Model::make(recipe, scratch);
+        return Model::make(&recipe, scratch);
     }
     if !Path::new(argument).exists() {
         return Err(unknown(argument, &manifests));

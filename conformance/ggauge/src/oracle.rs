@@ -114,6 +114,30 @@ pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, String>
     Ok(Comparison { positions })
 }
 
+/// Counts the logits of which some bit differs between two transcripts of the same positions: none may.
+///
+/// # Errors
+/// In words: why there is nothing to compare, or what could not be read.
+pub fn identical(candidate: &Reader, against: &Reader) -> Result<Verdict, String> {
+    if candidate.vocabulary_size() != against.vocabulary_size() || candidate.positions() != against.positions() {
+        return Err("the two have other positions, or rows of another length".into());
+    }
+    let (mut differ, mut first) = (0u64, None);
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for (row, &position) in candidate.positions().iter().enumerate() {
+        let read = candidate.read_row(row, &mut a).and_then(|()| against.read_row(row, &mut b));
+        read.map_err(|error| format!("a transcript could not be read: {error}"))?;
+        let different = a.iter().zip(&b).filter(|(a, b)| a.to_bits() != b.to_bits()).count() as u64;
+        if different > 0 {
+            first = first.or(Some(position));
+            differ += different;
+        }
+    }
+    let positions = candidate.positions().len() as u64;
+    let check = Measurement { check: Check::Bits, measured: differ as f64, limit: 0.0, position: first };
+    Ok(Verdict::Measured { checks: vec![check], positions, top_one_judged: 0, top_one_equal: 0, slope: 0.0 })
+}
+
 /// The largest value, its index, and the next largest.
 fn top_two(row: &[f32]) -> (f32, usize, f32) {
     let (mut first, mut index, mut second) = (f32::NEG_INFINITY, 0, f32::NEG_INFINITY);

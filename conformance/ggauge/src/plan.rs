@@ -1,7 +1,8 @@
 //! The plan: which cases are run, and which are held against which. Nothing here runs anything.
 
-use crate::{Error, models::Model, prompts::Prompt, subjects};
+use crate::{Error, models::Model, prompts::Prompt, relation::Relation, subjects};
 use globset::{GlobBuilder, GlobMatcher};
+use std::collections::BTreeSet;
 use vocabulary::{Case, Schedule, Settings, SubjectId};
 
 /// Subjects that are run together on one prompt and compared.
@@ -17,6 +18,8 @@ pub struct Group {
     pub settings: Settings,
     /// The subjects, without the reference, which is part of every group.
     pub subjects: Vec<SubjectId>,
+    /// Subjects that are held against themselves under a change that must not matter.
+    pub trials: Vec<(SubjectId, Relation)>,
 }
 
 /// Everything one run does, in order.
@@ -24,8 +27,28 @@ pub struct Group {
 pub struct Plan {
     /// The models.
     pub models: Vec<Model>,
-    /// The groups, ordered by model, settings, prompt and schedule.
+    /// The groups, in the order they were added, and within a product by model, settings, prompt and schedule.
     pub groups: Vec<Group>,
+    /// The ids of all cases and trials, each of which is run once.
+    planned: BTreeSet<String>,
+}
+
+/// Combinations of models, settings, prompts, schedules and subjects.
+pub struct Product<'a> {
+    /// Models, as indices into [`Plan::models`].
+    pub models: &'a [usize],
+    /// The prompts of each of these models.
+    pub prompts: &'a dyn Fn(usize) -> Vec<Prompt>,
+    /// The schedules of a prompt.
+    pub schedules: &'a dyn Fn(&Prompt) -> Vec<Schedule>,
+    /// How exactly the runtimes compute.
+    pub settings: &'a [Settings],
+    /// The subjects.
+    pub subjects: &'a [SubjectId],
+    /// Relations under which each subject is held against itself.
+    pub relations: &'a [Relation],
+    /// Whether a subject is run on a prompt at all.
+    pub runs: &'a dyn Fn(&Model, &SubjectId, &Prompt) -> bool,
 }
 
 /// Which case ids to keep: a text that occurs in them, or a glob over the whole id in which `*` also matches `/`.
@@ -76,6 +99,11 @@ impl Group {
         }
     }
 
+    /// The id of a trial: that of its case, and the relation.
+    pub fn trial(&self, model: &Model, subject: &SubjectId, relation: Relation) -> String {
+        format!("{}~{}", self.case(model, subject), relation.name())
+    }
+
     /// Which subjects are held against each other: a device against the same runtime's CPU, everything else against
     /// llama.cpp's CPU.
     pub fn pairs(&self) -> Vec<(SubjectId, SubjectId)> {
@@ -97,8 +125,12 @@ impl Group {
 }
 
 impl Plan {
-    /// Every combination of models, prompts, schedules, settings and subjects that `keep` keeps. `prompts` gives a model's
-    /// prompts, and `runs` says whether a subject is to be run on a prompt at all.
+    /// A plan for `models` with nothing to do yet.
+    pub fn of(models: Vec<Model>) -> Self {
+        Self { models, ..Self::default() }
+    }
+
+    /// Every schedule of every run for all of `models`; `prompts` are theirs.
     pub fn new(
         models: Vec<Model>,
         prompts: &[Vec<Prompt>],
@@ -108,25 +140,57 @@ impl Plan {
         runs: impl Fn(&Model, &SubjectId, &Prompt) -> bool,
         keep: &Filter,
     ) -> Self {
-        let mut groups = Vec::new();
-        for (index, model) in models.iter().enumerate() {
-            for &settings in settings {
-                for prompt in prompts.get(index).into_iter().flatten() {
-                    for &schedule in schedules {
-                        let mut group =
-                            Group { model: index, prompt: prompt.clone(), schedule, settings, subjects: Vec::new() };
-                        let kept = subjects.iter().filter(|subject| {
-                            runs(model, subject, prompt) && keep.keeps(&group.case(model, subject).to_string())
-                        });
-                        group.subjects = kept.cloned().collect();
+        let all: Vec<usize> = (0..models.len()).collect();
+        let mut plan = Self::of(models);
+        let product = Product {
+            models: &all,
+            prompts: &|model| prompts.get(model).cloned().unwrap_or_default(),
+            schedules: &|_| schedules.to_vec(),
+            settings,
+            subjects,
+            relations: &[],
+            runs: &runs,
+        };
+        plan.add(&product, keep);
+        plan
+    }
+
+    /// Adds the combinations of a product that `keep` keeps and that are not in the plan yet.
+    pub fn add(&mut self, product: &Product<'_>, keep: &Filter) {
+        for &index in product.models {
+            let Some(model) = self.models.get(index) else { continue };
+            for &settings in product.settings {
+                for prompt in (product.prompts)(index) {
+                    for schedule in (product.schedules)(&prompt) {
+                        let mut group = Group {
+                            model: index,
+                            prompt: prompt.clone(),
+                            schedule,
+                            settings,
+                            subjects: Vec::new(),
+                            trials: Vec::new(),
+                        };
+                        for subject in product.subjects.iter().filter(|subject| (product.runs)(model, subject, &prompt)) {
+                            let id = group.case(model, subject).to_string();
+                            let kept = keep.keeps(&id);
+                            let trials =
+                                product.relations.iter().map(|&relation| (group.trial(model, subject, relation), relation));
+                            let trials: Vec<_> = trials.filter(|(trial, _)| kept || keep.keeps(trial)).collect();
+                            let new: Vec<_> =
+                                trials.into_iter().filter(|(trial, _)| self.planned.insert(trial.clone())).collect();
+                            // A trial needs its case to be held against.
+                            if !new.is_empty() || (kept && self.planned.insert(id)) {
+                                group.subjects.push(subject.clone());
+                            }
+                            group.trials.extend(new.into_iter().map(|(_, relation)| (subject.clone(), relation)));
+                        }
                         if !group.subjects.is_empty() {
-                            groups.push(group);
+                            self.groups.push(group);
                         }
                     }
                 }
             }
         }
-        Self { models, groups }
     }
 
     /// Every case with its model, in order.
@@ -149,6 +213,7 @@ mod tests {
             schedule: Schedule::SingleShot,
             settings: Settings::Strict,
             subjects: subjects.iter().map(|id| id.parse().unwrap()).collect(),
+            trials: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! `record.json` is the same to the byte when nothing changed. Times, memory and CPU load stand beside it in `timings.json`, what
 //! the workers wrote to stderr in `logs/`.
 
-use crate::{Error, cache, models::Model, oracle::Scale};
+use crate::{Error, cache, models::Model, oracle::Scale, relation::Relation};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use std::{
 use vocabulary::{Description, Outcome, Settings, SubjectId, Verdict};
 
 /// Version of the Record's layout.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What a comparison comes to once expectations are known. Only this sets the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,12 +93,14 @@ pub enum Oracle {
     Reference,
     /// Two subjects against each other.
     Differential,
+    /// A subject against itself, under a change that must not matter.
+    Metamorphic,
 }
 
 /// One comparison and what it came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonRecord {
-    /// The case's id, or for two subjects the id with both, joined by `~`.
+    /// The case's id; for two subjects the id with both, joined by `~`; for a relation the id and its name, joined the same way.
     pub id: String,
     /// Which oracle.
     pub oracle: Oracle,
@@ -114,8 +116,11 @@ pub struct ComparisonRecord {
     pub settings: Settings,
     /// The subject that is held against the other.
     pub candidate: SubjectId,
-    /// The truth, or the other subject.
+    /// The truth, the other subject, or the subject itself.
     pub against: SubjectId,
+    /// The change that must not matter, where that is what was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relation: Option<Relation>,
     /// The noise scale the limits were made from: of the candidate against the truth only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<Scale>,

@@ -1,6 +1,9 @@
 //! What people read: the table of a Record, its totals, and what to do next. Reads nothing but the Record.
 
-use crate::record::{ComparisonRecord, Judgement, Oracle, Record, SubjectRecord};
+use crate::{
+    record::{ComparisonRecord, Judgement, Oracle, Record, SubjectRecord},
+    relation::Relation,
+};
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use std::fmt::Write;
 use vocabulary::{Check, Measurement, Verdict};
@@ -62,7 +65,8 @@ impl<'a> Row<'a> {
 
     fn belongs(&self, other: &ComparisonRecord) -> bool {
         let key = |c: &ComparisonRecord| {
-            (c.oracle as u8, c.model.clone(), c.weights.clone(), c.schedule, c.settings, c.candidate.clone(), c.against.clone())
+            let subjects = (c.candidate.clone(), c.against.clone());
+            (c.oracle as u8, c.relation, c.model.clone(), c.weights.clone(), c.schedule, c.settings, subjects)
         };
         let first = self.first();
         key(first) == key(other) && first.judgement == other.judgement
@@ -122,6 +126,7 @@ pub fn table(record: &Record, style: Style) -> String {
             let compared = match first.oracle {
                 Oracle::Reference => format!("{} {}", first.candidate, first.settings),
                 Oracle::Differential => format!("  {} ~ {}", first.against, first.candidate),
+                Oracle::Metamorphic => format!("  {} ~ {}", first.candidate, first.relation.map_or("", Relation::name)),
             };
             let prompts = if style.verbose { first.prompt.clone() } else { row.comparisons.len().to_string() };
             let top_one = if positions == 0 { "-".into() } else { format!("{equal}/{positions} ({judged})") };

@@ -10,6 +10,7 @@ use crate::{
     policy::{Expectation, Expectations, Key, Tolerances},
     prompts::Prompt,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
+    relation::Relation,
     subjects,
     worker::{
         cpu_time,
@@ -24,7 +25,9 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
-use vocabulary::{Case, Check, Description, Measurement, Outcome, Schedule, Settings, SubjectId, Verdict, transcript::Reader};
+use vocabulary::{
+    Case, Check, Description, Measurement, Outcome, Schedule, Settings, SubjectId, Tuning, Verdict, transcript::Reader,
+};
 
 /// Workers by subject and settings, started when they are first needed and kept warm.
 pub struct Workers {
@@ -32,7 +35,7 @@ pub struct Workers {
     commands: BTreeMap<SubjectId, String>,
     limits: process::Limits,
     scratch: PathBuf,
-    running: BTreeMap<(SubjectId, Settings), Worker>,
+    running: BTreeMap<(SubjectId, Settings, Tuning), Worker>,
 }
 
 impl Workers {
@@ -43,16 +46,28 @@ impl Workers {
 
     /// The worker of a subject.
     pub fn get(&mut self, subject: &SubjectId, settings: Settings) -> &mut Worker {
-        self.running.entry((subject.clone(), settings)).or_insert_with(|| {
+        self.tuned(subject, settings, Tuning::default())
+    }
+
+    /// The worker of a subject that is started with something beyond its settings.
+    pub fn tuned(&mut self, subject: &SubjectId, settings: Settings, tuning: Tuning) -> &mut Worker {
+        let number = self.running.len();
+        self.running.entry((subject.clone(), settings, tuning)).or_insert_with(|| {
             let launch = Launch {
                 subject: subject.clone(),
                 settings,
+                tuning,
                 program: self.program.clone(),
                 command: self.commands.get(subject).cloned(),
             };
-            let stderr = self.scratch.join(format!("{subject}-{settings}.log"));
-            Worker::new(launch, self.limits, stderr)
+            let mark = if tuning == Tuning::default() { String::new() } else { format!("-{number}") };
+            Worker::new(launch, self.limits, self.scratch.join(format!("{subject}-{settings}{mark}.log")))
         })
+    }
+
+    /// True for a subject that ggauge starts itself, so that it can be started in more than one way.
+    fn is_ours(&self, subject: &SubjectId) -> bool {
+        !self.commands.contains_key(subject)
     }
 
     /// Starts a subject and asks what it is. A subject that cannot run here says so when it is first asked to load; one whose
@@ -72,8 +87,8 @@ impl Workers {
 
     /// The logs of all workers, by subject and settings.
     pub fn logs(&self) -> Vec<(String, PathBuf)> {
-        let logs = self.running.iter().map(|((id, settings), worker)| (format!("{id}-{settings}"), worker.stderr().to_owned()));
-        logs.filter(|(_, path)| path.exists()).collect()
+        let logs = self.running.values().map(Worker::stderr).filter(|path| path.exists());
+        logs.filter_map(|path| Some((path.file_stem()?.to_string_lossy().into_owned(), path.to_owned()))).collect()
     }
 }
 
@@ -125,7 +140,7 @@ impl<'a> Run<'a> {
     /// Where the harness itself cannot go on. What happens to a worker is an outcome, not an error.
     pub fn execute(mut self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
         let started = (Instant::now(), cpu_time());
-        let cases = plan.groups.iter().map(|group| group.subjects.len() as u64).sum();
+        let cases = plan.groups.iter().map(|group| (group.subjects.len() + group.trials.len()) as u64).sum();
         self.progress.set_length(cases);
         let mut record = Record {
             schema: SCHEMA,
@@ -141,8 +156,9 @@ impl<'a> Run<'a> {
             self.run_group(&plan.models[group.model], group, &mut record)?;
         }
         self.cache.prune();
-        for ((subject, settings), worker) in &self.workers.running {
-            self.timings.peak_memory.insert(format!("{subject} {settings}"), worker.peak_memory);
+        for ((subject, settings, _), worker) in &self.workers.running {
+            let peak = self.timings.peak_memory.entry(format!("{subject} {settings}")).or_default();
+            *peak = worker.peak_memory.max(*peak);
             if subject.runtime() != "reference" {
                 self.timings.runtime_cpu_seconds += worker.cpu.runtime;
                 self.timings.transcript_cpu_seconds += worker.cpu.transcript;
@@ -166,14 +182,10 @@ impl<'a> Run<'a> {
             let worker = self.workers.get(subject, group.settings);
             let outcome = worker.evaluate(&model.path, &group.prompt.tokens, group.schedule, &transcript)?;
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
-            let software = worker.description.software;
-            let rounding = subjects::rounding_on(subject, group.settings, group.schedule, model.output_bytes, software);
-            let noise = match (&exact, &outcome) {
-                (Ok(exact), Outcome::Completed { .. }) => self.noise(model, &group.prompt, rounding, exact)?,
-                _ => Err("there is nothing to compare".into()),
+            let (noise, limits) = match (&exact, &outcome) {
+                (Ok(exact), Outcome::Completed { .. }) => self.allowance(model, group, subject, group.schedule, exact)?,
+                _ => (Err("there is nothing to compare".into()), None),
             };
-            let key = Key::new(subject, rounding, model.family);
-            let limits = noise.as_ref().ok().and_then(|scale| self.policy.tolerances.limits(&key, scale));
             record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone() });
             ran.push(Ran { case, outcome, transcript, limits, noise });
             self.progress.inc(1);
@@ -190,11 +202,36 @@ impl<'a> Run<'a> {
                 record.comparisons.push(self.against_each_other(model, a, b, &alone));
             }
         }
+        for (subject, relation) in &group.trials {
+            if let Some(ran) = ran.iter().find(|ran| ran.case.subject == *subject) {
+                self.progress.set_message(group.trial(model, subject, *relation));
+                let comparison = self.against_itself(model, group, ran, *relation, &exact)?;
+                record.comparisons.push(comparison);
+                self.progress.inc(1);
+            }
+        }
         for ran in ran {
             // Judged, so no longer needed; one that was never written is no loss.
             let _ = fs::remove_file(ran.transcript);
         }
         Ok(())
+    }
+
+    /// The noise that a subject is allowed on a prompt that is fed by `schedule`, and the limits made from it.
+    fn allowance(
+        &mut self,
+        model: &Model,
+        group: &Group,
+        subject: &SubjectId,
+        schedule: Schedule,
+        exact: &Path,
+    ) -> Result<(Result<Scale, String>, Option<Limits>), Error> {
+        let software = self.workers.get(subject, group.settings).description.software;
+        let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
+        let noise = self.noise(model, &group.prompt, rounding, exact)?;
+        let key = Key::new(subject, rounding, model.family);
+        let limits = noise.as_ref().ok().and_then(|scale| self.policy.tolerances.limits(&key, scale));
+        Ok((noise, limits))
     }
 
     /// Where the cached result of the reference for a prompt lies.
@@ -365,8 +402,8 @@ impl<'a> Run<'a> {
             let sides = [a, b].into_iter().filter_map(|side| alone.get(&side.case.subject));
             let wrong: Vec<_> = sides.filter(|side| !side.blame.is_empty()).collect();
             comparison.blame = wrong.iter().map(|side| side.candidate.clone()).collect();
-            if let [side] = wrong[..]
-                && side.judgement == Judgement::ExpectedFail
+            if let [side, ..] = wrong[..]
+                && wrong.iter().all(|side| side.judgement == Judgement::ExpectedFail)
             {
                 comparison.judgement = Judgement::ExpectedFail;
                 comparison.reason.clone_from(&side.reason);
@@ -374,6 +411,83 @@ impl<'a> Run<'a> {
             }
         }
         comparison
+    }
+
+    /// Runs a case once more under a change that must not matter, and holds it against what it was.
+    fn against_itself(
+        &mut self,
+        model: &Model,
+        group: &Group,
+        ran: &Ran,
+        relation: Relation,
+        exact: &Result<PathBuf, Outcome>,
+    ) -> Result<ComparisonRecord, Error> {
+        let subject = &ran.case.subject;
+        let mut comparison = self.comparison(model, &ran.case, Oracle::Metamorphic, subject.clone(), subject.clone());
+        comparison.relation = Some(relation);
+        comparison.id = group.trial(model, subject, relation);
+        comparison.reproduce = comparison.reproduce.replace(&ran.case.to_string(), &comparison.id);
+        let unsupported = |mut comparison: ComparisonRecord, reason: String| {
+            (comparison.judgement, comparison.reason) = (Judgement::Unsupported, Some(reason));
+            Ok(comparison)
+        };
+        if !matches!(ran.outcome, Outcome::Completed { .. }) {
+            return unsupported(comparison, format!("nothing to hold it against: {}", words(&ran.outcome)));
+        }
+        let bytes = fs::read(&model.path).map_err(|error| Error::file(&model.path, &error))?;
+        let change = relation
+            .change(&bytes, group.prompt.tokens.len(), group.schedule)
+            .map_err(|finding| Error::input(&model.argument, finding, "give a valid file"))?;
+        if change.tuning != Tuning::default() && !self.workers.is_ours(subject) {
+            return unsupported(comparison, "a subject of the user's is started in one way only".into());
+        }
+        // A folder for each content: a worker that has loaded a path does not load it again.
+        let folder = self.scratch.join(format!("{}-{}", &model.sha256, relation.name()));
+        for (name, bytes) in &change.files {
+            cache::write_whole(&folder.join(name), bytes)?;
+        }
+        let path = change.files.first().map_or_else(|| model.path.clone(), |(name, _)| folder.join(name));
+        let transcript = self.scratch.join("changed.safetensors");
+        let worker = self.workers.tuned(subject, group.settings, change.tuning);
+        let outcome = worker.evaluate(&path, &group.prompt.tokens, change.schedule, &transcript)?;
+        let limits = match (exact, relation.is_exact()) {
+            (Ok(exact), false) => {
+                let (_, changed) = self.allowance(model, group, subject, change.schedule, exact)?;
+                ran.limits.zip(changed).map(|(a, b)| Limits::of_pair(&a, &b))
+            }
+            _ => None,
+        };
+        let verdict = match &outcome {
+            Outcome::Unsupported { reason } => return unsupported(comparison, reason.clone()),
+            Outcome::Completed { .. } if relation.is_exact() => open_both(&transcript, &ran.transcript, oracle::identical),
+            Outcome::Completed { .. } => match limits {
+                None => return unsupported(comparison, "there are no limits for it".into()),
+                Some(limits) => compare(&transcript, &ran.transcript).map(|measured| measured.verdict(&limits)),
+            },
+            _ => Ok(not_completed()),
+        };
+        let _ = fs::remove_file(&transcript);
+        let _ = fs::remove_dir_all(&folder);
+        (comparison.judgement, comparison.reason) = match &verdict {
+            Ok(verdict) if verdict.holds() => (Judgement::Pass, None),
+            Ok(_) if matches!(outcome, Outcome::Completed { .. }) => (Judgement::Fail, None),
+            Ok(_) => (Judgement::Fail, Some(words(&outcome))),
+            Err(reason) => (Judgement::Vacuous, Some(reason.clone())),
+        };
+        comparison.verdict = verdict.ok();
+        if comparison.judgement == Judgement::Fail {
+            comparison.blame = vec![subject.clone()];
+            // What is known to be wrong one way or the other need not be equal.
+            let changed = Case { schedule: change.schedule, ..ran.case.clone() };
+            for case in [&ran.case, &changed] {
+                if let Some(expectation) = self.policy.expectations.find(case, &model.architecture)?
+                    && expectation.is_met_by(&outcome, comparison.verdict.as_ref())
+                {
+                    apply(&mut comparison, expectation, true);
+                }
+            }
+        }
+        Ok(comparison)
     }
 
     /// A comparison that has not been judged yet.
@@ -388,7 +502,7 @@ impl<'a> Run<'a> {
         let id = case.to_string();
         let prefix = id.strip_suffix(&candidate.to_string()).unwrap_or(&id).to_owned();
         let (id, filter) = match oracle {
-            Oracle::Reference => (id.clone(), id),
+            Oracle::Reference | Oracle::Metamorphic => (id.clone(), id),
             Oracle::Differential => (format!("{prefix}{against}~{candidate}"), format!("{prefix}{{{against},{candidate}}}")),
         };
         let Self { arguments, .. } = self;
@@ -404,6 +518,7 @@ impl<'a> Run<'a> {
             settings: case.settings,
             candidate,
             against,
+            relation: None,
             noise: None,
             verdict: None,
             judgement: Judgement::Vacuous,
@@ -416,7 +531,11 @@ impl<'a> Run<'a> {
 }
 
 fn compare(candidate: &Path, truth: &Path) -> Result<oracle::Comparison, String> {
-    oracle::compare(&Reader::open(candidate)?, &Reader::open(truth)?)
+    open_both(candidate, truth, oracle::compare)
+}
+
+fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, String>) -> Result<T, String> {
+    use_them(&Reader::open(a)?, &Reader::open(b)?)
 }
 
 /// An argument as a shell takes it.

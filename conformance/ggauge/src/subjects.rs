@@ -7,7 +7,7 @@ use crate::readers::OurReader;
 use reference::{ReferenceSubject, Rounding};
 use subject_candle::CandleSubject;
 use subject_llama_cpp::LlamaCppSubject;
-use vocabulary::{Refusal, Schedule, Settings, Subject, SubjectId};
+use vocabulary::{Refusal, Schedule, Settings, Subject, SubjectId, Tuning};
 
 /// The truth.
 pub fn exact_reference() -> SubjectId {
@@ -26,10 +26,10 @@ pub fn reference_with(rounding: Rounding) -> SubjectId {
 ///
 /// # Errors
 /// [`Refusal::Unsupported`] where this build or machine cannot.
-pub fn create(id: &SubjectId, settings: Settings) -> Result<Box<dyn Subject>, Refusal> {
+pub fn create(id: &SubjectId, settings: Settings, tuning: Tuning) -> Result<Box<dyn Subject>, Refusal> {
     match id.runtime() {
-        "llama-cpp" => Ok(Box::new(LlamaCppSubject::new(id.device(), settings)?)),
-        "candle" => Ok(Box::new(CandleSubject::new(id.device(), settings)?)),
+        "llama-cpp" => Ok(Box::new(LlamaCppSubject::new(id.device(), settings, tuning)?)),
+        "candle" => Ok(Box::new(CandleSubject::new(id.device(), settings, tuning)?)),
         "ggauge" => Ok(Box::new(OurReader::new(id.device())?)),
         "reference" => Ok(Box::new(ReferenceSubject { rounding: id.device().parse().map_err(Refusal::Unsupported)? })),
         other => readers::create(other).ok_or_else(|| {
@@ -42,9 +42,10 @@ pub fn create(id: &SubjectId, settings: Settings) -> Result<Box<dyn Subject>, Re
 }
 
 /// Environment that the worker of a subject is started with; `None` takes a variable away.
-pub fn environment(id: &SubjectId, settings: Settings) -> Vec<(&'static str, Option<String>)> {
+pub fn environment(id: &SubjectId, settings: Settings, tuning: Tuning) -> Vec<(&'static str, Option<String>)> {
     let mut environment = subject_llama_cpp::environment(if id.runtime() == "llama-cpp" { id.device() } else { "" });
-    environment.extend(subject_candle::environment(if id.runtime() == "candle" { settings } else { Settings::Default }));
+    let (settings, tuning) = if id.runtime() == "candle" { (settings, tuning) } else { (Settings::Default, Tuning::default()) };
+    environment.extend(subject_candle::environment(settings, tuning));
     environment
 }
 
@@ -71,9 +72,10 @@ pub fn known() -> Vec<(SubjectId, bool)> {
 pub fn rounding(id: &SubjectId, settings: Settings, schedule: Schedule) -> Rounding {
     match (id.runtime(), settings) {
         ("llama-cpp", settings) if device_kind(id) == "vulkan" => match (schedule, settings) {
-            (Schedule::SingleShot, _) => Rounding::HALF,
             (Schedule::TokenByToken, Settings::Default) => Rounding::SINGLE_F16_CACHE,
             (Schedule::TokenByToken, Settings::Strict) => Rounding::SINGLE,
+            // At least one call of several tokens.
+            _ => Rounding::HALF,
         },
         ("llama-cpp", Settings::Default) => Rounding::LLAMA_CPP_DEFAULT,
         ("llama-cpp", Settings::Strict) => Rounding::LLAMA_CPP_STRICT,
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn only_the_worker_of_a_vulkan_device_sees_one() {
         let variable = |id: &str| {
-            let environment = environment(&id.parse().unwrap(), Settings::Default);
+            let environment = environment(&id.parse().unwrap(), Settings::Default, Tuning::default());
             environment.into_iter().find(|(name, _)| *name == "GGML_VK_VISIBLE_DEVICES").unwrap().1
         };
         assert_eq!(variable("llama-cpp@vulkan1").as_deref(), Some("1"));

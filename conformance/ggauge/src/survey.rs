@@ -25,7 +25,7 @@ use std::{
     sync::Mutex,
     time::Duration,
 };
-use vocabulary::{Contents, Outcome, Settings};
+use vocabulary::{Contents, Outcome, Settings, Tuning};
 
 static VECTORS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/vectors");
 
@@ -195,7 +195,13 @@ fn ask(
     paths: &[PathBuf],
     progress: &ProgressBar,
 ) -> Result<Vec<Answer>, Error> {
-    let launch = Launch { subject: column.subject.clone(), settings: Settings::Default, program: program.into(), command };
+    let launch = Launch {
+        subject: column.subject.clone(),
+        settings: Settings::Default,
+        tuning: Tuning::default(),
+        program: program.into(),
+        command,
+    };
     let stderr = scratch.join(format!("{}.log", column.name.replace(' ', "-")));
     let mut worker = Worker::new(launch, LIMITS, stderr);
     // A worker that cannot start says nothing of any vector.

@@ -19,6 +19,8 @@ pub enum Check {
     KlMax,
     /// Positions whose likeliest token differs although the reference's margin is above the noise; their number, which must be 0.
     TopOne,
+    /// Logits of which some bit differs, where none may: their number, which must be 0.
+    Bits,
     /// How a subject ended or what it rejected, where two must agree or a completed case was expected; 0 when as it should be.
     Outcome,
 }
@@ -33,6 +35,7 @@ impl Check {
             Self::KlMean => "kl-mean",
             Self::KlMax => "kl-max",
             Self::TopOne => "top-one",
+            Self::Bits => "bits",
             Self::Outcome => "outcome",
         }
     }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use vocabulary::{
-    BadAnswer, Contents, Description, Outcome, Schedule, Settings, SubjectId,
+    BadAnswer, Contents, Description, Outcome, Schedule, Settings, SubjectId, Tuning,
     protocol::{self, Request, Response},
     transcript,
 };
@@ -44,6 +44,8 @@ pub struct Launch {
     pub subject: SubjectId,
     /// Its settings.
     pub settings: Settings,
+    /// What it is started with beyond them.
+    pub tuning: Tuning,
     /// The `ggauge` executable.
     pub program: PathBuf,
     /// A shell command to run instead of `ggauge worker`, for subjects that are not ours.
@@ -56,6 +58,10 @@ impl Launch {
             None => {
                 let mut command = Command::new(&self.program);
                 command.args(["worker", &self.subject.to_string(), "--settings", self.settings.name()]);
+                let Tuning { threads, batch, micro_batch } = self.tuning;
+                for (option, value) in [("--threads", threads), ("--batch", batch), ("--micro-batch", micro_batch)] {
+                    command.args(value.into_iter().flat_map(|value| [option.to_owned(), value.to_string()]));
+                }
                 command
             }
             Some(line) => {
@@ -64,7 +70,7 @@ impl Launch {
                 command
             }
         };
-        for (name, value) in subjects::environment(&self.subject, self.settings) {
+        for (name, value) in subjects::environment(&self.subject, self.settings, self.tuning) {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
@@ -469,7 +475,8 @@ fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: 
         return wrong(format!("position {last}, where the prompt has {tokens} tokens"));
     }
     // Every call ends in a position whose logits a subject can give; a transcript without one of them compares less than it says.
-    let missing = schedule.calls(tokens).map(|call| call.end as u64 - 1).find(|last| positions.binary_search(last).is_err());
+    let missing =
+        schedule.calls(tokens).into_iter().map(|call| call.end as u64 - 1).find(|last| positions.binary_search(last).is_err());
     match missing {
         Some(position) => wrong(format!("position {position}, the last of a call, is missing")),
         None => Outcome::Completed { positions: positions.len() as u64 },

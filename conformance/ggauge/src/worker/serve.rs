@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 use vocabulary::{
-    Description, Refusal, Rejection, Session, Settings, Subject, SubjectId, evaluate,
+    Description, Refusal, Rejection, Session, Settings, Subject, SubjectId, Tuning, evaluate,
     protocol::{self, Request, Response},
     transcript,
 };
@@ -19,7 +19,7 @@ const LONGEST_WORDS: usize = 2000;
 ///
 /// # Errors
 /// Where the process cannot be set up, or the harness has gone.
-pub fn serve(id: &SubjectId, settings: Settings) -> io::Result<()> {
+pub fn serve(id: &SubjectId, settings: Settings, tuning: Tuning) -> io::Result<()> {
     let mut answers = claim_stdout()?;
     // If the harness dies in a way that cannot close our stdin in time, we go with it.
     #[cfg(target_os = "linux")]
@@ -32,7 +32,7 @@ pub fn serve(id: &SubjectId, settings: Settings) -> io::Result<()> {
         std::process::abort();
     }));
 
-    let subject = subjects::create(id, settings);
+    let subject = subjects::create(id, settings, tuning);
     let mut description = subject.as_ref().map_or_else(|_| Description::default(), |subject| subject.describe());
     if description.device.is_empty() {
         description.device = processor();

@@ -14,7 +14,7 @@ use std::{
 
 /// The F32 tiny model as bytes.
 fn model() -> Vec<u8> {
-    "llama/f32@0".parse::<smith::Recipe>().unwrap().build()
+    "llama/f32@0".parse::<smith::Recipe>().unwrap().build().unwrap()
 }
 
 fn architecture(name: &str) -> Vec<u8> {

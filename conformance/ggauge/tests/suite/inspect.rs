@@ -15,7 +15,7 @@ use std::{
 
 /// The tiny model of a recipe, with some rules broken.
 fn broken(rules: &[Rule]) -> Vec<u8> {
-    let bytes = "llama/q4_0@0".parse::<Recipe>().unwrap().build();
+    let bytes = "llama/q4_0@0".parse::<Recipe>().unwrap().build().unwrap();
     let mut draft = Draft::from(&File::strict(&bytes).unwrap());
     for &rule in rules {
         draft.break_rule(rule).unwrap();
@@ -31,7 +31,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
 
 /// The tiny model as two files, of which the second says that there are `count`.
 fn write_pair(folder: &Path, count: u16) -> [PathBuf; 2] {
-    let bytes = "llama/q4_0@0".parse::<Recipe>().unwrap().build();
+    let bytes = "llama/q4_0@0".parse::<Recipe>().unwrap().build().unwrap();
     let whole = Draft::from(&File::strict(&bytes).unwrap());
     let mut first = Draft { tail: None, ..whole };
     first.tensors.iter_mut().for_each(|tensor| tensor.place = None);

@@ -10,7 +10,8 @@ use vocabulary::{Outcome, Schedule, Settings};
 fn log_of(subject: &str, command: Option<String>, settings: Settings) -> String {
     let folder = tempfile::tempdir().unwrap();
     let model = tiny("llama/q4_0@0", folder.path());
-    let launch = Launch { subject: id(subject), settings, program: GGAUGE.into(), command };
+    let launch =
+        Launch { subject: id(subject), settings, tuning: vocabulary::Tuning::default(), program: GGAUGE.into(), command };
     let limits = Limits { time: Duration::from_mins(5), memory: 4 << 30 };
     let mut worker = Worker::new(launch, limits, folder.path().join("log"));
     let transcript = folder.path().join("t.safetensors");

@@ -42,6 +42,7 @@ pub(crate) fn fake_worker(behaviour: &str, folder: &Path) -> Worker {
     let launch = Launch {
         subject: id("fake@cpu"),
         settings: Settings::Strict,
+        tuning: vocabulary::Tuning::default(),
         program: GGAUGE.into(),
         command: Some(format!("exec {} {behaviour}", fake_subject().display())),
     };
@@ -50,7 +51,7 @@ pub(crate) fn fake_worker(behaviour: &str, folder: &Path) -> Worker {
 
 /// The F32 tiny model.
 pub(crate) fn tiny(recipe: &str, folder: &Path) -> Model {
-    Model::make(recipe.parse::<Recipe>().unwrap(), folder).unwrap()
+    Model::make(&recipe.parse::<Recipe>().unwrap(), folder).unwrap()
 }
 
 pub(crate) fn ramp(len: usize) -> Prompt {
@@ -92,7 +93,7 @@ pub(crate) fn run_models(
     let mut workers = Workers::new(GGAUGE.into(), commands.collect(), limits, folder.into());
     let prompts = vec![vec![ramp(8)]; models.len()];
     let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();
-    let plan = Plan::new(models, &prompts, &Schedule::ALL, &[settings], &subjects, |_, _, _| true, &Filter::All);
+    let plan = Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &[settings], &subjects, |_, _, _| true, &Filter::All);
     let bar = ProgressBar::hidden();
     Run::new(&mut workers, "", &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
 }

@@ -5,7 +5,7 @@ use ggauge::worker::process::{Launch, Worker};
 use rstest::rstest;
 use smith::Recipe;
 use std::{thread, time::Duration};
-use vocabulary::{Check, Outcome, Schedule, Settings, Verdict};
+use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict};
 
 #[rstest]
 #[case("exit", "exited (code 7)", "")]
@@ -141,7 +141,13 @@ fn contents_that_fit_no_answer_are_unsupported_in_words() {
     let mut draft = gguf::Draft::new();
     draft.str("general.architecture", "vector").i32s("vector.key", &vec![7; 200_000]);
     std::fs::write(&path, draft.finish()).unwrap();
-    let launch = Launch { subject: id("ggauge@strict"), settings: Settings::Default, program: GGAUGE.into(), command: None };
+    let launch = Launch {
+        subject: id("ggauge@strict"),
+        settings: Settings::Default,
+        tuning: Tuning::default(),
+        program: GGAUGE.into(),
+        command: None,
+    };
     let mut worker = Worker::new(launch, short_limits(), folder.path().join("stderr.log"));
     let Err(Outcome::Unsupported { reason }) = worker.read(&path).unwrap() else { panic!("an answer of 10 MB") };
     assert!(reason.contains("room for 4194304"), "{reason}");

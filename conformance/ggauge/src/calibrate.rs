@@ -49,7 +49,9 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
         for settings in Settings::ALL {
             for schedule in Schedule::OF_EVERY_RUN {
                 let rounding = subjects::rounding(subject, settings, schedule);
-                rows.extend(Family::ALL.map(|family| Key::new(subject, rounding, family)));
+                // Two architectures stand for all: one with GELU, and one without.
+                let keys = |architecture| Family::ALL.map(|family| Key::new(subject, rounding, architecture, family));
+                rows.extend(["gemma3", "llama"].into_iter().flat_map(keys));
             }
         }
     }
@@ -138,14 +140,13 @@ fn ratios(record: &Record) -> Vec<Ratio> {
             return None;
         };
         let measured = |check| checks.iter().find(|m| m.check == check).map_or(f64::NAN, |m| m.measured);
-        let architecture = comparison.model.split('@').next().unwrap_or_default();
+        let name = comparison.model.split('@').next().unwrap_or_default();
+        let is_it = |model: &&Model| model.name == comparison.model && model.weights == comparison.weights;
+        let model = record.models.iter().find(is_it)?;
+        let rounding = subjects::rounding(&comparison.candidate, comparison.settings, comparison.schedule);
         Some(Ratio {
-            key: Key::new(
-                &comparison.candidate,
-                subjects::rounding(&comparison.candidate, comparison.settings, comparison.schedule),
-                family(record, comparison),
-            ),
-            cell: format!("{architecture}/{}/{}/{}", comparison.weights, comparison.settings, comparison.candidate),
+            key: Key::new(&comparison.candidate, rounding, &model.architecture, model.family),
+            cell: format!("{name}/{}/{}/{}", comparison.weights, comparison.settings, comparison.candidate),
             ratios: [
                 measured(Check::Nmse) / noise.nmse,
                 measured(Check::KlMean) / noise.kl_mean,
@@ -154,11 +155,6 @@ fn ratios(record: &Record) -> Vec<Ratio> {
         })
     };
     record.comparisons.iter().filter_map(of).collect()
-}
-
-fn family(record: &Record, comparison: &ComparisonRecord) -> Family {
-    let is_it = |model: &&Model| model.name == comparison.model && model.weights == comparison.weights;
-    record.models.iter().find(is_it).map_or(Family::Single, |model| model.family)
 }
 
 fn multiplier(mut ratios: Vec<f64>) -> Multiplier {

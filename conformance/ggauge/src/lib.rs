@@ -11,6 +11,8 @@ pub mod error;
 pub mod external;
 pub mod inspect;
 pub mod interrupt;
+pub mod matrix;
+pub mod matrix_report;
 pub mod models;
 pub mod oracle;
 pub mod picture;

@@ -9,6 +9,8 @@ use ggauge::{
     error::exit_code,
     inspect::{self, Layout, RuleRow, Source},
     interrupt,
+    matrix::{self, Extent},
+    matrix_report,
     models::{self, Manifest, Model},
     picture,
     plan::{Filter, Plan},
@@ -98,6 +100,9 @@ enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Run the matrix of tiny models: every architecture, weight type and schedule on every subject, judged against the reference, each
+    /// other, and themselves.
+    Matrix(MatrixArguments),
     /// Print the token ids of a text, with llama.cpp's tokenizer and the model's vocabulary.
     Tokenize {
         /// A pinned model's name, or the path of a GGUF file.
@@ -196,6 +201,49 @@ struct RunArguments {
 }
 
 #[derive(Debug, Args)]
+struct MatrixArguments {
+    /// Only cases whose id has this part, or matches this glob ('qwen3/*/candle@cpu').
+    #[arg(long)]
+    filter: Option<String>,
+    /// Only this subject; may be repeated. Every subject of this build where none is given.
+    #[arg(long = "subject", value_name = "SUBJECT")]
+    subjects: Vec<SubjectId>,
+    /// The whole product of all axes, instead of each axis against little of the others. Hours; see --shard.
+    #[arg(long, conflicts_with = "pairwise")]
+    full: bool,
+    /// A sample of the whole product in which every pair of values of two axes stands at least once: for nights.
+    #[arg(long)]
+    pairwise: bool,
+    /// The seed of the sample.
+    #[arg(long, default_value_t = 0, requires = "pairwise")]
+    seed: u64,
+    /// Run part I of N only, as I/N, counted from 1.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    shard: Option<(usize, usize)>,
+    /// Print the Record as JSON instead of the report.
+    #[arg(long)]
+    json: bool,
+    /// List every cell that is no pass, instead of the first three of each cause.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Folder for the Record, timings and logs (default: records/matrix in the cache).
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+    /// No known divergences: every divergence fails.
+    #[arg(long)]
+    no_expectations: bool,
+}
+
+fn parse_shard(text: &str) -> Result<(usize, usize), String> {
+    let wrong = || format!("`{text}` is no part: expected I/N with I from 1 to N, such as 3/8");
+    let (part, parts) = text.split_once('/').ok_or_else(wrong)?;
+    match (part.parse(), parts.parse()) {
+        (Ok(part), Ok(parts)) if (1..=parts).contains(&part) => Ok((part, parts)),
+        _ => Err(wrong()),
+    }
+}
+
+#[derive(Debug, Args)]
 struct VectorArguments {
     /// Only vectors whose name has this part, or matches this glob ('keys/twice-*').
     filter: Option<String>,
@@ -259,6 +307,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             print(&format!("{} sha256 {}\n", output.display(), cache::sha256(&output).context("reading it back")?))?;
             exit_code::SUCCESS
         }
+        Some(Command::Matrix(arguments)) => run_matrix(&arguments)?,
         Some(Command::Tokenize { model, text }) => tokenize(&model, &text)?,
         Some(Command::Vectors(arguments)) => survey_readers(&arguments)?,
         Some(Command::Tokenizers { names, json, offline }) => compare_tokenizers(&names, json, offline)?,
@@ -561,7 +610,13 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let mut workers = Workers::new(program()?, commands, limits, scratch.path().into());
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
-    let (subjects, records) = choose_subjects(arguments, &mut workers, &probe_model(scratch.path())?)?;
+    let (subjects, records) = choose_subjects(
+        &arguments.subjects,
+        &arguments.workers,
+        &arguments.settings,
+        &mut workers,
+        &probe_model(scratch.path())?,
+    )?;
     let universe = universe(&models, &prompts, &subjects)?;
     policy.expectations.check_all_match(&universe.cases().collect::<Vec<_>>())?;
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
@@ -584,7 +639,7 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     }
     let again = again(arguments);
     let (record, timings) =
-        Run::new(&mut workers, &again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+        Run::new(&mut workers, "run", &again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
 
     let folder = match &arguments.record {
@@ -602,6 +657,52 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     cache::write_whole(&folder.join("report.svg"), picture::svg(&record)?.as_bytes())?;
     if !arguments.json {
         eprintln!("Record, picture, timings and logs: {}", folder.display());
+    }
+    Ok(record.exit_code())
+}
+
+fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
+    let keep = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let expectations = if arguments.no_expectations { Expectations::default() } else { Expectations::shipped()? };
+    let policy = Policy { tolerances: Tolerances::shipped()?, expectations };
+    let extent = match arguments {
+        MatrixArguments { full: true, .. } => Extent::Full,
+        MatrixArguments { pairwise: true, seed, .. } => Extent::Pairwise(*seed),
+        _ => Extent::EveryChange,
+    };
+    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let probe = probe_model(scratch.path())?;
+    let (subjects, records) = choose_subjects(&arguments.subjects, &[], &Settings::ALL, &mut workers, &probe)?;
+    let (fast, devices): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|id| subjects::device_kind(id) == "cpu");
+    let chosen = matrix::Subjects { fast: &fast, devices: &devices };
+    let mut plan = matrix::plan(extent, &chosen, scratch.path(), &keep)?;
+    if let Some((part, parts)) = arguments.shard {
+        // By model, so that each is made and loaded by one part alone.
+        plan.groups.retain(|group| group.model % parts == part - 1);
+    }
+    if plan.groups.is_empty() {
+        let what = arguments.filter.as_deref().map_or_else(|| "the matrix".into(), |filter| format!("filter `{filter}`"));
+        return Err(Error::input(what, "no case is left", "loosen it; `ggauge matrix --json` prints case ids").into());
+    }
+    let again = if arguments.no_expectations { " --no-expectations" } else { "" };
+    let (record, timings) =
+        Run::new(&mut workers, "matrix", again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+    progress.finish_and_clear();
+    let folder = match &arguments.record {
+        Some(folder) => folder.clone(),
+        None => cache.records()?.join("matrix"),
+    };
+    if arguments.json {
+        print(&record.to_json()?)?;
+    } else {
+        print(&matrix_report::report(&record, report::Style { color: colored(), verbose: arguments.verbose }))?;
+    }
+    record::write(&folder, &record, &timings, &workers.logs())?;
+    if !arguments.json {
+        eprintln!("{:.0} s. Record, timings and logs: {}", timings.seconds, folder.display());
     }
     Ok(record.exit_code())
 }
@@ -625,17 +726,18 @@ fn again(arguments: &RunArguments) -> String {
     again.concat()
 }
 
-/// The subjects to run and what they said of themselves: those asked for, or all that this machine has.
+/// The subjects to run and what they said of themselves: those `only` asks for and those of the user's, or all that this machine has.
 fn choose_subjects(
-    arguments: &RunArguments,
+    only: &[SubjectId],
+    of_user: &[(SubjectId, String)],
+    all_settings: &[Settings],
     workers: &mut Workers,
     probe: &Path,
 ) -> anyhow::Result<(Vec<SubjectId>, Vec<record::SubjectRecord>)> {
-    let asked: Vec<SubjectId> =
-        arguments.subjects.iter().cloned().chain(arguments.workers.iter().map(|(id, _)| id.clone())).collect();
+    let asked: Vec<SubjectId> = only.iter().cloned().chain(of_user.iter().map(|(id, _)| id.clone())).collect();
     let mut records = Vec::new();
-    for &settings in &arguments.settings {
-        if arguments.subjects.is_empty() {
+    for &settings in all_settings {
+        if only.is_empty() {
             records.extend(available(workers, settings, probe)?);
         }
         for subject in &asked {
@@ -701,7 +803,7 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
     let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::shipped()? };
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
     let plan = calibrate::plan(models, &prompts, &subjects, &slow);
-    let (record, _) = Run::new(&mut workers, "", &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+    let (record, _) = Run::new(&mut workers, "run", "", &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
     let calibrated = calibrate::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}"))?;
     for finding in &calibrated.findings {

@@ -200,15 +200,23 @@ impl Model {
         let shown = &path.display();
         let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
         let mapped = MappedFile::open(path).map_err(|error| Error::input(shown, error, next))?;
+        let sha256 = cache::sha256(path).map_err(|error| Error::input(shown, error, next))?;
+        Self::read(&mapped, path, sha256, name, weights)
+    }
+
+    /// What the header of a file says that has these `bytes` and is, or will be, at `path`.
+    fn read(bytes: &[u8], path: &Path, sha256: String, name: Option<&str>, weights: Option<&str>) -> Result<Self, Error> {
+        let shown = &path.display();
         let broken = |error: gguf::Finding| {
             Error::input(shown, error, "download or convert the file again; its header or its length is wrong")
         };
-        let file = File::lenient(&mapped).map_err(broken)?;
+        let file = File::lenient(bytes).map_err(broken)?;
         let architecture = file.architecture().map_err(broken)?;
         let metadata = file.metadata();
         let context_length = metadata.u64(&format!("{architecture}.context_length")).map_err(broken)?;
         let bos = metadata.u64("tokenizer.ggml.bos_token_id").map_err(broken)?;
         let Some(vocabulary_size) = file.vocabulary_size() else {
+            let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
             return Err(Error::input(shown, "it has no tensor `token_embd.weight`, so it is not a language model", next));
         };
         let stem = path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().to_lowercase());
@@ -220,7 +228,7 @@ impl Model {
             family: Family::of(&file),
             output_bytes: file.tensor("output.weight").or(file.tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
             path: path.into(),
-            sha256: cache::sha256(path).map_err(|error| Error::input(shown, error, next))?,
+            sha256,
             vocabulary_size,
             context_length,
             bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
@@ -250,20 +258,46 @@ impl Model {
     /// # Errors
     /// Where the recipe's numbers fit no model, or it cannot be written.
     pub fn make(recipe: &Recipe, folder: &Path) -> Result<Self, Error> {
+        let model = Self::planned(recipe, folder)?;
+        model.ensure()?;
+        Ok(model)
+    }
+
+    /// A tiny model whose file in `folder` is not written before [`Model::ensure`].
+    ///
+    /// # Errors
+    /// Where the recipe's numbers fit no model.
+    pub fn planned(recipe: &Recipe, folder: &Path) -> Result<Self, Error> {
         // A seed of 0, which tests and examples have, does not show in names.
         let name = match recipe.seed {
             0 => recipe.model(),
             seed => format!("{}@{seed}", recipe.model()),
         };
+        let bytes = build(recipe)?;
         let path = folder.join(format!("{name}-{}.gguf", recipe.weights));
-        cache::write_whole(&path, &build(recipe)?)?;
-        let model = Self::open(&path, Some(&name), Some(recipe.weights.name()))?;
+        let model = Self::read(&bytes, &path, cache::digest(&bytes), Some(&name), Some(recipe.weights.name()))?;
         Ok(Self { argument: recipe.to_string(), ..model })
+    }
+
+    /// Writes the file of a planned model, where it is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn ensure(&self) -> Result<(), Error> {
+        match self.recipe() {
+            Some(recipe) if !self.path.exists() => cache::write_whole(&self.path, &build(&recipe)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// The recipe of a tiny model.
+    pub fn recipe(&self) -> Option<Recipe> {
+        self.argument.parse().ok()
     }
 
     /// True for a model made from a recipe.
     pub fn is_tiny(&self) -> bool {
-        self.argument.parse::<Recipe>().is_ok()
+        self.recipe().is_some()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Error, models::Model, prompts::Prompt, relation::Relation, subjects};
 use globset::{GlobBuilder, GlobMatcher};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use vocabulary::{Case, Schedule, Settings, SubjectId};
 
 /// Subjects that are run together on one prompt and compared.
@@ -29,8 +29,8 @@ pub struct Plan {
     pub models: Vec<Model>,
     /// The groups, in the order they were added, and within a product by model, settings, prompt and schedule.
     pub groups: Vec<Group>,
-    /// The ids of all cases and trials, each of which is run once.
-    planned: BTreeSet<String>,
+    /// Where the group of a model, settings, prompt and schedule is.
+    places: BTreeMap<(usize, Settings, String, Schedule), usize>,
 }
 
 /// Combinations of models, settings, prompts, schedules and subjects.
@@ -157,39 +157,47 @@ impl Plan {
 
     /// Adds the combinations of a product that `keep` keeps and that are not in the plan yet.
     pub fn add(&mut self, product: &Product<'_>, keep: &Filter) {
-        for &index in product.models {
-            let Some(model) = self.models.get(index) else { continue };
+        for &model in product.models {
             for &settings in product.settings {
-                for prompt in (product.prompts)(index) {
+                for prompt in (product.prompts)(model) {
                     for schedule in (product.schedules)(&prompt) {
-                        let mut group = Group {
-                            model: index,
+                        let empty = Group {
+                            model,
                             prompt: prompt.clone(),
                             schedule,
                             settings,
                             subjects: Vec::new(),
                             trials: Vec::new(),
                         };
-                        for subject in product.subjects.iter().filter(|subject| (product.runs)(model, subject, &prompt)) {
-                            let id = group.case(model, subject).to_string();
-                            let kept = keep.keeps(&id);
-                            let trials =
-                                product.relations.iter().map(|&relation| (group.trial(model, subject, relation), relation));
-                            let trials: Vec<_> = trials.filter(|(trial, _)| kept || keep.keeps(trial)).collect();
-                            let new: Vec<_> =
-                                trials.into_iter().filter(|(trial, _)| self.planned.insert(trial.clone())).collect();
-                            // A trial needs its case to be held against.
-                            if !new.is_empty() || (kept && self.planned.insert(id)) {
-                                group.subjects.push(subject.clone());
-                            }
-                            group.trials.extend(new.into_iter().map(|(_, relation)| (subject.clone(), relation)));
-                        }
-                        if !group.subjects.is_empty() {
-                            self.groups.push(group);
-                        }
+                        self.add_group(empty, product, keep);
                     }
                 }
             }
+        }
+    }
+
+    /// Adds a product's subjects and trials to the group like `empty`, or to `empty` itself where there is none.
+    fn add_group(&mut self, empty: Group, product: &Product<'_>, keep: &Filter) {
+        let Some(model) = self.models.get(empty.model) else { return };
+        let key = (empty.model, empty.settings, empty.prompt.name.clone(), empty.schedule);
+        let place = self.places.get(&key).copied();
+        let mut new = empty;
+        let group = place.and_then(|place| self.groups.get_mut(place)).unwrap_or(&mut new);
+        for subject in product.subjects.iter().filter(|subject| (product.runs)(model, subject, &group.prompt)) {
+            let kept = keep.keeps(&group.case(model, subject).to_string());
+            let wanted = |relation: &&Relation| kept || keep.keeps(&group.trial(model, subject, **relation));
+            let trials: Vec<_> = product.relations.iter().filter(wanted).map(|&relation| (subject.clone(), relation)).collect();
+            // A trial needs its case to be held against.
+            if (kept || !trials.is_empty()) && !group.subjects.contains(subject) {
+                group.subjects.push(subject.clone());
+            }
+            group.trials.extend(trials);
+            group.trials.sort();
+            group.trials.dedup();
+        }
+        if !new.subjects.is_empty() {
+            self.places.insert(key, self.groups.len());
+            self.groups.push(new);
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Tolerances {
 pub enum Family {
     /// F32 only.
     Single,
+    /// F32 only, in a model whose GELU goes through a table of f16 by f16: far more noise than the order of sums makes.
+    Table,
     /// F16 or BF16, and nothing quantised.
     Half,
     /// At least one matrix is quantised.
@@ -48,7 +50,7 @@ pub enum Family {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 3] = [Self::Single, Self::Half, Self::Quantized];
+    pub const ALL: [Self; 4] = [Self::Single, Self::Table, Self::Half, Self::Quantized];
 
     /// The family of a file's weights.
     pub fn of(file: &gguf::File<'_>) -> Self {
@@ -76,8 +78,10 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a subject that rounds so, on a model with weights of a family.
-    pub fn new(subject: &SubjectId, rounding: Rounding, weights: Family) -> Self {
+    /// The key of a subject that rounds so, on a model of an architecture with weights of a family.
+    pub fn new(subject: &SubjectId, rounding: Rounding, architecture: &str, weights: Family) -> Self {
+        let through_table = rounding.has_table() && reference::architectures::has_gelu(architecture);
+        let weights = if through_table && weights == Family::Single { Family::Table } else { weights };
         // Where the output matrix is left on the CPU, the noise is the CPU's, and so is the multiplier.
         if rounding.has_output_on_cpu() {
             return Self { rounding: Rounding::LLAMA_CPP_STRICT.name(), device: "cpu".into(), weights };

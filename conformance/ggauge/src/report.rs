@@ -39,7 +39,7 @@ pub(crate) fn ruled_table() -> Table {
     table
 }
 
-fn painted(words: &str, judgement: Judgement, style: Style) -> String {
+pub(crate) fn painted(words: &str, judgement: Judgement, style: Style) -> String {
     if !style.color {
         return words.into();
     }
@@ -215,8 +215,17 @@ pub fn findings(record: &Record, style: Style) -> String {
     out
 }
 
+/// Which check decides a verdict, without its numbers: what failures of one kind have in common.
+pub(crate) fn explain_kind(verdict: &Verdict) -> String {
+    match (verdict, verdict.decisive()) {
+        (Verdict::Vacuous { reason }, _) => format!("nothing was compared: {reason}"),
+        (_, Some(decisive)) => format!("{} is beyond its limit", decisive.check),
+        (_, None) => "nothing was measured".into(),
+    }
+}
+
 /// The deciding check of a verdict in words.
-fn explain(verdict: &Verdict) -> String {
+pub(crate) fn explain(verdict: &Verdict) -> String {
     match (verdict, verdict.decisive()) {
         (Verdict::Vacuous { reason }, _) => format!("nothing was compared: {reason}"),
         (_, Some(Measurement { check: Check::Outcome, .. })) => "it did not give logits".into(),

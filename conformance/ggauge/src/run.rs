@@ -103,6 +103,8 @@ pub struct Policy {
 /// One run in progress.
 pub struct Run<'a> {
     workers: &'a mut Workers,
+    /// The command that this is a run of: `run` or `matrix`.
+    command: &'a str,
     /// Arguments that reproduce a case, beyond model, settings and filter.
     arguments: &'a str,
     cache: &'a Cache,
@@ -125,13 +127,14 @@ impl<'a> Run<'a> {
     /// Begins a run.
     pub fn new(
         workers: &'a mut Workers,
+        command: &'a str,
         arguments: &'a str,
         cache: &'a Cache,
         scratch: &'a Path,
         policy: &'a Policy,
         progress: &'a ProgressBar,
     ) -> Self {
-        Self { workers, arguments, cache, scratch, policy, progress, timings: Timings::default() }
+        Self { workers, command, arguments, cache, scratch, policy, progress, timings: Timings::default() }
     }
 
     /// Runs the whole plan. `subjects` goes into the Record as it is.
@@ -151,9 +154,19 @@ impl<'a> Run<'a> {
             cases: Vec::new(),
             comparisons: Vec::new(),
         };
+        let mut made = None;
         for group in &plan.groups {
             interrupt::check()?;
-            self.run_group(&plan.models[group.model], group, &mut record)?;
+            let model = &plan.models[group.model];
+            if made != Some(group.model) {
+                // A matrix has hundreds of tiny models, and each is made again in milliseconds.
+                if let Some(before) = made.map(|index: usize| &plan.models[index]).filter(|before| before.is_tiny()) {
+                    let _ = fs::remove_file(&before.path);
+                }
+                model.ensure()?;
+                made = Some(group.model);
+            }
+            self.run_group(model, group, &mut record)?;
         }
         self.cache.prune();
         for ((subject, settings, _), worker) in &self.workers.running {
@@ -229,7 +242,7 @@ impl<'a> Run<'a> {
         let software = self.workers.get(subject, group.settings).description.software;
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
         let noise = self.noise(model, &group.prompt, rounding, exact)?;
-        let key = Key::new(subject, rounding, model.family);
+        let key = Key::new(subject, rounding, &model.architecture, model.family);
         let limits = noise.as_ref().ok().and_then(|scale| self.policy.tolerances.limits(&key, scale));
         Ok((noise, limits))
     }
@@ -505,9 +518,14 @@ impl<'a> Run<'a> {
             Oracle::Reference | Oracle::Metamorphic => (id.clone(), id),
             Oracle::Differential => (format!("{prefix}{against}~{candidate}"), format!("{prefix}{{{against},{candidate}}}")),
         };
-        let Self { arguments, .. } = self;
-        let reproduce =
-            format!("ggauge run {} --settings {} --filter '{filter}'{arguments}", quoted(&model.argument), case.settings);
+        let Self { command, arguments, .. } = self;
+        let reproduce = match *command {
+            "matrix" => format!("ggauge matrix --filter '{filter}'{arguments}"),
+            command => {
+                let model = quoted(&model.argument);
+                format!("ggauge {command} {model} --settings {} --filter '{filter}'{arguments}", case.settings)
+            }
+        };
         ComparisonRecord {
             id,
             oracle,

@@ -96,6 +96,11 @@ impl Rounding {
         self.cpu_output
     }
 
+    /// True where GELU is looked up in a table of f16 by f16.
+    pub fn has_table(self) -> bool {
+        self.f16_gelu
+    }
+
     /// The name, which is the device part of the subject's id: `reference@f64`, `reference@candle`.
     pub fn name(self) -> String {
         format!("{}{}", self.name, if self.cpu_output { CPU_OUTPUT } else { "" })

@@ -31,7 +31,8 @@ impl<'r> Model<'r> {
     pub(crate) fn new(recipe: &'r Recipe) -> Result<Self, String> {
         let mut draft = Draft::new();
         draft.str("general.architecture", recipe.architecture.name());
-        draft.str("general.name", &format!("ggauge {recipe}"));
+        // The recipe does not go into the name: llama.cpp looks for `phi-3` and the like there and then wants their special tokens.
+        draft.str("general.name", "ggauge tiny model").str("general.description", &recipe.to_string());
         if recipe.weights.is_quantized() {
             draft.u32("general.quantization_version", 2);
         }

@@ -95,7 +95,7 @@ pub(crate) fn run_models(
     let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();
     let plan = Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &[settings], &subjects, |_, _, _| true, &Filter::All);
     let bar = ProgressBar::hidden();
-    Run::new(&mut workers, "", &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
+    Run::new(&mut workers, "run", "", &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
 }
 
 /// `ggauge` with a cache of its own.

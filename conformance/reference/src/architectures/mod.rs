@@ -49,6 +49,11 @@ pub fn known() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.into_iter().map(|(name, _)| name)
 }
 
+/// True for an architecture whose feed-forward part has GELU, which some runtimes look up in a table.
+pub fn has_gelu(name: &str) -> bool {
+    matches!(name, "gemma2" | "gemma3" | "phi2")
+}
+
 /// Reads the model that `weights` holds.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod calibrate;
 pub mod error;
 pub mod external;
+pub mod faults;
 pub mod inspect;
 pub mod interrupt;
 pub mod matrix;

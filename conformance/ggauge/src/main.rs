@@ -7,6 +7,7 @@ use ggauge::{
     cache::{self, Cache},
     calibrate,
     error::exit_code,
+    faults,
     inspect::{self, Layout, RuleRow, Source},
     interrupt,
     matrix::{self, Extent},
@@ -123,7 +124,7 @@ enum Command {
         #[arg(long)]
         offline: bool,
     },
-    /// Measure limits on tiny models and print them as conformance/policy/tolerances.toml.
+    /// Measure limits on tiny models: what conformance/policy/tolerances.toml holds.
     Calibrate {
         /// Seeds for each architecture and weight type.
         #[arg(long, default_value_t = 8)]
@@ -131,6 +132,20 @@ enum Command {
         /// Only this subject; may be repeated.
         #[arg(long = "subject", value_name = "SUBJECT")]
         subjects: Vec<SubjectId>,
+        /// Where to write them: conformance/policy/tolerances.toml. Printed where no file is given.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Break one thing at a time in the reference, and say which of it the matrix notices at the calibrated limits.
+    Faults {
+        /// Only models whose name has this part.
+        filter: Option<String>,
+        /// List every fault of every model.
+        #[arg(short, long)]
+        verbose: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Serve one subject over the worker protocol on stdin and stdout. The harness starts this itself.
     Worker {
@@ -311,7 +326,8 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Tokenize { model, text }) => tokenize(&model, &text)?,
         Some(Command::Vectors(arguments)) => survey_readers(&arguments)?,
         Some(Command::Tokenizers { names, json, offline }) => compare_tokenizers(&names, json, offline)?,
-        Some(Command::Calibrate { seeds, subjects }) => calibrate_limits(seeds, subjects)?,
+        Some(Command::Calibrate { seeds, subjects, output }) => calibrate_limits(seeds, &subjects, output.as_deref())?,
+        Some(Command::Faults { filter, verbose, json }) => seed_faults(filter.as_deref(), verbose, json)?,
         Some(Command::Worker { .. }) | None => unreachable!("handled above"),
     })
 }
@@ -568,13 +584,9 @@ fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -
         models.push(Model::named(&manifest.name, &manifest.weights, &manifest.architecture));
         prompts.push(of_corpora.clone());
     }
-    for architecture in smith::Architecture::ALL.map(smith::Architecture::name) {
-        for weights in Recipe::WEIGHTS {
-            models.push(Model::named(architecture, weights.name(), architecture));
-            prompts.push(prompts::of_tiny_models());
-        }
-    }
-    Ok(Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All))
+    let plan =
+        Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All);
+    Ok(matrix::with_names(plan, &all_subjects))
 }
 
 fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
@@ -778,7 +790,19 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
+fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Result<u8> {
+    let progress = if json { ProgressBar::hidden() } else { run::progress_bar() };
+    let rows = faults::survey::survey(filter, &Tolerances::shipped()?, &Expectations::shipped()?, &progress)?;
+    progress.finish_and_clear();
+    if rows.is_empty() {
+        let what = format!("filter `{}`", filter.unwrap_or_default());
+        return Err(Error::input(what, "no model's name has it", "`ggauge faults` alone takes every model").into());
+    }
+    print(&if json { serde_json::to_string_pretty(&rows)? + "\n" } else { faults::report::report(&rows, verbose) })?;
+    Ok(if faults::report::is_enough(&rows) { exit_code::SUCCESS } else { exit_code::FAILED })
+}
+
+fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = run::progress_bar();
@@ -797,9 +821,9 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
     let subjects: Vec<SubjectId> = subjects.into_iter().collect();
     let mut models = Vec::new();
     for recipe in calibrate::recipes(seeds) {
-        models.push(Model::make(&recipe, scratch.path())?);
+        models.push(Model::planned(&recipe, scratch.path())?);
     }
-    let prompts = prompts_of(&models, None, &mut workers)?;
+    let prompts = vec![prompts::of_tiny_models(); models.len()];
     let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::shipped()? };
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
     let plan = calibrate::plan(models, &prompts, &subjects, &slow);
@@ -809,14 +833,21 @@ fn calibrate_limits(seeds: u64, only: Vec<SubjectId>) -> anyhow::Result<u8> {
     for finding in &calibrated.findings {
         eprintln!("left out, a finding rather than data: {finding}");
     }
-    for comparison in
-        record.comparisons.iter().filter(|c| matches!(c.verdict, None | Some(vocabulary::Verdict::Vacuous { .. })))
-    {
-        eprintln!("not measured: {} ({})", comparison.id, comparison.reason.as_deref().unwrap_or("no reason"));
+    let unmeasured = |c: &&record::ComparisonRecord| {
+        c.oracle == record::Oracle::Reference && matches!(c.verdict, None | Some(vocabulary::Verdict::Vacuous { .. }))
+    };
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for comparison in record.comparisons.iter().filter(unmeasured) {
+        let reason = comparison.reason.as_deref().unwrap_or("no reason");
+        *reasons.entry(format!("{}: {reason}", comparison.candidate)).or_default() += 1;
     }
-    if let Some(case) = record.cases.iter().find(|case| !matches!(case.outcome, Outcome::Completed { .. })) {
-        eprintln!("first case without logits: {} ({})", case.id, case.outcome.summary());
+    for (reason, count) in reasons {
+        eprintln!("not measured: {count} cells of {reason}");
     }
-    print(&calibrate::to_toml(&calibrated.tolerances)?)?;
+    let toml = calibrate::to_toml(&calibrated.tolerances)?;
+    match output {
+        Some(path) => cache::write_whole(path, toml.as_bytes())?,
+        None => print(&toml)?,
+    }
     Ok(exit_code::SUCCESS)
 }

@@ -40,7 +40,7 @@ const MODELS: [&str; 18] = [
 /// Weight types in which every model and schedule is run: exact, and quantised.
 const FEW_WEIGHTS: [WeightType; 2] = [WeightType::F32, WeightType::Q4_K];
 /// Weight types in which devices that are slow are run.
-const DEVICE_WEIGHTS: [WeightType; 4] = [WeightType::F32, WeightType::F16, WeightType::Q8_0, WeightType::Q4_K];
+pub const DEVICE_WEIGHTS: [WeightType; 4] = [WeightType::F32, WeightType::F16, WeightType::Q8_0, WeightType::Q4_K];
 /// Positions of a prompt that is longer than any number that runtimes have built in.
 const BEYOND_4096: usize = 4200;
 /// Positions of a prompt that is longer than the context before stretching of every model here.
@@ -78,7 +78,7 @@ pub fn recipes(weights: WeightType) -> Vec<Recipe> {
 }
 
 /// The recipes with every architecture's own numbers, and a mixture of experts, in one weight type.
-fn own_recipes(weights: WeightType) -> Vec<Recipe> {
+pub fn own_recipes(weights: WeightType) -> Vec<Recipe> {
     let plain = |recipe: &Recipe| recipe.model() == recipe.architecture.name() || recipe.model() == "llama+experts=4";
     recipes(weights).into_iter().filter(plain).collect()
 }
@@ -87,8 +87,14 @@ fn ramp(len: usize) -> Prompt {
     Prompt { name: format!("ramp-{len}"), tokens: Recipe::ramp(len), short: true }
 }
 
+/// The prompts that a recipe gets in the matrix, but for those beyond 4096 positions.
+pub fn prompts(recipe: &Recipe) -> Vec<Prompt> {
+    let stretched = recipe.model().contains("rope") && recipe.weights == WeightType::F32;
+    [8, 40].into_iter().chain(stretched.then_some(BEYOND_CONTEXT)).map(ramp).collect()
+}
+
 /// Every schedule of a short prompt, and those of a longer one that differ in kind.
-fn schedules(prompt: &Prompt) -> Vec<Schedule> {
+pub fn schedules(prompt: &Prompt) -> Vec<Schedule> {
     match prompt.tokens.len() {
         len @ ..=8 => Schedule::all(len),
         len @ ..=40 => {
@@ -108,6 +114,26 @@ pub fn plan(extent: Extent, subjects: &Subjects<'_>, folder: &Path, keep: &Filte
         Extent::Full => full(subjects.fast, folder, keep),
         Extent::Pairwise(seed) => pairwise(seed, subjects.fast, folder, keep),
     }
+}
+
+/// Adds the cases of the matrix to a plan, by the names of what they are made of: nothing of it can be run.
+pub fn with_names(mut plan: Plan, subjects: &[SubjectId]) -> Plan {
+    let first = plan.models.len();
+    let recipes = FEW_WEIGHTS.into_iter().flat_map(recipes).chain(long_recipes());
+    plan.models.extend(recipes.map(|recipe| Model::named(&recipe.model(), recipe.weights.name(), recipe.architecture.name())));
+    let models: Vec<usize> = (first..plan.models.len()).collect();
+    let lengths = [8, 40, BEYOND_CONTEXT, BEYOND_4096];
+    let product = Product {
+        models: &models,
+        prompts: &|_| lengths.map(ramp).to_vec(),
+        schedules: &schedules,
+        settings: &Settings::ALL,
+        subjects,
+        relations: &[],
+        runs: &|_, _, _| true,
+    };
+    plan.add(&product, &Filter::All);
+    plan
 }
 
 /// A plan that grows product by product; a model stands in it once.

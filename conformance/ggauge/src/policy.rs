@@ -9,11 +9,11 @@ use crate::{
     oracle::{Limits, Scale},
     subjects,
 };
-use globset::Glob;
+use globset::{Glob, GlobMatcher};
 use reference::Rounding;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use vocabulary::{Case, Check, Measurement, Outcome, SubjectId, Verdict};
+use vocabulary::{Case, Check, Measurement, Outcome, Schedule, SubjectId, Verdict};
 
 const TOLERANCES: &str = include_str!("../../policy/tolerances.toml");
 const EXPECTATIONS: &str = include_str!("../../policy/expectations.toml");
@@ -177,10 +177,10 @@ pub enum Class {
     ExceedsMemory,
 }
 
-/// A known divergence. Every pattern that is given must match; those that are not match everything.
-#[derive(Debug, Clone, Deserialize)]
+/// Which cases a known divergence is about. Every field that is given must match; those that are not match everything.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Expectation {
+pub struct Pattern {
     /// Pattern for the model's name.
     pub model: Option<String>,
     /// Pattern for the architecture.
@@ -195,40 +195,112 @@ pub struct Expectation {
     pub settings: Option<String>,
     /// Pattern for the subject that is wrong.
     pub subject: Option<String>,
-    /// How it shows.
-    pub class: Class,
-    /// Why, down to the place in the runtime's source.
-    pub reason: String,
-    /// The upstream issue, where there is one.
-    pub issue: Option<String>,
 }
 
-impl Expectation {
-    /// The patterns that are given, beside what each is held against.
-    fn patterns<'a>(&'a self, case: &'a Case, architecture: &'a str) -> Vec<(&'a str, String)> {
-        let fields = [
-            (&self.model, case.model.clone()),
-            (&self.architecture, architecture.to_owned()),
-            (&self.weights, case.weights.clone()),
-            (&self.prompt, case.prompt.clone()),
-            (&self.schedule, case.schedule.to_string()),
-            (&self.settings, case.settings.to_string()),
-            (&self.subject, case.subject.to_string()),
-        ];
-        fields.into_iter().filter_map(|(pattern, value)| Some((pattern.as_deref()?, value))).collect()
+impl Pattern {
+    fn fields(&self) -> [&Option<String>; 7] {
+        [&self.model, &self.architecture, &self.weights, &self.prompt, &self.schedule, &self.settings, &self.subject]
     }
 
+    fn compile(&self) -> Result<Compiled, globset::Error> {
+        let compile = |pattern: &String| Ok((pattern.clone(), Glob::new(pattern)?.compile_matcher()));
+        let fields = self.fields().map(|field| field.as_ref().map(compile).transpose());
+        Ok(Compiled { fields: fields.into_iter().collect::<Result<_, _>>()? })
+    }
+}
+
+/// A pattern that is ready to be matched.
+#[derive(Debug, Clone)]
+struct Compiled {
+    fields: Vec<Option<(String, GlobMatcher)>>,
+}
+
+impl Compiled {
     /// How specific a match is, or `None` where it does not match: a literal field counts more than any number of wildcards.
-    fn specificity(&self, case: &Case, architecture: &str) -> Option<usize> {
+    fn specificity(&self, values: &[String; 7]) -> Option<usize> {
         let mut total = 0;
-        for (pattern, value) in self.patterns(case, architecture) {
-            let glob = Glob::new(pattern).ok()?.compile_matcher();
-            if !glob.is_match(&value) {
+        for (field, value) in self.fields.iter().zip(values) {
+            let Some((pattern, glob)) = field else { continue };
+            if !glob.is_match(value) {
                 return None;
             }
             total += if pattern == value { 8 } else { 1 };
         }
         Some(total)
+    }
+}
+
+/// What the fields of a pattern are held against.
+fn values(case: &Case, architecture: &str) -> [String; 7] {
+    [
+        case.model.clone(),
+        architecture.to_owned(),
+        case.weights.clone(),
+        case.prompt.clone(),
+        case.schedule.to_string(),
+        case.settings.to_string(),
+        case.subject.to_string(),
+    ]
+}
+
+/// What confirms the cause of a divergence: the reference with faults gives the subject's numbers, in strict settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Experiment {
+    /// The smallest recipe that shows it.
+    pub recipe: String,
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// How it is fed.
+    pub schedule: Schedule,
+    /// The subject that is wrong.
+    pub subject: SubjectId,
+    /// Names of faults, as `ggauge faults --verbose` has them.
+    pub faults: Vec<String>,
+}
+
+/// A known divergence.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expectation {
+    model: Option<String>,
+    architecture: Option<String>,
+    weights: Option<String>,
+    prompt: Option<String>,
+    schedule: Option<String>,
+    settings: Option<String>,
+    subject: Option<String>,
+    /// Other cases with the same cause.
+    #[serde(default)]
+    or: Vec<Pattern>,
+    /// How it shows.
+    pub class: Class,
+    /// Cases in which it can be smaller than the noise: there it may pass.
+    #[serde(default)]
+    may_hide: Vec<Pattern>,
+    /// Why, down to the place in the runtime's source.
+    pub reason: String,
+    /// Its entry in `FINDINGS.md`.
+    pub finding: Option<String>,
+    /// The upstream issue, where there is one.
+    pub issue: Option<String>,
+    /// What confirms the reason.
+    pub experiment: Option<Experiment>,
+}
+
+impl Expectation {
+    /// The cases it is about, each pattern on its own.
+    fn patterns(&self) -> Vec<Pattern> {
+        let Self { model, architecture, weights, prompt, schedule, settings, subject, or, .. } = self.clone();
+        let mut all = vec![Pattern { model, architecture, weights, prompt, schedule, settings, subject }];
+        all.extend(or);
+        all
+    }
+
+    /// True where a case may pass, because the divergence can be smaller than the case's noise.
+    pub fn may_hide(&self, case: &Case, architecture: &str) -> bool {
+        let values = values(case, architecture);
+        self.may_hide.iter().any(|pattern| pattern.compile().is_ok_and(|pattern| pattern.specificity(&values).is_some()))
     }
 
     /// True when what came out is what this row expects.
@@ -255,6 +327,9 @@ impl Expectation {
 pub struct Expectations {
     #[serde(default)]
     expectation: Vec<Expectation>,
+    /// The patterns of each row.
+    #[serde(skip)]
+    compiled: Vec<Vec<Compiled>>,
     #[serde(skip)]
     source: String,
 }
@@ -289,18 +364,24 @@ impl Expectations {
             if row.reason.trim().is_empty() {
                 return Err(wrong(format!("expectation {} has no reason", index + 1)));
             }
-            let patterns =
-                [&row.model, &row.architecture, &row.weights, &row.prompt, &row.schedule, &row.settings, &row.subject];
-            let patterns: Vec<_> = patterns.into_iter().flatten().collect();
-            if patterns.is_empty() {
-                return Err(wrong(format!("expectation {} would match every case", index + 1)));
+            for pattern in row.patterns().iter().chain(&row.may_hide) {
+                let given: Vec<_> = pattern.fields().into_iter().flatten().collect();
+                if given.is_empty() {
+                    return Err(wrong(format!("expectation {} would match every case", index + 1)));
+                }
             }
-            for pattern in patterns {
-                Glob::new(pattern).map_err(|error| wrong(format!("expectation {}: {error}", index + 1)))?;
-            }
+            let invalid = |error: globset::Error| wrong(format!("expectation {}: {error}", index + 1));
+            let compile = |patterns: &[Pattern]| patterns.iter().map(Pattern::compile).collect::<Result<Vec<_>, _>>();
+            compile(&row.may_hide).map_err(invalid)?;
+            parsed.compiled.push(compile(&row.patterns()).map_err(invalid)?);
         }
         parsed.source = source.into();
         Ok(parsed)
+    }
+
+    /// The rows, in the order of the file.
+    pub fn rows(&self) -> &[Expectation] {
+        &self.expectation
     }
 
     /// The most specific row that matches a case.
@@ -308,12 +389,11 @@ impl Expectations {
     /// # Errors
     /// Where two rows match equally well: which of them holds must not depend on their order.
     pub fn find(&self, case: &Case, architecture: &str) -> Result<Option<&Expectation>, Error> {
-        let mut matches: Vec<(usize, usize, &Expectation)> = self
-            .expectation
-            .iter()
-            .enumerate()
-            .filter_map(|(index, row)| Some((row.specificity(case, architecture)?, index, row)))
-            .collect();
+        let values = values(case, architecture);
+        let best = |patterns: &Vec<Compiled>| patterns.iter().filter_map(|pattern| pattern.specificity(&values)).max();
+        let rows = self.expectation.iter().zip(&self.compiled).enumerate();
+        let mut matches: Vec<(usize, usize, &Expectation)> =
+            rows.filter_map(|(index, (row, patterns))| Some((best(patterns)?, index, row))).collect();
         matches.sort_by_key(|&(specificity, ..)| std::cmp::Reverse(specificity));
         if let [(first, a, _), (second, b, _), ..] = matches[..]
             && first == second
@@ -329,11 +409,15 @@ impl Expectations {
     /// # Errors
     /// Names the first such row.
     pub fn check_all_match(&self, cases: &[(Case, &Model)]) -> Result<(), Error> {
-        for (index, row) in self.expectation.iter().enumerate() {
-            if !cases.iter().any(|(case, model)| row.specificity(case, &model.architecture).is_some()) {
-                let why =
-                    format!("expectation {} matches no case ({})", index + 1, row.reason.lines().next().unwrap_or_default());
-                return Err(Error::input(&self.source, why, "delete the row, or correct its patterns"));
+        let cases: Vec<[String; 7]> = cases.iter().map(|(case, model)| values(case, &model.architecture)).collect();
+        for (index, (row, patterns)) in self.expectation.iter().zip(&self.compiled).enumerate() {
+            for pattern in patterns {
+                if !cases.iter().any(|values| pattern.specificity(values).is_some()) {
+                    let reason = row.reason.lines().next().unwrap_or_default();
+                    let given: Vec<&str> = pattern.fields.iter().flatten().map(|(text, _)| text.as_str()).collect();
+                    let why = format!("expectation {} matches no case with {} ({reason})", index + 1, given.join(", "));
+                    return Err(Error::input(&self.source, why, "delete the row, or correct its patterns"));
+                }
             }
         }
         Ok(())

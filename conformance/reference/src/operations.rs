@@ -28,9 +28,15 @@ pub trait Operations: Sync {
         rows.iter_mut().for_each(|row| self.outputs(row));
     }
 
+    /// The angles by which the pairs of a head turn at a position.
+    fn angles(&self, rotary: &Rotary, frequencies: &[f64], position: usize) -> Vec<f64> {
+        let _ = rotary;
+        frequencies.iter().map(|frequency| position as f64 * frequency).collect()
+    }
+
     /// A rotation of every head of `head` elements, in place.
     fn rotate(&self, rotary: &Rotary, rows: &mut Rows, head: usize) {
-        rotary.apply(rows, head);
+        rotary.apply(rows, head, self);
         rows.iter_mut().for_each(|row| self.outputs(row));
     }
 
@@ -178,6 +184,8 @@ pub enum Pairs {
 pub struct Rotary {
     /// Which elements form a pair.
     pub pairs: Pairs,
+    /// Base of the frequencies: without anything else, pair `i` of `d/2` turns by `base^(-2i/d)` radians a position.
+    pub base: f64,
     /// Radians a position, one a pair: two of each head's elements rotate for every one, the rest stay.
     pub frequencies: Vec<f64>,
     /// The frequencies of prompts that are longer than a number of positions, where a model has others for them.
@@ -187,21 +195,22 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// `base^(-2i/d)` for each of the `d/2` pairs of `dimensions` elements.
-    pub fn frequencies(dimensions: usize, base: f64) -> Vec<f64> {
-        (0..dimensions / 2).map(|i| base.powf(-2.0 * i as f64 / dimensions as f64)).collect()
+    /// The rotation of `dimensions` elements of each head by `base^(-2i/d)` and nothing else.
+    pub fn plain(pairs: Pairs, dimensions: usize, base: f64) -> Self {
+        let frequency = |i: usize| base.powf(-2.0 * i as f64 / dimensions as f64);
+        Self { pairs, base, frequencies: (0..dimensions / 2).map(frequency).collect(), long: None, magnitude: 1.0 }
     }
 
     /// Rotates every head of every row; row `p` is position `p`.
-    pub fn apply(&self, rows: &mut Rows, head: usize) {
+    pub fn apply<O: Operations + ?Sized>(&self, rows: &mut Rows, head: usize, operations: &O) {
         let frequencies = match &self.long {
             Some((positions, long)) if rows.len() > *positions => long,
             _ => &self.frequencies,
         };
         let pairs = frequencies.len();
         for (position, row) in rows.iter_mut().enumerate() {
-            for (i, frequency) in frequencies.iter().enumerate() {
-                let (sin, cos) = (position as f64 * frequency).sin_cos();
+            for (i, angle) in operations.angles(self, frequencies, position).into_iter().enumerate() {
+                let (sin, cos) = angle.sin_cos();
                 let (sin, cos) = (sin * self.magnitude, cos * self.magnitude);
                 let (first, second) = match self.pairs {
                     Pairs::Adjacent => (2 * i, 2 * i + 1),
@@ -383,7 +392,7 @@ mod tests {
     }
 
     fn rotary(pairs: Pairs, base: f64) -> Rotary {
-        Rotary { pairs, frequencies: Rotary::frequencies(4, base), long: None, magnitude: 1.0 }
+        Rotary::plain(pairs, 4, base)
     }
 
     #[test]
@@ -394,13 +403,13 @@ mod tests {
         let (sin, cos) = 1f64.sin_cos();
         let (half_sin, half_cos) = base.powf(-0.5).sin_cos();
         let mut x = rows(4, &data);
-        rotary(Pairs::Adjacent, base).apply(&mut x, 4);
+        rotary(Pairs::Adjacent, base).apply(&mut x, 4, &Rounding::EXACT);
         assert_eq!(x.row(0), &data[..4]);
         assert_relative_eq!(x.row(1)[0], cos - 2.0 * sin);
         assert_relative_eq!(x.row(1)[1], sin + 2.0 * cos);
         assert_relative_eq!(x.row(1)[3], 3.0 * half_sin + 4.0 * half_cos);
         let mut x = rows(4, &data);
-        rotary(Pairs::Halves, base).apply(&mut x, 4);
+        rotary(Pairs::Halves, base).apply(&mut x, 4, &Rounding::EXACT);
         assert_relative_eq!(x.row(1)[0], cos - 3.0 * sin);
         assert_relative_eq!(x.row(1)[1], 2.0 * half_cos - 4.0 * half_sin);
     }
@@ -410,11 +419,11 @@ mod tests {
         let rotary =
             Rotary { frequencies: vec![1.0], long: Some((1, vec![0.0])), magnitude: 2.0, ..rotary(Pairs::Halves, 1.0) };
         let mut short = rows(4, &[1.0, 2.0, 3.0, 4.0]);
-        rotary.apply(&mut short, 4);
+        rotary.apply(&mut short, 4, &Rounding::EXACT);
         assert_eq!(short.data, [2.0, 4.0, 3.0, 4.0]);
         // With two positions the long frequencies hold for both, and nothing turns.
         let mut long = rows(4, &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0]);
-        rotary.apply(&mut long, 4);
+        rotary.apply(&mut long, 4, &Rounding::EXACT);
         assert_eq!(long.row(0), long.row(1));
     }
 
@@ -423,8 +432,8 @@ mod tests {
         let rotary = rotary(Pairs::Halves, 100.0);
         let repeat = |row: [f64; 4]| rows(4, &row.repeat(6));
         let (mut q, mut k) = (repeat([0.3, -1.0, 0.8, 2.0]), repeat([1.1, 0.4, -0.6, 0.9]));
-        rotary.apply(&mut q, 4);
-        rotary.apply(&mut k, 4);
+        rotary.apply(&mut q, 4, &Rounding::EXACT);
+        rotary.apply(&mut k, 4, &Rounding::EXACT);
         assert_relative_eq!(dot(q.row(3), k.row(1)), dot(q.row(5), k.row(3)), epsilon = 1e-12);
         assert!((dot(q.row(3), k.row(1)) - dot(q.row(3), k.row(2))).abs() > 1e-3);
     }

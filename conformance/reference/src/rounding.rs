@@ -6,7 +6,7 @@
 //!
 //! Formats and which weight type takes which: `vec_dot_type` in ggml's `ggml-cpu.c`, the same in candle's `k_quants.rs`.
 
-use crate::operations::{Activation, Operations};
+use crate::operations::{Activation, Operations, Rotary};
 use gguf::WeightType;
 use half::{bf16, f16};
 use std::str::FromStr;
@@ -20,6 +20,8 @@ pub struct Rounding {
     f16_cache: bool,
     /// GELU is looked up in a table of f16 by f16.
     f16_gelu: bool,
+    /// How the angles of rotations are computed.
+    angles: Angles,
     /// The output matrix is multiplied on the CPU although the rest is not.
     cpu_output: bool,
 }
@@ -42,6 +44,15 @@ enum Activations {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Angles {
+    Exact,
+    /// The product of position and frequency in f32.
+    Product,
+    /// From one pair to the next by multiplication with `base^(-2/d)`, all in f32: ggml's `ggml_rope_cache_init`.
+    Recursion,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Floats {
     /// f32, whatever the weights are.
     Single,
@@ -51,18 +62,25 @@ enum Floats {
 
 impl Rounding {
     /// No rounding at all.
-    pub const EXACT: Self =
-        Self { name: "f64", activations: Activations::Exact, f16_cache: false, f16_gelu: false, cpu_output: false };
+    pub const EXACT: Self = Self {
+        name: "f64",
+        activations: Activations::Exact,
+        f16_cache: false,
+        f16_gelu: false,
+        angles: Angles::Exact,
+        cpu_output: false,
+    };
     /// f32 activations and nothing else: candle with `CANDLE_DEQUANTIZE_ALL=1`.
-    pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, ..Self::EXACT };
+    pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, angles: Angles::Product, ..Self::EXACT };
     /// Blocks by weight type, f32 for half-precision weights: candle as it is.
     pub const CANDLE: Self =
-        Self { name: "candle", activations: Activations::ByWeightType { floats: Floats::Single }, ..Self::EXACT };
+        Self { name: "candle", activations: Activations::ByWeightType { floats: Floats::Single }, ..Self::SINGLE };
     /// Blocks by weight type and the f16 table for GELU: llama.cpp on the CPU with an f32 cache.
     pub const LLAMA_CPP_STRICT: Self = Self {
         name: "llama-cpp-strict",
         activations: Activations::ByWeightType { floats: Floats::Same },
         f16_gelu: true,
+        angles: Angles::Recursion,
         ..Self::EXACT
     };
     /// The same with llama.cpp's default cache of f16.
@@ -72,7 +90,7 @@ impl Rounding {
     pub const SINGLE_F16_CACHE: Self = Self { name: "single-f16-cache", f16_cache: true, ..Self::SINGLE };
     /// f16 activations whatever the weights are: llama.cpp's Vulkan backend on a whole prompt, whose matrix products are in f16
     /// (`mul_mm.comp`) in strict settings too.
-    pub const HALF: Self = Self { name: "half", activations: Activations::Half, f16_cache: true, ..Self::EXACT };
+    pub const HALF: Self = Self { name: "half", activations: Activations::Half, f16_cache: true, ..Self::SINGLE };
 
     /// Every rounding.
     pub const ALL: [Self; 7] = [
@@ -147,6 +165,24 @@ impl Operations for Rounding {
         if self.f16_cache {
             each(row, |x| f16::from_f64(x).to_f64());
         }
+    }
+
+    fn angles(&self, rotary: &Rotary, frequencies: &[f64], position: usize) -> Vec<f64> {
+        let mut plain = 1.0;
+        let mut theta = position as f32;
+        let ratio = rotary.base.powf(-1.0 / frequencies.len() as f64);
+        let angle = |frequency: &f64| match self.angles {
+            Angles::Exact => position as f64 * frequency,
+            Angles::Product => f64::from(position as f32 * *frequency as f32),
+            Angles::Recursion => {
+                // What the pair's frequency is beyond the plain one comes on top.
+                let angle = theta * (frequency / plain) as f32;
+                theta *= ratio as f32;
+                plain *= ratio;
+                f64::from(angle)
+            }
+        };
+        frequencies.iter().map(angle).collect()
     }
 
     /// GELU goes through the table where there is one: ggml's `ggml_vec_geglu_f32` uses it between -10 and 10.
@@ -229,6 +265,20 @@ mod tests {
         q8_0(&mut block[..32]);
         q8_k(&mut block);
         assert_eq!(block, [0.0; 256]);
+    }
+
+    #[test]
+    fn angles_are_near_the_truth_and_the_recursion_drifts() {
+        let rotary = Rotary::plain(crate::operations::Pairs::Halves, 64, 10_000.0);
+        let error = |rounding: Rounding| {
+            let angles = rounding.angles(&rotary, &rotary.frequencies, 4001);
+            let exact = Rounding::EXACT.angles(&rotary, &rotary.frequencies, 4001);
+            assert_eq!(exact[3], 4001.0 * rotary.frequencies[3]);
+            angles.iter().zip(&exact).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max)
+        };
+        let (product, recursion) = (error(Rounding::SINGLE), error(Rounding::LLAMA_CPP_STRICT));
+        assert!(product > 0.0 && product < 2e-7, "{product}");
+        assert!(recursion > product && recursion < 4e-6, "{recursion}");
     }
 
     #[test]

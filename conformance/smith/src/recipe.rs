@@ -58,6 +58,12 @@ impl Recipe {
         Self { architecture, changes: BTreeMap::new(), weights, seed }
     }
 
+    /// The same recipe with another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
     /// The name of the model: the architecture, and the hyper-parameters that differ from its defaults.
     pub fn model(&self) -> String {
         let mut name = self.architecture.name().to_owned();

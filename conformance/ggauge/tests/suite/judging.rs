@@ -179,6 +179,6 @@ fn a_row_that_matches_nothing_is_an_error() {
     let stale =
         Expectations::parse("[[expectation]]\nmodel = 'gemma4'\nclass = 'diverges'\nreason = 'gone'", "mine.toml").unwrap();
     let error = stale.check_all_match(&[(case(), &model)]).unwrap_err().to_string();
-    assert!(error.contains("expectation 1 matches no case (gone)"), "{error}");
+    assert!(error.contains("expectation 1 matches no case with gemma4 (gone)"), "{error}");
     assert!(Expectations::parse(CANDLE_GEMMA, "mine.toml").unwrap().check_all_match(&[(case(), &model)]).is_ok());
 }

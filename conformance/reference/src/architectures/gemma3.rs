@@ -31,8 +31,7 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     }
     let global = loader.rotary_of(Pairs::Halves, global_base)?;
     // Only global layers stretch positions.
-    let frequencies = Rotary::frequencies(loader.rotary_dimensions()?, sliding_base);
-    let sliding = Rotary { pairs: Pairs::Halves, frequencies, long: None, magnitude: 1.0 };
+    let sliding = Rotary::plain(Pairs::Halves, loader.rotary_dimensions()?, sliding_base);
     let blocks = loader.blocks(|layer| {
         let is_global = (layer.index + 1).is_multiple_of(pattern);
         let mut attention = layer.attention(if is_global { &global } else { &sliding })?;

@@ -137,8 +137,7 @@ impl<'w, 'a> Loader<'w, 'a> {
         // A factor of 0 means none, as in llama.cpp.
         let factor = Some(weights.real_or("rope.scaling.factor", 1.0)?).filter(|&factor| factor != 0.0).unwrap_or(1.0);
         let magnitude = weights.real_or("rope.scaling.attn_factor", 1.0)?;
-        let frequencies = Rotary::frequencies(dimensions, base);
-        let rotary = Rotary { pairs, frequencies, long: None, magnitude };
+        let rotary = Rotary { magnitude, ..Rotary::plain(pairs, dimensions, base) };
         match weights.text("rope.scaling.type")? {
             None | Some("linear") => Ok(rotary.stretched(factor)),
             Some("none" | "longrope") => Ok(rotary),
@@ -355,7 +354,8 @@ impl Rotary {
             let ramp = ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
             *frequency = *frequency * (1.0 - ramp) + *frequency / factor * ramp;
         }
-        self.magnitude *= 1.0 + 0.1 * factor.ln();
+        // A context that was not stretched needs no correction.
+        self.magnitude *= 1.0 + 0.1 * factor.max(1.0).ln();
         self
     }
 }

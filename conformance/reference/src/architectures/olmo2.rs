@@ -14,8 +14,7 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let window = weights.count_or("attention.sliding_window", 0)?;
     let pattern = if window == 0 { 1 } else { weights.count_or("attention.sliding_window_pattern", PATTERN)?.max(1) };
     let global = loader.rotary(Pairs::Halves)?;
-    let frequencies = Rotary::frequencies(loader.head, weights.real_or("rope.freq_base", 10_000.0)?);
-    let sliding = Rotary { pairs: Pairs::Halves, frequencies, long: None, magnitude: 1.0 };
+    let sliding = Rotary::plain(Pairs::Halves, loader.head, weights.real_or("rope.freq_base", 10_000.0)?);
     let (queries, keys) = (loader.heads * loader.head, loader.kv_heads * loader.head);
     loader.model(loader.blocks(|layer| {
         let is_global = (layer.index + 1).is_multiple_of(pattern);

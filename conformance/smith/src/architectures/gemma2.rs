@@ -14,7 +14,8 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
         Parameter::new("logit-cap", 5.0, "soft cap of the logits"),
     ],
 ];
-pub(super) const DEFAULTS: &[(&str, f64)] = &[("epsilon", 1e-6)];
+/// An epsilon that shows through the noise of GELU by a table.
+pub(super) const DEFAULTS: &[(&str, f64)] = &[("epsilon", 1e-3)];
 
 pub(super) fn describe(model: &mut Model<'_>) {
     model.keys();

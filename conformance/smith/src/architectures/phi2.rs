@@ -6,7 +6,7 @@ use crate::{
 };
 
 pub(super) const PARAMETERS: &[&[Parameter]] = &[&[ROTATED, EPSILON], ROTATION];
-pub(super) const DEFAULTS: &[(&str, f64)] = &[("kv-heads", 4.0)];
+pub(super) const DEFAULTS: &[(&str, f64)] = &[("kv-heads", 4.0), ("epsilon", 1e-3)];
 
 pub(super) fn describe(model: &mut Model<'_>) {
     model.keys();

@@ -7,11 +7,11 @@ use ggauge::{
     cache::{self, Cache},
     calibrate,
     error::exit_code,
-    faults,
+    faults::{self, experiments},
     inspect::{self, Layout, RuleRow, Source},
     interrupt,
     matrix::{self, Extent},
-    matrix_report,
+    matrix_picture, matrix_report,
     models::{self, Manifest, Model},
     picture,
     plan::{Filter, Plan},
@@ -93,13 +93,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Write a tiny model.
+    /// Write a tiny model; without a recipe, list the architectures and what a recipe can change of each.
     Smith {
-        /// ARCHITECTURE/WEIGHTS@SEED, such as `llama/q4_0@7`.
-        recipe: Recipe,
+        /// ARCHITECTURE[+NUMBER=VALUE...]/WEIGHTS[@SEED], such as `llama/q4_0@7` or `llama+experts=4+tied=1/f32`.
+        #[arg(requires = "output")]
+        recipe: Option<Recipe>,
         /// Where to write it.
-        #[arg(short, long)]
-        output: PathBuf,
+        #[arg(short, long, requires = "recipe")]
+        output: Option<PathBuf>,
     },
     /// Run the matrix of tiny models: every architecture, weight type and schedule on every subject, judged against the reference, each
     /// other, and themselves.
@@ -146,6 +147,10 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// Run the experiments of known divergences instead: a runtime's numbers against the reference with the faults that are said to be
+        /// their cause.
+        #[arg(long, conflicts_with_all = ["filter", "verbose", "json"])]
+        confirm: bool,
     },
     /// Serve one subject over the worker protocol on stdin and stdout. The harness starts this itself.
     Worker {
@@ -317,9 +322,13 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Fetch { names }) => fetch(&names)?,
         Some(Command::Inspect { file, json, all }) => inspect_file(&file, json, all)?,
         Some(Command::Rules { id, json }) => list_rules(id, json)?,
-        Some(Command::Smith { recipe, output }) => {
+        Some(Command::Smith { recipe: Some(recipe), output: Some(output) }) => {
             cache::write_whole(&output, &models::build(&recipe)?)?;
             print(&format!("{} sha256 {}\n", output.display(), cache::sha256(&output).context("reading it back")?))?;
+            exit_code::SUCCESS
+        }
+        Some(Command::Smith { .. }) => {
+            print(&report::recipes())?;
             exit_code::SUCCESS
         }
         Some(Command::Matrix(arguments)) => run_matrix(&arguments)?,
@@ -327,7 +336,8 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Vectors(arguments)) => survey_readers(&arguments)?,
         Some(Command::Tokenizers { names, json, offline }) => compare_tokenizers(&names, json, offline)?,
         Some(Command::Calibrate { seeds, subjects, output }) => calibrate_limits(seeds, &subjects, output.as_deref())?,
-        Some(Command::Faults { filter, verbose, json }) => seed_faults(filter.as_deref(), verbose, json)?,
+        Some(Command::Faults { confirm: true, .. }) => confirm_causes()?,
+        Some(Command::Faults { filter, verbose, json, .. }) => seed_faults(filter.as_deref(), verbose, json)?,
         Some(Command::Worker { .. }) | None => unreachable!("handled above"),
     })
 }
@@ -699,9 +709,14 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
         let what = arguments.filter.as_deref().map_or_else(|| "the matrix".into(), |filter| format!("filter `{filter}`"));
         return Err(Error::input(what, "no case is left", "loosen it; `ggauge matrix --json` prints case ids").into());
     }
-    let again = if arguments.no_expectations { " --no-expectations" } else { "" };
+    // The whole product has every case of a sample.
+    let extent_again = if extent == Extent::EveryChange { "" } else { " --full" };
+    let again = format!("{extent_again}{}", if arguments.no_expectations { " --no-expectations" } else { "" });
+    if let Extent::Pairwise(seed) = extent {
+        eprintln!("a sample of the whole product, from seed {seed}");
+    }
     let (record, timings) =
-        Run::new(&mut workers, "matrix", again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+        Run::new(&mut workers, "matrix", &again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
     let folder = match &arguments.record {
         Some(folder) => folder.clone(),
@@ -713,8 +728,9 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
         print(&matrix_report::report(&record, report::Style { color: colored(), verbose: arguments.verbose }))?;
     }
     record::write(&folder, &record, &timings, &workers.logs())?;
+    cache::write_whole(&folder.join("report.svg"), matrix_picture::svg(&record)?.as_bytes())?;
     if !arguments.json {
-        eprintln!("{:.0} s. Record, timings and logs: {}", timings.seconds, folder.display());
+        eprintln!("{:.0} s. Record, picture, timings and logs: {}", timings.seconds, folder.display());
     }
     Ok(record.exit_code())
 }
@@ -800,6 +816,15 @@ fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Resul
     }
     print(&if json { serde_json::to_string_pretty(&rows)? + "\n" } else { faults::report::report(&rows, verbose) })?;
     Ok(if faults::report::is_enough(&rows) { exit_code::SUCCESS } else { exit_code::FAILED })
+}
+
+fn confirm_causes() -> anyhow::Result<u8> {
+    let scratch = Cache::find()?.scratch()?;
+    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let confirmations = experiments::run_all(&Expectations::shipped()?, &Tolerances::shipped()?, &mut workers, scratch.path())?;
+    print(&experiments::report(&confirmations))?;
+    let all = confirmations.iter().all(experiments::Confirmation::holds);
+    Ok(if all { exit_code::SUCCESS } else { exit_code::FAILED })
 }
 
 fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> anyhow::Result<u8> {

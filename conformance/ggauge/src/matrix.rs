@@ -17,7 +17,7 @@ use vocabulary::{Schedule, Settings, SubjectId};
 
 /// Models beside those with every architecture's own numbers: what else its format allows and changes the graph. Numbers that only
 /// scale something are nudged by `ggauge faults`.
-const MODELS: [&str; 18] = [
+const MODELS: [&str; 37] = [
     "llama+tied=1",
     "llama+kv-heads=4",
     "llama+head=128",
@@ -27,15 +27,34 @@ const MODELS: [&str; 18] = [
     "llama+rope-scaling=yarn",
     "llama+experts=4",
     "qwen2+tied=1",
+    "qwen2+biases=0",
+    "qwen2+rope-scaling=yarn",
     "qwen3+tied=1",
+    "qwen3+rope-scaling=yarn",
+    "qwen3moe+rope-scaling=yarn",
     "gemma3+rope-scaling=linear",
     "gemma3+pattern=2+sliding-rope-base=500",
+    "gemma3+logit-cap=5",
+    "phi2+kv-heads=2",
+    "phi2+rope-base=500000",
+    "phi2+rope-scaling=yarn",
+    "phi3+tied=1",
+    "phi3+rotated=0.75",
+    "phi3+rope-base=500000",
     "phi3+window=16",
     "phi3+rope-context=256+short-factor=2+long-factor=8",
+    "phi3+short-factor=2+long-factor=8",
     "glm4+rotated=0.25",
+    "glm4+rope-scaling=yarn",
     "lfm2+rope-base=10000+tied=0",
+    "lfm2+rope-scaling=yarn",
+    "smollm3+head=64+heads=4",
+    "smollm3+tied=0",
+    "smollm3+rope-scaling=yarn",
+    "gemma2+rope-scaling=yarn",
     "olmo2+layers=4+window=16",
     "granite+rotates=0",
+    "granite+rope-scaling=yarn",
 ];
 /// Weight types in which every model and schedule is run: exact, and quantised.
 const FEW_WEIGHTS: [WeightType; 2] = [WeightType::F32, WeightType::Q4_K];

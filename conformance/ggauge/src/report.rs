@@ -294,3 +294,17 @@ pub fn subjects(subjects: &[SubjectRecord]) -> String {
     }
     out
 }
+
+/// The list that `ggauge smith` prints: architectures and what recipes can change of them.
+pub fn recipes() -> String {
+    let mut out = String::from("ARCHITECTURE[+NUMBER=VALUE...]/WEIGHTS[@SEED], such as llama+experts=4+tied=1/q4_0@7\n");
+    for architecture in smith::Architecture::ALL {
+        let _ = writeln!(out, "\n{}", architecture.name());
+        for parameter in architecture.parameters() {
+            let _ = writeln!(out, "  {:28} {}", parameter.to_string(), parameter.meaning);
+        }
+    }
+    let weights: Vec<_> = smith::Recipe::WEIGHTS.iter().map(|weights| weights.name()).collect();
+    let _ = writeln!(out, "\nweights: {}", weights.join(", "));
+    out
+}

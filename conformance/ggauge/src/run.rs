@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use indicatif::ProgressBar;
-use reference::Rounding;
+use reference::{ReferenceSubject, Rounding};
 use std::{
     collections::BTreeMap,
     fs,
@@ -26,7 +26,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use vocabulary::{
-    Case, Check, Description, Measurement, Outcome, Schedule, Settings, SubjectId, Tuning, Verdict, transcript::Reader,
+    Case, Check, Description, Measurement, Outcome, Refusal, Schedule, Settings, Subject, SubjectId, Tuning, Verdict,
+    transcript::{Reader, Writer},
 };
 
 /// Workers by subject and settings, started when they are first needed and kept warm.
@@ -286,6 +287,10 @@ impl<'a> Run<'a> {
     }
 
     fn reference(&mut self, model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Outcome, Error> {
+        if model.is_tiny() {
+            // Our own code on our own file needs no process of its own, and in a matrix these are most of the work.
+            return reference_here(model, prompt, rounding, out);
+        }
         let subject = subjects::reference_with(rounding);
         self.progress.set_message(format!("{subject} on {} of {}", prompt.name, model.name));
         // It has one way to compute; these settings are the ones its worker was started with to be described.
@@ -548,6 +553,24 @@ impl<'a> Run<'a> {
             issue: None,
             reproduce,
         }
+    }
+}
+
+/// Runs the reference in this process.
+fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Outcome, Error> {
+    let run = || {
+        let subject = ReferenceSubject { rounding };
+        let mut session = subject.load(&model.path)?;
+        let mut transcript = Writer::create(out, session.vocabulary_size(), || Duration::ZERO)?;
+        vocabulary::evaluate(session.as_mut(), &prompt.tokens, Schedule::SingleShot, &mut transcript)?;
+        transcript.finish()?;
+        Ok(Outcome::Completed { positions: prompt.tokens.len() as u64 })
+    };
+    match run() {
+        Ok(outcome) => Ok(outcome),
+        Err(Refusal::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
+        Err(Refusal::Unsupported(reason)) => Ok(Outcome::Unsupported { reason }),
+        Err(Refusal::Transcript(error)) => Err(Error::file(out, &error)),
     }
 }
 

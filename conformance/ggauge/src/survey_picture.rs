@@ -2,20 +2,10 @@
 
 use crate::{
     Error,
+    grid::{self, Grid, Measures},
     survey::{Did, Row},
 };
-use plotters::{
-    prelude::*,
-    style::text_anchor::{HPos, Pos, VPos},
-};
-use std::collections::BTreeSet;
-
-const ROW: u32 = 16;
-const COLUMN: u32 = 44;
-const LABELS: u32 = 250;
-/// Room for the readers' names, which stand on end.
-const TOP: u32 = 130;
-const LEGEND: u32 = 44;
+use plotters::style::RGBColor;
 
 /// What a cell's colour says, from the best to the worst, with the words of the legend.
 const KINDS: [(&str, RGBColor); 6] = [
@@ -43,43 +33,11 @@ fn kind(row: &Row, cell: &crate::survey::Cell) -> usize {
 /// # Errors
 /// Where the drawing library fails, which it does not for text.
 pub fn svg(rows: &[Row]) -> Result<String, Error> {
-    let readers: Vec<&str> = rows.first().into_iter().flat_map(|row| &row.cells).map(|cell| cell.reader.as_str()).collect();
-    let width = LABELS + readers.len() as u32 * COLUMN + 60;
-    let height = TOP + rows.len() as u32 * ROW + LEGEND;
-    let mut out = String::new();
-    let failed = |error: &dyn std::fmt::Display| Error::input("the picture", error, "report this as a bug");
-    {
-        let area = SVGBackend::with_string(&mut out, (width.max(760), height)).into_drawing_area();
-        let font = |size: i32| ("sans-serif", size).into_font().color(&RGBColor(60, 60, 60));
-        area.fill(&WHITE).map_err(|error| failed(&error))?;
-        for (index, reader) in readers.iter().enumerate() {
-            let x = LABELS as i32 + index as i32 * COLUMN as i32 + COLUMN as i32 / 2;
-            let on_end = ("sans-serif", 13).into_font().transform(FontTransform::Rotate270).color(&RGBColor(60, 60, 60));
-            let style = on_end.pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(reader, &style, (x, TOP as i32 - 8)).map_err(|error| failed(&error))?;
-        }
-        for (index, row) in rows.iter().enumerate() {
-            let y = (TOP + index as u32 * ROW) as i32;
-            let style = font(12).pos(Pos::new(HPos::Right, VPos::Center));
-            let label = row.vector.rsplit_once('/').map_or(row.vector.as_str(), |(_, name)| name);
-            area.draw_text(label, &style, (LABELS as i32 - 8, y + ROW as i32 / 2)).map_err(|error| failed(&error))?;
-            for (column, cell) in row.cells.iter().enumerate() {
-                let x = LABELS as i32 + column as i32 * COLUMN as i32;
-                let (_, color) = KINDS[kind(row, cell)];
-                let corners = [(x + 1, y + 1), (x + COLUMN as i32 - 1, y + ROW as i32 - 1)];
-                area.draw(&Rectangle::new(corners, color.filled())).map_err(|error| failed(&error))?;
-            }
-        }
-        let used: BTreeSet<usize> = rows.iter().flat_map(|row| row.cells.iter().map(|cell| kind(row, cell))).collect();
-        let (mut x, y) = (16, (height - LEGEND / 2) as i32);
-        for (words, color) in used.into_iter().map(|kind| KINDS[kind]) {
-            area.draw(&Rectangle::new([(x, y - 6), (x + 14, y + 6)], color.filled())).map_err(|error| failed(&error))?;
-            let style = font(12).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(words, &style, (x + 18, y)).map_err(|error| failed(&error))?;
-            // Letters are near 6 units wide at this size.
-            x += 34 + words.len() as i32 * 6;
-        }
-        area.present().map_err(|error| failed(&error))?;
-    }
-    Ok(out)
+    let columns = rows.first().into_iter().flat_map(|row| &row.cells).map(|cell| cell.reader.clone()).collect();
+    let of_row = |row: &Row| {
+        let label = row.vector.rsplit_once('/').map_or(row.vector.as_str(), |(_, name)| name);
+        (label.to_owned(), row.cells.iter().map(|cell| Some(kind(row, cell))).collect())
+    };
+    let grid = Grid { title: String::new(), columns, rows: rows.iter().map(of_row).collect() };
+    grid::svg(&[grid], &KINDS, &Measures { labels: 250, column: 44 })
 }

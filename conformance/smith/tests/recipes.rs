@@ -69,7 +69,7 @@ fn the_bytes_are_pinned() {
         all.update(recipe.build().unwrap());
     }
     let digest: String = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest, "9910f89a01f53a29104b9a22f0f68dfc4151b4ad7e6daffb663752c582d4f35a");
+    assert_eq!(digest, "169c1ea79fd8f7849c6a7ed3c4e563c7d232183d979a03b76c7f37e374ed8e21");
 }
 
 #[test]

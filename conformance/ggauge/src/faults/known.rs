@@ -24,6 +24,11 @@ pub(super) fn faults() -> Vec<Fault> {
         ),
         ("sliding-base-ignored", "the key rope.freq_base_swa is not read", keys(&["rope.freq_base_swa"])),
         (
+            "base-of-10000",
+            "the key rope.freq_base is not read, and 10000 is taken",
+            Edit::Key("rope.freq_base".into(), Number::Real(10_000.0)),
+        ),
+        (
             "eight-elements-rotate",
             "eight elements of each head rotate",
             Edit::Key("rope.dimension_count".into(), Number::Count(8)),

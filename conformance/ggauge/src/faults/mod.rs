@@ -4,6 +4,7 @@
 //!
 //! To add a fault to a step, add it to [`Step`](steps::Step); to a file, to `files.rs`.
 
+pub mod experiments;
 pub mod files;
 mod known;
 pub mod report;

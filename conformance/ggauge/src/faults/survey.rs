@@ -25,7 +25,7 @@ use reference::{
 use serde::Serialize;
 use smith::Recipe;
 use std::{collections::BTreeSet, path::Path};
-use vocabulary::{Case, Outcome, Schedule, Settings, SubjectId, Verdict};
+use vocabulary::{Case, Schedule, Settings, SubjectId, Verdict};
 
 /// What became of a fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -569,22 +569,19 @@ pub fn named(bytes: &[u8], names: &[String]) -> Result<Vec<Fault>, Error> {
     names.iter().map(find).collect()
 }
 
-/// Holds what a subject gave against the reference with faults: what an expectation claims to be the cause.
+/// Holds what a subject gave in `case` against the reference with faults, at the subject's own limits.
 ///
 /// # Errors
-/// Where the model cannot be run, or there are no limits for the subject.
-pub fn confirm(
+/// Where the model has no such faults, the reference does not run with them, or there are no limits for the subject.
+pub fn against(
     recipe: &Recipe,
     faults: &[String],
     case: &Case,
     prompt: &Prompt,
     tolerances: &Tolerances,
-    outcome: (&Outcome, &[(u64, Vec<f32>)]),
+    rows: &[(u64, Vec<f32>)],
 ) -> Result<Verdict, Error> {
-    let why = |why: String| Error::input(case, why, "look at the worker's log");
-    if !matches!(outcome.0, Outcome::Completed { .. }) {
-        return Err(why(outcome.0.summary()));
-    }
+    let why = |why: String| Error::input(case, why, "`ggauge faults --verbose` lists the faults of a model");
     let model = Model::planned(recipe, Path::new(""))?;
     let bytes = models::build(recipe)?;
     let faults = named(&bytes, faults)?;
@@ -597,5 +594,5 @@ pub fn confirm(
     let key = Key::new(&case.subject, rounding, &model.architecture, model.family);
     let limits = tolerances.limits(&key, &scale).ok_or_else(|| why("there are no limits for it".into()))?;
     let faulty = transcript(&run(&faults, Rounding::EXACT)?);
-    Ok(oracle::compare_rows_of(outcome.1, &faulty).map_err(why)?.verdict(&limits))
+    Ok(oracle::compare_rows_of(rows, &faulty).map_err(why)?.verdict(&limits))
 }

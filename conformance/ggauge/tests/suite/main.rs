@@ -6,6 +6,7 @@ mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;
 mod judging;
+mod matrix;
 mod pins;
 mod real_models;
 mod support;

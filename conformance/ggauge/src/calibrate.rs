@@ -73,9 +73,11 @@ pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId],
 struct Ratio {
     key: Key,
     cell: String,
-    /// For NMSE, mean KL and worst KL, where they were measured.
-    ratios: [Option<f64>; 3],
+    ratios: Ratios,
 }
+
+/// For NMSE, mean KL and worst KL, where they were measured.
+type Ratios = [Option<f64>; 3];
 
 /// What calibration found: the limits, and the cells that stick out.
 pub struct Calibrated {
@@ -94,7 +96,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
     if ratios.is_empty() {
         return Err(Error::input("calibration", "no case was measured", "check `ggauge subjects`"));
     }
-    let mut groups: BTreeMap<Key, BTreeMap<String, Vec<[Option<f64>; 3]>>> = BTreeMap::new();
+    let mut groups: BTreeMap<Key, BTreeMap<String, Vec<Ratios>>> = BTreeMap::new();
     for ratio in ratios {
         let cells = groups.entry(ratio.key).or_default();
         cells.entry(ratio.cell).or_default().push(ratio.ratios);
@@ -104,7 +106,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
     for (key, cells) in groups {
         // Anything that is no number is as bad as can be.
         let number = |ratio: &f64| if ratio.is_finite() { *ratio } else { f64::INFINITY };
-        let worst = |ratios: &[[Option<f64>; 3]]| ratios.iter().flatten().flatten().map(number).fold(0.0, f64::max);
+        let worst = |ratios: &[Ratios]| ratios.iter().flatten().flatten().map(number).fold(0.0, f64::max);
         let mut all_worst: Vec<f64> = cells.values().map(|ratios| worst(ratios)).collect();
         all_worst.sort_by(f64::total_cmp);
         let typical = quantile(&all_worst, 0.5);

@@ -221,6 +221,7 @@ struct RunArguments {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct MatrixArguments {
     /// Only cases whose id has this part, or matches this glob ('qwen3/*/candle@cpu').
     #[arg(long)]

@@ -12,7 +12,7 @@ use crate::{
 };
 use gguf::WeightType;
 use smith::{Architecture, Recipe};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 use vocabulary::{Schedule, Settings, SubjectId};
 
 /// Models beside those with every architecture's own numbers: what else its format allows and changes the graph. Numbers that only
@@ -298,21 +298,18 @@ fn covering_rows(levels: &[usize], seed: u64) -> Vec<Vec<usize>> {
         let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ (x >> 31)
     };
-    let mut missing = std::collections::BTreeMap::new();
+    let mut pairs = Vec::new();
     for first in 0..levels.len() {
         for second in first + 1..levels.len() {
             for a in 0..levels[first] {
-                for b in 0..levels[second] {
-                    let pair = ((first, a), (second, b));
-                    let place = mix(seed ^ mix((first << 48 | a << 32 | second << 16 | b) as u64));
-                    missing.insert((place, pair), ());
-                }
+                pairs.extend((0..levels[second]).map(|b| ((first, a), (second, b))));
             }
         }
     }
-    let mut uncovered: std::collections::BTreeSet<_> = missing.keys().map(|(_, pair)| *pair).collect();
+    pairs.sort_by_key(|((first, a), (second, b))| mix(seed ^ mix((first << 48 | a << 32 | second << 16 | b) as u64)));
+    let mut uncovered: BTreeSet<_> = pairs.iter().copied().collect();
     let mut rows = Vec::new();
-    for (_, ((first, a), (second, b))) in missing.into_keys() {
+    for ((first, a), (second, b)) in pairs {
         if !uncovered.contains(&((first, a), (second, b))) {
             continue;
         }

@@ -88,6 +88,7 @@ impl ShortConvolution<'_> {
 }
 
 /// What mixes positions in a block.
+#[expect(clippy::large_enum_variant, reason = "a model has few blocks, and most of them attend")]
 pub enum Mixer<'a> {
     /// Attention.
     Attention(SelfAttention<'a>),

@@ -112,7 +112,9 @@ impl Norm {
             let len = part.len() as f64;
             if self.kind == NormKind::Layer {
                 let mean = part.iter().sum::<f64>() / len;
-                part.iter_mut().for_each(|x| *x -= mean);
+                for x in part.iter_mut() {
+                    *x -= mean;
+                }
             }
             let mean_square = part.iter().map(|x| x * x).sum::<f64>() / len;
             let scale = 1.0 / (mean_square + self.epsilon).sqrt();
@@ -313,7 +315,9 @@ impl Router {
         chosen.sort_by(|a, b| b.1.total_cmp(&a.1));
         chosen.truncate(self.used);
         let sum: f64 = if self.normalized { chosen.iter().map(|(_, weight)| weight).sum() } else { 1.0 };
-        chosen.iter_mut().for_each(|(_, weight)| *weight *= self.scale / sum);
+        for (_, weight) in &mut chosen {
+            *weight *= self.scale / sum;
+        }
         chosen
     }
 }

@@ -91,6 +91,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// Where there are not that many.
+    #[must_use]
     pub fn part(&self, first: usize, count: usize) -> Matrix<'a> {
         let bytes = self.row_bytes();
         Matrix { bytes: &self.bytes[first * bytes..(first + count) * bytes], rows: count, ..*self }

@@ -69,7 +69,7 @@ impl Recipe {
         let mut name = self.architecture.name().to_owned();
         for parameter in self.architecture.parameters() {
             if let Some(value) = self.changes.get(parameter.name) {
-                name += &format!("+{}={}", parameter.name, parameter.text(*value));
+                name = format!("{name}+{}={}", parameter.name, parameter.text(*value));
             }
         }
         name

@@ -83,7 +83,9 @@ pub fn apply(bytes: &[u8], edit: &Edit) -> Result<Vec<u8>, Finding> {
                 let row = tensor.data.len() / rows.max(1);
                 let codes = row + block / 4..row + block - block / 4;
                 if let Some(bytes) = tensor.data.to_mut().get_mut(codes) {
-                    bytes.iter_mut().for_each(|byte| *byte = byte.rotate_left(4));
+                    for byte in bytes.iter_mut() {
+                        *byte = byte.rotate_left(4);
+                    }
                 }
             }
         }
@@ -146,7 +148,7 @@ fn ends_with(name: &str, part: &str) -> bool {
 /// Takes the last element of an array of counts away, where the key is one.
 fn shorten_array(draft: &mut Draft<'_>, file: &File<'_>, key: &str) {
     if let Some(Value::Array(array)) = file.metadata().get(key) {
-        let mut values: Vec<i32> = array.values().filter_map(|value| value.as_u64()).map(|value| value as i32).collect();
+        let mut values: Vec<i32> = array.values().filter_map(Value::as_u64).map(|value| value as i32).collect();
         values.pop();
         draft.remove_key(key).i32s(key, &values);
     }

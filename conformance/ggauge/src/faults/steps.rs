@@ -201,7 +201,9 @@ impl Operations for Faulty {
         }
         let mut angles = self.rounding.angles(rotary, frequencies, position);
         if self.has(Step::RotationReversed) {
-            angles.iter_mut().for_each(|angle| *angle = -*angle);
+            for angle in &mut angles {
+                *angle = -*angle;
+            }
         }
         angles
     }
@@ -314,7 +316,9 @@ impl Operations for Faulty {
         let mut chosen = router.choose(if self.has(Step::ExpertsReversed) { &reversed } else { scores });
         if self.has(Step::ExpertsEqual) {
             let equal = 1.0 / chosen.len() as f64;
-            chosen.iter_mut().for_each(|(_, weight)| *weight = equal);
+            for (_, weight) in &mut chosen {
+                *weight = equal;
+            }
         }
         chosen
     }

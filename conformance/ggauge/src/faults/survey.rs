@@ -351,7 +351,7 @@ fn tensors(file: &File<'_>) -> Vec<Fault> {
                 &format!("the rows of {part} are off by one"),
                 Kind::File(Edit::RowsOffByOne(part.clone())),
             ));
-        } else if part.ends_with(".bias") {
+        } else if part.rsplit_once('.').is_some_and(|(_, kind)| kind == "bias") {
             let edit = Edit::Constant(part.clone(), 0.0);
             faults.push(fault(&format!("forgotten:{part}"), &format!("{part} is forgotten"), Kind::File(edit)));
         } else {

@@ -4,7 +4,11 @@
 use crate::support::{GGAUGE, id, ramp};
 use ggauge::{
     cache::Cache,
-    faults::{experiments, files, report, survey},
+    faults::{
+        experiments,
+        files::{self, Edit},
+        report, survey,
+    },
     matrix,
     models::Model,
     plan::{Filter, Plan},
@@ -169,7 +173,7 @@ fn faults_are_noticed_and_a_wide_limit_lets_them_escape() {
 fn edits_of_files_change_one_thing() {
     let bytes = "llama/q4_0".parse::<Recipe>().unwrap().build().unwrap();
     let file = gguf::File::lenient(&bytes).unwrap();
-    let changed = |edit: &files::Edit| {
+    let changed = |edit: &Edit| {
         let edited = files::apply(&bytes, edit).unwrap();
         let edited = gguf::File::lenient(&edited).unwrap();
         let tensors: Vec<String> = file
@@ -182,7 +186,6 @@ fn edits_of_files_change_one_thing() {
             .collect();
         tensors.join(" ")
     };
-    use files::Edit;
     assert_eq!(changed(&Edit::RowsOffByOne("attn_q.weight".into())), "blk.0.attn_q.weight blk.1.attn_q.weight");
     assert_eq!(changed(&Edit::NibblesSwapped("token_embd.weight".into())), "token_embd.weight");
     assert_eq!(changed(&Edit::Tied), "output.weight");

@@ -1,4 +1,4 @@
-//! OLMo 2 and 3. Team OLMo, arXiv 2501.00656; windows: model cards of OLMo 3.
+//! `OLMo` 2 and 3. Team `OLMo`, arXiv 2501.00656; windows: model cards of `OLMo` 3.
 //!
 //! Nothing is normed on its way into a part of a block, everything on its way out; queries and keys are normed over all heads together.
 //! Where there is a window, three layers of every four have it, and these do not stretch positions.

@@ -60,7 +60,7 @@ architectures! {
     Lfm2 lfm2 "LFM 2: short convolutions between layers with attention.";
     Smollm3 smollm3 "`SmolLM` 3: every fourth layer does not rotate.";
     Gemma2 gemma2 "Gemma 2: sliding and global layers, soft caps, `GeGLU`, tied output.";
-    Olmo2 olmo2 "OLMo 2: norms after, queries and keys normed over all heads.";
+    Olmo2 olmo2 "`OLMo` 2: norms after, queries and keys normed over all heads.";
     Granite granite "Granite 3: scales on embeddings, residuals, attention and logits.";
 }
 

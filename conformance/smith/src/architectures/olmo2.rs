@@ -1,4 +1,4 @@
-//! OLMo 2: nothing normed on its way in, everything on its way out; queries and keys normed over all heads.
+//! `OLMo` 2: nothing normed on its way in, everything on its way out; queries and keys normed over all heads.
 
 use crate::{
     model::{Model, SHARP},
@@ -10,7 +10,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
     ROTATION,
     &[Parameter::new("pattern", 0.0, "every this many layers one is global; 0: no such key, which means 4")],
 ];
-/// Without windows, as OLMo 2 is; OLMo 3 has them.
+/// Without windows, as `OLMo` 2 is; `OLMo` 3 has them.
 pub(super) const DEFAULTS: &[(&str, f64)] =
     &[("epsilon", 1e-6), ("rope-base", 500_000.0), ("kv-heads", 4.0), ("window", 0.0)];
 

@@ -55,8 +55,9 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
     Tolerances { generated_by: "calibration".into(), measured_with: Vec::new(), tolerance: tolerance.collect() }
 }
 
-/// Architectures for which slow subjects get every weight type; for the others they get those that the matrix has for devices.
-const THOROUGH: [&str; 2] = ["llama", "gemma3"];
+/// The architecture for which slow subjects get more than the weight types that the matrix has for devices: all but those whose decoding
+/// takes a software device minutes.
+const THOROUGH: &str = "llama";
 
 /// The plan of a calibration: both schedules, both settings. The `slow` subjects, GPUs that are emulated, get the first seed only.
 pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId], slow: &BTreeSet<SubjectId>) -> Plan {
@@ -64,7 +65,8 @@ pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId],
     let runs = |model: &Model, subject: &SubjectId, _: &Prompt| {
         let name = model.name.strip_suffix(&first);
         let of_device = matrix::DEVICE_WEIGHTS.iter().any(|weights| weights.name() == model.weights);
-        !slow.contains(subject) || name.is_some_and(|name| of_device || THOROUGH.contains(&name))
+        let slow_to_decode = ["iq", "tq", "mx", "nv", "q1", "q2_0"].iter().any(|kind| model.weights.starts_with(kind));
+        !slow.contains(subject) || name.is_some_and(|name| of_device || (name == THOROUGH && !slow_to_decode))
     };
     Plan::new(models, prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, subjects, runs, &Filter::All)
 }
@@ -129,7 +131,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
     let mut measured_with: Vec<String> = record
         .subjects
         .iter()
-        .filter(|subject| subject.unavailable.is_none())
+        .filter(|subject| record.cases.iter().any(|case| case.id.ends_with(&format!("/{}", subject.subject))))
         .map(|subject| format!("{}: {}", subject.subject, subject.description.runtime))
         .collect();
     measured_with.sort();
@@ -139,8 +141,9 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
 
 fn ratios(record: &Record) -> Vec<Ratio> {
     let of = |comparison: &ComparisonRecord| {
-        // Without limits everything passes, so a known divergence shows as an unexpected pass.
-        let usable = comparison.oracle == Oracle::Reference && comparison.judgement == Judgement::Pass;
+        // Without limits everything passes, so a known divergence shows as an unexpected pass, or as a pass with a reason.
+        let passes = comparison.judgement == Judgement::Pass && comparison.reason.is_none();
+        let usable = comparison.oracle == Oracle::Reference && passes;
         let (Some(noise), Some(Verdict::Measured { checks, .. }), true) = (&comparison.noise, &comparison.verdict, usable)
         else {
             return None;

@@ -130,7 +130,7 @@ enum Command {
         /// Seeds for each architecture and weight type.
         #[arg(long, default_value_t = 8)]
         seeds: u64,
-        /// Only this subject; may be repeated.
+        /// Only this subject; may be repeated. The limits of the others stay as this ggauge has them.
         #[arg(long = "subject", value_name = "SUBJECT")]
         subjects: Vec<SubjectId>,
         /// Where to write them: conformance/policy/tolerances.toml. Printed where no file is given.
@@ -229,10 +229,10 @@ struct MatrixArguments {
     /// Only this subject; may be repeated. Every subject of this build where none is given.
     #[arg(long = "subject", value_name = "SUBJECT")]
     subjects: Vec<SubjectId>,
-    /// The whole product of all axes, instead of each axis against little of the others. Hours; see --shard.
+    /// The whole product of all axes on the CPUs, instead of each axis against little of the others. Hours, and gigabytes for the Record: use --shard.
     #[arg(long, conflicts_with = "pairwise")]
     full: bool,
-    /// A sample of the whole product in which every pair of values of two axes stands at least once: for nights.
+    /// A sample of that product in which every pair of values of two axes stands at least once: for nights.
     #[arg(long)]
     pairwise: bool,
     /// The seed of the sample.
@@ -702,9 +702,15 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
     let (fast, devices): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|id| subjects::device_kind(id) == "cpu");
     let chosen = matrix::Subjects { fast: &fast, devices: &devices };
     let mut plan = matrix::plan(extent, &chosen, scratch.path(), &keep)?;
+    let universe = matrix::with_names(Plan::default(), &subjects::known().into_iter().map(|(id, _)| id).collect::<Vec<_>>());
+    policy.expectations.check_all_match(&universe.cases().collect::<Vec<_>>())?;
+    let any = !plan.groups.is_empty();
     if let Some((part, parts)) = arguments.shard {
-        // By model, so that each is made and loaded by one part alone.
-        plan.groups.retain(|group| group.model % parts == part - 1);
+        plan.keep_part(part, parts);
+        if any && plan.groups.is_empty() {
+            print(&format!("part {part} of {parts} has no model: there are {}\n", plan.models.len()))?;
+            return Ok(exit_code::NOTHING_JUDGED);
+        }
     }
     if plan.groups.is_empty() {
         let what = arguments.filter.as_deref().map_or_else(|| "the matrix".into(), |filter| format!("filter `{filter}`"));
@@ -721,7 +727,10 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
     progress.finish_and_clear();
     let folder = match &arguments.record {
         Some(folder) => folder.clone(),
-        None => cache.records()?.join("matrix"),
+        None => match arguments.shard {
+            None => cache.records()?.join("matrix"),
+            Some((part, parts)) => cache.records()?.join(format!("matrix-{part}-of-{parts}")),
+        },
     };
     if arguments.json {
         print(&record.to_json()?)?;
@@ -855,7 +864,12 @@ fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> an
     let plan = calibrate::plan(models, &prompts, &subjects, &slow);
     let (record, _) = Run::new(&mut workers, "run", "", &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
-    let calibrated = calibrate::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}"))?;
+    let only_them: String = only.iter().map(|subject| format!(" --subject {subject}")).collect();
+    let mut calibrated = calibrate::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}{only_them}"))?;
+    if !only.is_empty() {
+        // The rows of other subjects stay as they are.
+        calibrated.tolerances = Tolerances::shipped()?.updated_by(calibrated.tolerances);
+    }
     for finding in &calibrated.findings {
         eprintln!("left out, a finding rather than data: {finding}");
     }

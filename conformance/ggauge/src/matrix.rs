@@ -152,6 +152,14 @@ pub fn with_names(mut plan: Plan, subjects: &[SubjectId]) -> Plan {
         runs: &|_, _, _| true,
     };
     plan.add(&product, &Filter::All);
+    let first = plan.models.len();
+    let recipes = Recipe::WEIGHTS.into_iter().flat_map(own_recipes);
+    plan.models.extend(recipes.map(|recipe| Model::named(&recipe.model(), recipe.weights.name(), recipe.architecture.name())));
+    let models: Vec<usize> = (first..plan.models.len()).collect();
+    plan.add(
+        &Product { models: &models, prompts: &|_| vec![ramp(8)], schedules: &|_| Schedule::OF_EVERY_RUN.to_vec(), ..product },
+        &Filter::All,
+    );
     plan
 }
 
@@ -187,9 +195,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Groups of one model follow each other, so that it is made and loaded once.
     fn finish(mut self) -> Plan {
-        self.plan.groups.sort_by_key(|group| (group.model, group.settings));
+        self.plan.sort();
         self.plan
     }
 }
@@ -237,12 +244,14 @@ fn every_change(subjects: &Subjects<'_>, folder: &Path, keep: &Filter) -> Result
         };
         builder.add(&recipes, &part)?;
     }
+    // Devices, and beside them the CPUs that they are held against.
+    let all: Vec<SubjectId> = fast.iter().chain(subjects.devices).cloned().collect();
     for weights in DEVICE_WEIGHTS {
         let part = Part {
             prompts: &[ramp(8)],
             schedules: &|_| Schedule::OF_EVERY_RUN.to_vec(),
             settings: &[Settings::Default],
-            subjects: subjects.devices,
+            subjects: &all,
             relations: &[],
         };
         builder.add(&own_recipes(weights), &part)?;

@@ -52,7 +52,7 @@ struct Position {
 #[derive(Debug, Clone)]
 pub struct Comparison {
     positions: Vec<Position>,
-    /// The candidate gave every position of the truth.
+    /// Both sides have every position up to the last.
     complete: bool,
 }
 
@@ -110,8 +110,7 @@ pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, String>
         )
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(|error| format!("a transcript could not be read: {error}"))?;
-    let complete = positions.len() == truth.positions().len();
-    Comparison::of(positions, complete)
+    Comparison::of(positions)
 }
 
 /// Counts the logits of which some bit differs between two transcripts of the same positions: none may.
@@ -150,8 +149,7 @@ pub fn compare_rows_of(candidate: &[(u64, Vec<f32>)], truth: &[(u64, Vec<f32>)])
     if positions.is_empty() {
         return Err("the two have no position in common".into());
     }
-    let complete = positions.len() == truth.len();
-    Comparison::of(positions, complete)
+    Comparison::of(positions)
 }
 
 /// The largest value, its index, and the next largest.
@@ -218,10 +216,12 @@ fn compare_rows(position: u64, candidate: &[f32], truth: &[f32]) -> Position {
 }
 
 impl Comparison {
-    fn of(positions: Vec<Position>, complete: bool) -> Result<Self, String> {
+    fn of(positions: Vec<Position>) -> Result<Self, String> {
         if let Some(broken) = positions.iter().find(|position| position.rms.is_nan() && position.nonfinite == 0) {
             return Err(format!("the reference itself is constant or not finite at position {}", broken.position));
         }
+        let last = positions.iter().map(|position| position.position).max();
+        let complete = last.is_some_and(|last| last + 1 == positions.len() as u64);
         Ok(Self { positions, complete })
     }
 

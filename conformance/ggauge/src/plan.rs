@@ -186,7 +186,13 @@ impl Plan {
         for subject in product.subjects.iter().filter(|subject| (product.runs)(model, subject, &group.prompt)) {
             let kept = keep.keeps(&group.case(model, subject).to_string());
             let wanted = |relation: &&Relation| kept || keep.keeps(&group.trial(model, subject, **relation));
-            let trials: Vec<_> = product.relations.iter().filter(wanted).map(|&relation| (subject.clone(), relation)).collect();
+            let trials: Vec<_> = product
+                .relations
+                .iter()
+                .filter(wanted)
+                .filter(|relation| relation.applies(group.prompt.tokens.len(), group.schedule))
+                .map(|&relation| (subject.clone(), relation))
+                .collect();
             // A trial needs its case to be held against.
             if (kept || !trials.is_empty()) && !group.subjects.contains(subject) {
                 group.subjects.push(subject.clone());
@@ -199,6 +205,18 @@ impl Plan {
             self.places.insert(key, self.groups.len());
             self.groups.push(new);
         }
+    }
+
+    /// Puts the groups of a model next to each other, so that it is made and loaded once.
+    pub fn sort(&mut self) {
+        self.groups.sort_by_key(|group| (group.model, group.settings));
+        self.places.clear();
+    }
+
+    /// Keeps part `part` of `parts`, counted from 1: by model, so that each is made and loaded by one part alone.
+    pub fn keep_part(&mut self, part: usize, parts: usize) {
+        self.groups.retain(|group| group.model % parts == part - 1);
+        self.places.clear();
     }
 
     /// Every case with its model, in order.

@@ -7,6 +7,7 @@ use crate::{
     Error,
     models::Model,
     oracle::{Limits, Scale},
+    relation::Relation,
     subjects,
 };
 use globset::{Glob, GlobMatcher};
@@ -145,6 +146,19 @@ impl Tolerances {
         Ok(parsed)
     }
 
+    /// These limits with the rows of `newer` in place of their own, as far as it has them.
+    #[must_use]
+    pub fn updated_by(mut self, newer: Self) -> Self {
+        self.tolerance.retain(|row| !newer.tolerance.iter().any(|other| other.key == row.key));
+        self.tolerance.extend(newer.tolerance);
+        self.tolerance.sort_by(|a, b| a.key.cmp(&b.key));
+        self.generated_by = format!("{}; {}", self.generated_by, newer.generated_by);
+        self.measured_with.extend(newer.measured_with);
+        self.measured_with.sort();
+        self.measured_with.dedup();
+        self
+    }
+
     /// The limits for a case whose noise is `scale`; `None` where nothing has been calibrated.
     pub fn limits(&self, key: &Key, scale: &Scale) -> Option<Limits> {
         let row = self.tolerance.iter().find(|row| row.key == *key)?;
@@ -195,11 +209,14 @@ pub struct Pattern {
     pub settings: Option<String>,
     /// Pattern for the subject that is wrong.
     pub subject: Option<String>,
+    /// Pattern for the relation under which a subject is held against itself; without one, all of them and none match.
+    pub relation: Option<String>,
 }
 
 impl Pattern {
-    fn fields(&self) -> [&Option<String>; 7] {
-        [&self.model, &self.architecture, &self.weights, &self.prompt, &self.schedule, &self.settings, &self.subject]
+    fn fields(&self) -> [&Option<String>; FIELDS] {
+        let Self { model, architecture, weights, prompt, schedule, settings, subject, relation } = self;
+        [model, architecture, weights, prompt, schedule, settings, subject, relation]
     }
 
     fn compile(&self) -> Result<Compiled, globset::Error> {
@@ -216,8 +233,12 @@ struct Compiled {
 }
 
 impl Compiled {
+    fn is_about_relation(&self) -> bool {
+        self.fields.last().is_some_and(Option::is_some)
+    }
+
     /// How specific a match is, or `None` where it does not match: a literal field counts more than any number of wildcards.
-    fn specificity(&self, values: &[String; 7]) -> Option<usize> {
+    fn specificity(&self, values: &[String; FIELDS]) -> Option<usize> {
         let mut total = 0;
         for (field, value) in self.fields.iter().zip(values) {
             let Some((pattern, glob)) = field else { continue };
@@ -230,8 +251,11 @@ impl Compiled {
     }
 }
 
+/// Number of fields of a pattern.
+const FIELDS: usize = 8;
+
 /// What the fields of a pattern are held against.
-fn values(case: &Case, architecture: &str) -> [String; 7] {
+fn values(case: &Case, architecture: &str, relation: Option<Relation>) -> [String; FIELDS] {
     [
         case.model.clone(),
         architecture.to_owned(),
@@ -240,6 +264,7 @@ fn values(case: &Case, architecture: &str) -> [String; 7] {
         case.schedule.to_string(),
         case.settings.to_string(),
         case.subject.to_string(),
+        relation.map_or("none", Relation::name).to_owned(),
     ]
 }
 
@@ -270,6 +295,7 @@ pub struct Expectation {
     schedule: Option<String>,
     settings: Option<String>,
     subject: Option<String>,
+    relation: Option<String>,
     /// Other cases with the same cause.
     #[serde(default)]
     or: Vec<Pattern>,
@@ -291,15 +317,15 @@ pub struct Expectation {
 impl Expectation {
     /// The cases it is about, each pattern on its own.
     fn patterns(&self) -> Vec<Pattern> {
-        let Self { model, architecture, weights, prompt, schedule, settings, subject, or, .. } = self.clone();
-        let mut all = vec![Pattern { model, architecture, weights, prompt, schedule, settings, subject }];
+        let Self { model, architecture, weights, prompt, schedule, settings, subject, relation, or, .. } = self.clone();
+        let mut all = vec![Pattern { model, architecture, weights, prompt, schedule, settings, subject, relation }];
         all.extend(or);
         all
     }
 
     /// True where a case may pass, because the divergence can be smaller than the case's noise.
     pub fn may_hide(&self, case: &Case, architecture: &str) -> bool {
-        let values = values(case, architecture);
+        let values = values(case, architecture, None);
         self.may_hide.iter().any(|pattern| pattern.compile().is_ok_and(|pattern| pattern.specificity(&values).is_some()))
     }
 
@@ -389,8 +415,26 @@ impl Expectations {
     /// # Errors
     /// Where two rows match equally well: which of them holds must not depend on their order.
     pub fn find(&self, case: &Case, architecture: &str) -> Result<Option<&Expectation>, Error> {
-        let values = values(case, architecture);
-        let best = |patterns: &Vec<Compiled>| patterns.iter().filter_map(|pattern| pattern.specificity(&values)).max();
+        self.best(case, &values(case, architecture, None), |_| true)
+    }
+
+    /// The most specific row about a relation that matches a case under it.
+    ///
+    /// # Errors
+    /// As [`Expectations::find`].
+    pub fn find_trial(&self, case: &Case, architecture: &str, relation: Relation) -> Result<Option<&Expectation>, Error> {
+        self.best(case, &values(case, architecture, Some(relation)), Compiled::is_about_relation)
+    }
+
+    fn best(
+        &self,
+        case: &Case,
+        values: &[String; FIELDS],
+        counts: impl Fn(&Compiled) -> bool,
+    ) -> Result<Option<&Expectation>, Error> {
+        let best = |patterns: &Vec<Compiled>| {
+            patterns.iter().filter(|pattern| counts(pattern)).filter_map(|pattern| pattern.specificity(values)).max()
+        };
         let rows = self.expectation.iter().zip(&self.compiled).enumerate();
         let mut matches: Vec<(usize, usize, &Expectation)> =
             rows.filter_map(|(index, (row, patterns))| Some((best(patterns)?, index, row))).collect();
@@ -409,10 +453,23 @@ impl Expectations {
     /// # Errors
     /// Names the first such row.
     pub fn check_all_match(&self, cases: &[(Case, &Model)]) -> Result<(), Error> {
-        let cases: Vec<[String; 7]> = cases.iter().map(|(case, model)| values(case, &model.architecture)).collect();
+        let of_case = |(case, model): &(Case, &Model)| values(case, &model.architecture, None);
+        let cases: Vec<[String; FIELDS]> = cases.iter().map(of_case).collect();
         for (index, (row, patterns)) in self.expectation.iter().zip(&self.compiled).enumerate() {
-            for pattern in patterns {
-                if !cases.iter().any(|values| pattern.specificity(values).is_some()) {
+            let hiding = row.may_hide.iter().filter_map(|pattern| pattern.compile().ok());
+            for pattern in patterns.iter().cloned().chain(hiding) {
+                // Any case can be run under any relation.
+                let matches = |values: &[String; FIELDS]| {
+                    let mut values = values.clone();
+                    if pattern.is_about_relation() {
+                        return Relation::ALL.into_iter().any(|relation| {
+                            relation.name().clone_into(&mut values[FIELDS - 1]);
+                            pattern.specificity(&values).is_some()
+                        });
+                    }
+                    pattern.specificity(&values).is_some()
+                };
+                if !cases.iter().any(matches) {
                     let reason = row.reason.lines().next().unwrap_or_default();
                     let given: Vec<&str> = pattern.fields.iter().flatten().map(|(text, _)| text.as_str()).collect();
                     let why = format!("expectation {} matches no case with {} ({reason})", index + 1, given.join(", "));

@@ -6,6 +6,9 @@ use gguf::{Draft, File, Finding, Value};
 use serde::{Deserialize, Serialize};
 use vocabulary::{Schedule, Tuning};
 
+/// Tokens of a small batch.
+const SMALL: usize = 3;
+
 /// A change that must not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -22,7 +25,7 @@ pub enum Relation {
     Version,
     /// There are keys that no reader knows, of the architecture too.
     ExtraKeys,
-    /// Another schedule: two halves.
+    /// Another schedule: two halves, or token by token where it was two halves.
     Schedule,
     /// One thread.
     Threads,
@@ -83,6 +86,15 @@ impl Relation {
         !matches!(self, Self::Schedule | Self::Threads | Self::Batch | Self::MicroBatch | Self::Shards)
     }
 
+    /// True where it changes anything about a prompt of `len` tokens that is fed by `schedule`.
+    pub fn applies(self, len: usize, schedule: Schedule) -> bool {
+        match self {
+            Self::Batch | Self::MicroBatch => schedule.calls(len).iter().any(|call| call.len() > SMALL),
+            Self::Schedule => len > 1,
+            _ => true,
+        }
+    }
+
     /// What it changes of a model whose file has these `bytes` and a prompt of `len` tokens that is fed by `schedule`.
     ///
     /// # Errors
@@ -90,11 +102,13 @@ impl Relation {
     pub fn change(self, bytes: &[u8], len: usize, schedule: Schedule) -> Result<Change, Finding> {
         let tuning = Tuning {
             threads: (self == Self::Threads).then_some(1),
-            batch: (self == Self::Batch).then_some(3),
-            micro_batch: (self == Self::MicroBatch).then_some(3),
+            batch: (self == Self::Batch).then_some(SMALL as u32),
+            micro_batch: (self == Self::MicroBatch).then_some(SMALL as u32),
         };
-        let schedule = match len {
-            2.. if self == Self::Schedule => Schedule::Split(len as u32 / 2),
+        let two_halves = Schedule::Split(len as u32 / 2);
+        let schedule = match self {
+            Self::Schedule if schedule == two_halves => Schedule::TokenByToken,
+            Self::Schedule => two_halves,
             _ => schedule,
         };
         let file = File::strict(bytes)?;

@@ -155,6 +155,10 @@ impl<'a> Run<'a> {
             cases: Vec::new(),
             comparisons: Vec::new(),
         };
+        // Two rows that match equally well are an error of the policy, and no reason to lose a night's work.
+        for (case, model) in plan.cases() {
+            self.policy.expectations.find(&case, &model.architecture)?;
+        }
         let mut made = None;
         for group in &plan.groups {
             interrupt::check()?;
@@ -372,8 +376,9 @@ impl<'a> Run<'a> {
         (comparison.judgement, comparison.reason) = (judgement, reason);
         if let Some(expectation) = expectation {
             let met = expectation.is_met_by(&ran.outcome, comparison.verdict.as_ref());
-            let hidden = comparison.judgement == Judgement::Pass && expectation.may_hide(&ran.case, &model.architecture);
-            if !hidden {
+            if comparison.judgement == Judgement::Pass && expectation.may_hide(&ran.case, &model.architecture) {
+                comparison.reason = Some(format!("smaller than the noise here: {}", expectation.reason.trim()));
+            } else {
                 apply(&mut comparison, expectation, met);
             }
         }
@@ -462,13 +467,13 @@ impl<'a> Run<'a> {
         if change.tuning != Tuning::default() && !self.workers.is_ours(subject) {
             return unsupported(comparison, "a subject of the user's is started in one way only".into());
         }
-        // A folder for each content: a worker that has loaded a path does not load it again.
-        let folder = self.scratch.join(format!("{}-{}", &model.sha256, relation.name()));
+        // A folder of its own, because a worker that has loaded a path does not load it again; gone when this is judged.
+        let folder = cache::temporary(self.scratch, relation.name())?;
         for (name, bytes) in &change.files {
-            cache::write_whole(&folder.join(name), bytes)?;
+            cache::write_whole(&folder.path().join(name), bytes)?;
         }
-        let path = change.files.first().map_or_else(|| model.path.clone(), |(name, _)| folder.join(name));
-        let transcript = self.scratch.join("changed.safetensors");
+        let path = change.files.first().map_or_else(|| model.path.clone(), |(name, _)| folder.path().join(name));
+        let transcript = folder.path().join("changed.safetensors");
         let worker = self.workers.tuned(subject, group.settings, change.tuning);
         let outcome = worker.evaluate(&path, &group.prompt.tokens, change.schedule, &transcript)?;
         let limits = match (exact, relation.is_exact()) {
@@ -487,8 +492,6 @@ impl<'a> Run<'a> {
             },
             _ => Ok(not_completed()),
         };
-        let _ = fs::remove_file(&transcript);
-        let _ = fs::remove_dir_all(&folder);
         (comparison.judgement, comparison.reason) = match &verdict {
             Ok(verdict) if verdict.holds() => (Judgement::Pass, None),
             Ok(_) if matches!(outcome, Outcome::Completed { .. }) => (Judgement::Fail, None),
@@ -498,14 +501,20 @@ impl<'a> Run<'a> {
         comparison.verdict = verdict.ok();
         if comparison.judgement == Judgement::Fail {
             comparison.blame = vec![subject.clone()];
-            // What is known to be wrong one way or the other need not be equal.
+            let expectations = &self.policy.expectations;
+            let about_relation = expectations.find_trial(&ran.case, &model.architecture, relation)?;
+            // What is wrong in one schedule and not in another need not be equal. What is wrong in both is still the same.
             let changed = Case { schedule: change.schedule, ..ran.case.clone() };
-            for case in [&ran.case, &changed] {
-                if let Some(expectation) = self.policy.expectations.find(case, &model.architecture)?
-                    && expectation.is_met_by(&outcome, comparison.verdict.as_ref())
-                {
-                    apply(&mut comparison, expectation, true);
-                }
+            let about_schedule = if changed.schedule == ran.case.schedule {
+                None
+            } else {
+                let before = expectations.find(&ran.case, &model.architecture)?;
+                expectations.find(&changed, &model.architecture)?.or(before)
+            };
+            if let Some(expectation) = about_relation.or(about_schedule)
+                && expectation.is_met_by(&outcome, comparison.verdict.as_ref())
+            {
+                apply(&mut comparison, expectation, true);
             }
         }
         Ok(comparison)

@@ -47,6 +47,11 @@ fn with_model<T>(file: &MappedFile, use_it: impl FnOnce(&Model<'_>) -> Result<T,
         rule if rule.severity() == Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
         _ => Refusal::load(RejectionClass::Malformed, finding.to_string()),
     })?;
+    // Of two tensors or keys of one name, which counts is anyone's guess.
+    let twice = |rule| matches!(rule, Rule::KeyDuplicate | Rule::TensorDuplicate);
+    if let Some(tolerated) = parsed.tolerated().iter().find(|tolerated| twice(tolerated.finding.rule)) {
+        return Err(Refusal::Unsupported(tolerated.finding.to_string()));
+    }
     use_it(&architectures::load(&Weights::new(parsed)?)?)
 }
 

@@ -122,6 +122,9 @@ impl<'a> Matrix<'a> {
     pub fn multiply(&self, inputs: &Rows, operations: &dyn Operations) -> Rows {
         let inputs = self.rounded(inputs, operations);
         let positions = inputs.len();
+        if positions == 0 {
+            return Rows::zeros(0, self.rows);
+        }
         let mut by_output = vec![0.0; self.rows * positions];
         by_output.par_chunks_mut(ROWS_AT_A_TIME * positions).enumerate().for_each(|(block, out)| {
             self.multiply_rows(block * ROWS_AT_A_TIME, &inputs, out);
@@ -253,7 +256,17 @@ impl<'a> Weights<'a> {
     fn tensor(&self, name: &str, dimensions: &[usize]) -> Result<Option<&Tensor<'a>>, Refusal> {
         let Some(tensor) = self.file.tensor(name) else { return Ok(None) };
         self.used.borrow_mut().insert(name.into());
-        if tensor.dimensions.iter().copied().ne(dimensions.iter().map(|&n| n as u64)) {
+        // A dimension of 1 at the end says nothing, and writers leave it out.
+        let said = |mut dimensions: Vec<u64>| {
+            while dimensions.len() > 1 && dimensions.last() == Some(&1) {
+                dimensions.pop();
+            }
+            dimensions
+        };
+        if dimensions.contains(&0) {
+            return Err(Refusal::load(RejectionClass::Incomplete, format!("tensor `{name}` has no elements")));
+        }
+        if said(tensor.dimensions.to_vec()) != said(dimensions.iter().map(|&n| n as u64).collect()) {
             let message = format!("tensor `{name}` has dimensions {:?}, not {dimensions:?}", tensor.dimensions);
             return Err(Refusal::load(RejectionClass::Incomplete, message));
         }
@@ -390,18 +403,52 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// Where it is not a floating-point number.
     pub fn real_or(&self, suffix: &str, default: f64) -> Result<f64, Refusal> {
-        let value = self.file.metadata().f64(&self.key(suffix)).map_err(incomplete)?;
-        Ok(value.unwrap_or(default))
+        Ok(self.optional_real(suffix)?.unwrap_or(default))
+    }
+
+    /// A real number among the architecture's keys, where there is one.
+    ///
+    /// # Errors
+    /// Where it is not a finite floating-point number.
+    pub fn optional_real(&self, suffix: &str) -> Result<Option<f64>, Refusal> {
+        let key = self.key(suffix);
+        match self.file.metadata().f64(&key).map_err(incomplete)? {
+            Some(value) if !value.is_finite() => {
+                Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}")))
+            }
+            value => Ok(value),
+        }
+    }
+
+    /// A real number above 0 among the architecture's keys, where there is one.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn positive(&self, suffix: &str) -> Result<Option<f64>, Refusal> {
+        match self.optional_real(suffix)? {
+            Some(value) if value <= 0.0 => Err(Refusal::Unsupported(format!(
+                "key `{}` is {value}, and the reference knows numbers above 0 there",
+                self.key(suffix)
+            ))),
+            value => Ok(value),
+        }
+    }
+
+    /// A real number among the architecture's keys of which 0 means that there is none, as in llama.cpp.
+    ///
+    /// # Errors
+    /// Where it is not a finite floating-point number.
+    pub fn nonzero(&self, suffix: &str) -> Result<Option<f64>, Refusal> {
+        Ok(self.optional_real(suffix)?.filter(|&value| value != 0.0))
     }
 
     /// A real number among the architecture's keys that must be there.
     ///
     /// # Errors
-    /// Where it is missing or not a floating-point number.
+    /// Where it is missing or not a finite floating-point number.
     pub fn real(&self, suffix: &str) -> Result<f64, Refusal> {
-        let key = self.key(suffix);
-        let value = self.file.metadata().f64(&key).map_err(incomplete)?;
-        value.ok_or_else(|| incomplete(self.file.metadata().missing(&key)))
+        let value = self.optional_real(suffix)?;
+        value.ok_or_else(|| incomplete(self.file.metadata().missing(&self.key(suffix))))
     }
 
     /// A text among the architecture's keys, where there is one.
@@ -428,6 +475,11 @@ impl<'a> Weights<'a> {
     /// True where the file has a tensor of this name.
     pub fn has(&self, tensor: &str) -> bool {
         self.file.tensor(tensor).is_some()
+    }
+
+    /// Number of tensors in the file.
+    pub fn tensor_count(&self) -> usize {
+        self.file.tensors().len()
     }
 
     /// Declares keys that do not change the forward pass.

@@ -12,7 +12,7 @@ pub(crate) const WORDS: usize = 61;
 /// Rows of the embedding table.
 pub(crate) const VOCABULARY_SIZE: u64 = (FIRST_WORD + WORDS) as u64;
 /// No more elements make a tiny model.
-const MOST_ELEMENTS: u64 = 1 << 26;
+const MOST_ELEMENTS: u128 = 1 << 26;
 
 /// Standard deviation of queries and of keys that gives attention logits of standard deviation 2.5.
 pub(crate) const SHARP: f32 = 1.6;
@@ -67,13 +67,32 @@ impl<'r> Model<'r> {
             return Err(format!("a rotation of {} of {head} elements", self.rotated()));
         }
         whole("width", self.width())?;
-        whole("heads * head", heads * head)?;
+        let all_heads = heads.checked_mul(head).ok_or("heads that are too large")?;
+        whole("heads * head", all_heads)?;
         whole("hidden", self.hidden())?;
-        let per_layer = self.width() * (2 * heads * head + 3 * self.hidden() * self.count("experts").max(1));
-        match per_layer.checked_mul(self.count("layers")) {
-            Some(elements) if elements <= MOST_ELEMENTS => Ok(()),
-            _ => Err(format!("more than {MOST_ELEMENTS} weights")),
+        if self.recipe.architecture.default("expert-hidden").is_some() {
+            if self.count("experts") == 0 {
+                return Err("no experts".into());
+            }
+            whole("expert-hidden", self.expert_hidden())?;
         }
+        if self.recipe.architecture.default("reach").is_some() && self.count("reach") < 2 {
+            return Err("a convolution that reaches less than 2 positions".into());
+        }
+        if self.rotated() == 0 {
+            return Err("a rotation of no element".into());
+        }
+        // Every number is at most 1e9, so that none of these overflows 128 bits.
+        let [width, hidden, expert] = [self.width(), self.hidden(), self.expert_hidden()].map(u128::from);
+        let experts = u128::from(self.count("experts").max(1));
+        let attention = 4 * width * u128::from(heads) * u128::from(head) + 4 * width * width;
+        let convolution = width * u128::from(self.count("reach"));
+        let per_layer = attention + convolution + experts * 3 * width * hidden.max(expert);
+        let all = per_layer * u128::from(self.count("layers")) + 2 * width * u128::from(VOCABULARY_SIZE);
+        if all > MOST_ELEMENTS {
+            return Err(format!("more than {MOST_ELEMENTS} weights"));
+        }
+        Ok(())
     }
 
     /// The file.
@@ -112,6 +131,11 @@ impl<'r> Model<'r> {
 
     pub(crate) fn hidden(&self) -> u64 {
         Some(self.count("hidden")).filter(|&hidden| hidden > 0).unwrap_or_else(|| 2 * self.unit())
+    }
+
+    /// Width of an expert, where experts have one of their own.
+    pub(crate) fn expert_hidden(&self) -> u64 {
+        Some(self.count("expert-hidden")).filter(|&hidden| hidden > 0).unwrap_or_else(|| self.unit())
     }
 
     /// Elements of a head that rotate.

@@ -11,13 +11,21 @@ pub struct Parameter {
     pub default: f64,
     /// The words it can be, if it is not a number.
     pub words: &'static [&'static str],
+    /// False for counts and switches, which are whole.
+    pub is_real: bool,
     /// What it means.
     pub meaning: &'static str,
 }
 
 impl Parameter {
+    /// A count or a switch.
     pub(crate) const fn new(name: &'static str, default: f64, meaning: &'static str) -> Self {
-        Self { name, default, words: &[], meaning }
+        Self { name, default, words: &[], is_real: false, meaning }
+    }
+
+    /// A number that need not be whole.
+    pub(crate) const fn real(name: &'static str, default: f64, meaning: &'static str) -> Self {
+        Self { name, default, words: &[], is_real: true, meaning }
     }
 
     /// The value that a text in a recipe stands for.
@@ -28,11 +36,13 @@ impl Parameter {
         }
         let value: f64 = text.parse().map_err(|error| format!("{}: {error}", self.name))?;
         // Counts beyond this make files that nobody wants, and numbers that are none make no model.
-        if value.is_finite() && (0.0..=1e9).contains(&value) {
-            Ok(value)
-        } else {
-            Err(format!("{} is a number from 0 to 1000000000", self.name))
+        if !(value.is_finite() && (0.0..=1e9).contains(&value)) {
+            return Err(format!("{} is a number from 0 to 1000000000", self.name));
         }
+        if !self.is_real && value.fract() != 0.0 {
+            return Err(format!("{} is a whole number", self.name));
+        }
+        Ok(value)
     }
 
     /// A value as recipes have it.
@@ -62,23 +72,24 @@ pub(crate) const HEAD: Parameter = Parameter::new("head", 0.0, "elements of a he
 
 /// The rotary embedding.
 pub(crate) const ROTATION: &[Parameter] = &[
-    Parameter::new("rope-base", 10_000.0, "base of the frequencies"),
+    Parameter::real("rope-base", 10_000.0, "base of the frequencies"),
     Parameter {
         name: "rope-scaling",
         default: 0.0,
         words: &["none", "linear", "yarn"],
+        is_real: false,
         meaning: "how positions are stretched: none, linear, yarn",
     },
-    Parameter::new("rope-factor", 4.0, "by how much positions are stretched"),
+    Parameter::real("rope-factor", 4.0, "by how much positions are stretched"),
     Parameter::new("rope-context", 16.0, "context before stretching"),
-    Parameter::new("rope-magnitude", 1.0, "factor on what rotates"),
+    Parameter::real("rope-magnitude", 1.0, "factor on what rotates"),
 ];
 
 /// Of architectures that rotate part of each head.
-pub(crate) const ROTATED: Parameter = Parameter::new("rotated", 0.5, "part of each head that rotates");
+pub(crate) const ROTATED: Parameter = Parameter::real("rotated", 0.5, "part of each head that rotates");
 
 /// Of architectures with root-mean-square norms, and layer norms.
-pub(crate) const EPSILON: Parameter = Parameter::new("epsilon", 1e-5, "epsilon of the norms");
+pub(crate) const EPSILON: Parameter = Parameter::real("epsilon", 1e-5, "epsilon of the norms");
 
 /// Of architectures whose output may be the embedding.
 pub(crate) const TIED: Parameter = Parameter::new("tied", 0.0, "1: the output is the embedding");

@@ -21,8 +21,7 @@ fn variants() -> impl Iterator<Item = Recipe> {
                 ("rope-scaling", _) => "yarn",
                 ("rotated", _) => "0.25",
                 ("experts", _) => "3",
-                ("kv-heads" | "experts-used", _) => "1",
-                (_, 0.0) => "1",
+                ("kv-heads" | "experts-used", _) | (_, 0.0) => "1",
                 (_, 1.0) => "0",
                 _ => "7",
             };
@@ -90,6 +89,15 @@ fn what_is_no_recipe_says_why() {
         ("llama+layers=900000000/f32", "more than"),
         ("llama+rope-scaling=ntk/f32", "one of none, linear, yarn"),
         ("llama+experts=2+experts-used=3/f32", "3 of 2 experts"),
+        ("llama+width=1000000000+experts=1000/f32", "more than"),
+        ("lfm2+reach=1000000000/f32", "more than"),
+        ("lfm2+reach=1/f32", "less than 2"),
+        ("qwen3moe+expert-hidden=100/q4_k", "not whole blocks"),
+        ("qwen3moe+experts=0/f32", "no experts"),
+        ("llama+heads=0/f32", "do not share"),
+        ("llama+layers=0/f32", "no layers"),
+        ("llama+layers=2.5/f32", "whole number"),
+        ("phi3+rotated=0/f32", "no element"),
     ] {
         let error = text.parse::<Recipe>().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

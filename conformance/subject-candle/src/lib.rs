@@ -81,10 +81,6 @@ impl CandleSubject {
     fn open(&self, path: &Path) -> Result<Loaded, Refusal> {
         let (mut file, content) = header::open(path, Refusal::load)?;
         let key = |key: &str| content.metadata.get(key);
-        let shards = key("split.count").and_then(|value| value.to_u16().ok()).unwrap_or(1);
-        if shards > 1 {
-            return Err(Refusal::Unsupported(format!("candle does not load models that are split into {shards} files")));
-        }
         let architecture = key("general.architecture").and_then(|value| value.to_string().ok()).cloned().unwrap_or_default();
         let context_length = key(&format!("{architecture}.context_length")).and_then(|value| value.to_u32().ok());
         let rows = content.tensor_infos.get("token_embd.weight").and_then(|info| info.shape.dims().first().copied());

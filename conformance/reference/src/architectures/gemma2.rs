@@ -3,7 +3,7 @@
 //! Gemma 3's blocks without norms of queries and keys; every other layer, from the first on, sees a sliding window; attention scores and
 //! logits are kept within soft caps; one base for all layers; the output is tied to the embedding.
 
-use super::{Activation, Block, Embedding, Finish, Loader, Mixer, Model, NormKind, Pairs, Refusal, Weights, Wiring};
+use super::{Activation, Block, Embedding, Finish, Loader, Mixer, Model, NormKind, Output, Pairs, Refusal, Weights, Wiring};
 
 /// Every second layer is global where the file does not say otherwise.
 const PATTERN: usize = 2;
@@ -18,16 +18,18 @@ const LAYERS_OF_27B: usize = 46;
 
 pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let loader = Loader::new(weights, NormKind::RootMeanSquare)?;
-    let window = weights.count_or("attention.sliding_window", WINDOW)?;
-    let pattern = weights.count_or("attention.sliding_window_pattern", PATTERN)?.max(1);
-    let score_cap = weights.real_or("attn_logit_softcapping", SCORE_CAP)?;
+    let windows = loader.windows(WINDOW, PATTERN)?;
+    if weights.count_or("attention.sliding_window", WINDOW)? == 0 {
+        return Err(Refusal::Unsupported("Gemma 2 without windows".into()));
+    }
+    let score_cap = weights.positive("attn_logit_softcapping")?.unwrap_or(SCORE_CAP);
     if loader.layers == LAYERS_OF_27B {
         return Err(Refusal::Unsupported("the reference does not have the query scale of Gemma 2 27B".into()));
     }
     let rotary = loader.rotary(Pairs::Halves)?;
     let blocks = loader.blocks(|layer| {
         let mut attention = layer.attention(&rotary)?;
-        attention.attention.window = (!(layer.index + 1).is_multiple_of(pattern)).then_some(window);
+        attention.attention.window = windows[layer.index];
         attention.attention.soft_cap = Some(score_cap);
         Ok(Block {
             mixer_norms: layer.attention_norms()?,
@@ -38,10 +40,11 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
             wiring: Wiring::Sequential,
         })
     })?;
-    let model = loader.model(blocks)?;
+    let model = loader.model_with(blocks, "output_norm", Output::Tied)?;
+    let logit_cap = weights.positive("final_logit_softcapping")?.unwrap_or(LOGIT_CAP);
     Ok(Model {
         embedding: Embedding { scale: (loader.width as f64).sqrt(), ..model.embedding },
-        finish: Finish { soft_cap: Some(weights.real_or("final_logit_softcapping", LOGIT_CAP)?), ..model.finish },
+        finish: Finish { soft_cap: Some(logit_cap), ..model.finish },
         ..model
     })
 }

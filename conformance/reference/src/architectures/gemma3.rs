@@ -17,15 +17,16 @@ const LAYERS_OF_27B: usize = 62;
 
 pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let loader = Loader::new(weights, NormKind::RootMeanSquare)?;
-    // Without a window every layer is global.
-    let window = weights.count_or("attention.sliding_window", 0)?;
-    let pattern = if window == 0 { 1 } else { weights.count_or("attention.sliding_window_pattern", PATTERN)?.max(1) };
-    let global_base = weights.real_or("rope.freq_base", 0.0)?;
-    if global_base == 0.0 {
+    let windows = loader.windows(0, PATTERN)?;
+    let Some(global_base) = weights.positive("rope.freq_base")? else {
         // The runtimes do not agree on a default: llama.cpp takes 10,000, candle 1,000,000.
         return Err(Refusal::Unsupported("the file does not give `gemma3.rope.freq_base`".into()));
+    };
+    let sliding_base = weights.positive("rope.freq_base_swa")?.unwrap_or(10_000.0);
+    if weights.real_or("rope.scaling.attn_factor", 1.0)? != 1.0 {
+        // No converter writes it, and whether sliding layers have it is anyone's guess.
+        return Err(Refusal::Unsupported("a factor on what rotates, in Gemma 3".into()));
     }
-    let sliding_base = weights.real_or("rope.freq_base_swa", 10_000.0)?;
     if loader.layers == LAYERS_OF_27B {
         return Err(Refusal::Unsupported("the reference does not have the query scale of Gemma 3 27B".into()));
     }
@@ -33,9 +34,9 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     // Only global layers stretch positions.
     let sliding = Rotary::plain(Pairs::Halves, loader.rotary_dimensions()?, sliding_base);
     let blocks = loader.blocks(|layer| {
-        let is_global = (layer.index + 1).is_multiple_of(pattern);
-        let mut attention = layer.attention(if is_global { &global } else { &sliding })?;
-        attention.attention.window = (!is_global).then_some(window);
+        let window = windows[layer.index];
+        let mut attention = layer.attention(if window.is_none() { &global } else { &sliding })?;
+        attention.attention.window = window;
         Ok(Block {
             mixer_norms: layer.attention_norms()?,
             mixer: Mixer::Attention(SelfAttention { norms: layer.head_norms()?, ..attention }),
@@ -47,7 +48,7 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     })?;
     let model = loader.model(blocks)?;
     // A cap of 0 is none: Gemma 3 has dropped it, its derivatives have not.
-    let soft_cap = Some(weights.real_or("final_logit_softcapping", 0.0)?).filter(|&cap| cap != 0.0);
+    let soft_cap = weights.nonzero("final_logit_softcapping")?.map(f64::abs);
     Ok(Model {
         embedding: Embedding { scale: (loader.width as f64).sqrt(), ..model.embedding },
         finish: Finish { soft_cap, ..model.finish },

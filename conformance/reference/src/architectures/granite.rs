@@ -6,18 +6,13 @@
 
 use super::{Activation, Block, Embedding, Finish, Loader, Mixer, Model, NormKind, Pairs, Refusal, Weights};
 
-/// A number of which 0 means that there is none, as in llama.cpp.
-fn factor(weights: &Weights<'_>, key: &str, default: f64) -> Result<f64, Refusal> {
-    Ok(Some(weights.real_or(key, 0.0)?).filter(|&factor| factor != 0.0).unwrap_or(default))
-}
-
 pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let loader = Loader::new(weights, NormKind::RootMeanSquare)?;
     loader.whole_heads()?;
     let rotary = loader.rotary(Pairs::Adjacent)?;
     let rotates = weights.flag_or("rope.scaling.finetuned", true)?;
-    let residual_scale = factor(weights, "residual_scale", 1.0)?;
-    let scale = factor(weights, "attention.scale", loader.attention().scale)?;
+    let residual_scale = weights.nonzero("residual_scale")?.unwrap_or(1.0);
+    let scale = weights.nonzero("attention.scale")?.unwrap_or(loader.attention().scale);
     let blocks = loader.blocks(|layer| {
         let mut attention = layer.attention(&rotary)?;
         attention.attention.scale = scale;
@@ -27,8 +22,11 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     })?;
     let model = loader.model(blocks)?;
     Ok(Model {
-        embedding: Embedding { scale: factor(weights, "embedding_scale", 1.0)?, ..model.embedding },
-        finish: Finish { divisor: Some(weights.real("logit_scale")?), ..model.finish },
+        embedding: Embedding { scale: weights.nonzero("embedding_scale")?.unwrap_or(1.0), ..model.embedding },
+        finish: Finish {
+            divisor: Some(weights.real("logit_scale").and(weights.positive("logit_scale"))?.unwrap_or(1.0)),
+            ..model.finish
+        },
         ..model
     })
 }

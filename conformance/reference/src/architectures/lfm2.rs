@@ -4,7 +4,7 @@
 //! over `shortconv.l_cache` positions in place of attention. Attention norms each head's queries and keys before halves of heads
 //! rotate together. The last norm goes by the name of `token_embd_norm`.
 
-use super::{Activation, Loader, Mixer, Model, NormKind, Pairs, Refusal, SelfAttention, Weights};
+use super::{Activation, Loader, Mixer, Model, NormKind, Output, Pairs, Refusal, SelfAttention, Weights};
 use crate::{layers::ShortConvolution, operations::Convolution};
 
 pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
@@ -20,16 +20,17 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let (width, reach) = (loader.width, weights.count("shortconv.l_cache")?);
     let blocks = loader.blocks(|layer| {
         let mixer = if kv_heads[layer.index] == 0 {
-            let kernels = weights.matrix(&format!("{}.weight", layer.name("shortconv.conv")), reach, width)?;
+            let kernels = layer.matrix("shortconv.conv", reach, width)?;
+            let input = layer.matrix("shortconv.in_proj", width, 3 * width)?;
             Mixer::Convolution(ShortConvolution {
-                input: layer.fused("shortconv.in_proj", width, [width; 3])?.map(|linear| linear.matrix),
+                input: [0, width, 2 * width].map(|first| input.part(first, width)),
                 convolution: Convolution { kernels: (0..width).map(|channel| kernels.row(channel)).collect() },
-                output: layer.linear("shortconv.out_proj", width, width)?.matrix,
+                output: layer.matrix("shortconv.out_proj", width, width)?,
             })
         } else {
             Mixer::Attention(SelfAttention { norms: layer.head_norms()?, ..layer.attention(&rotary)? })
         };
         layer.pre_norm(mixer, layer.gated(Activation::Silu)?)
     })?;
-    loader.model_with_norm(blocks, "token_embd_norm")
+    loader.model_with(blocks, "token_embd_norm", Output::Either)
 }

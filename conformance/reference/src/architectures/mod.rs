@@ -18,12 +18,12 @@ mod qwen3moe;
 mod smollm3;
 
 use crate::{
-    Weights,
+    Matrix, Weights,
     layers::{Block, FeedForward, Linear, Mixer, Model, Norms, SelfAttention, Wiring},
     operations::{Activation, Attention, Embedding, Finish, Norm, NormKind, Pairs, Rotary, Router},
 };
 use std::f64::consts::PI;
-use vocabulary::Refusal;
+use vocabulary::{Refusal, RejectionClass};
 
 type Load = for<'a> fn(&Weights<'a>) -> Result<Model<'a>, Refusal>;
 
@@ -103,8 +103,16 @@ impl<'w, 'a> Loader<'w, 'a> {
         kv_heads: usize,
     ) -> Result<Self, Refusal> {
         let width = weights.count("embedding_length")?;
-        let head = weights.count_or("attention.key_length", width / heads)?;
-        let value = weights.count_or("attention.value_length", head)?;
+        let shared = if width.is_multiple_of(heads) { width / heads } else { 0 };
+        let head = weights.count_or("attention.key_length", shared)?;
+        let value = weights.count_or("attention.value_length", shared)?;
+        if layers > weights.tensor_count() {
+            // No layer is without tensors, and a count from a hostile file can be anything.
+            return Err(Refusal::load(
+                RejectionClass::Incomplete,
+                format!("{layers} layers in {} tensors", weights.tensor_count()),
+            ));
+        }
         if kv_heads == 0 || head == 0 || !heads.is_multiple_of(kv_heads) || !head.is_multiple_of(2) || value != head {
             return Err(Refusal::Unsupported(format!(
                 "{heads} query heads on {kv_heads} key heads of {head} (values {value}) are no layout the reference knows"
@@ -114,8 +122,13 @@ impl<'w, 'a> Loader<'w, 'a> {
             NormKind::RootMeanSquare => "attention.layer_norm_rms_epsilon",
             NormKind::Layer => "attention.layer_norm_epsilon",
         })?;
-        // The size of the vocabulary is that of the embedding; the key only repeats it.
-        weights.ignore(&["vocab_size"]);
+        let vocabulary_size = weights.vocabulary_size()?;
+        if weights.count_or("vocab_size", vocabulary_size)? != vocabulary_size {
+            return Err(Refusal::Unsupported("vocab_size and the embedding do not have the same number of tokens".into()));
+        }
+        if epsilon < 0.0 {
+            return Err(Refusal::Unsupported(format!("an epsilon of {epsilon}")));
+        }
         Ok(Self { weights, width, layers, heads, kv_heads, head, norm_kind, epsilon })
     }
 
@@ -124,31 +137,58 @@ impl<'w, 'a> Loader<'w, 'a> {
         (0..self.layers).map(|index| block(Layer { loader: self, index })).collect()
     }
 
-    /// The rotation that the keys `rope.*` ask for: its base, and how positions are stretched.
+    /// The rotation that the keys `rope.*` ask for: its base, how positions are stretched, and `rope.scaling.attn_factor` on what rotates.
+    /// A factor without a type is a linear one, and the type `none` takes a factor back, as in llama.cpp.
     fn rotary(&self, pairs: Pairs) -> Result<Rotary, Refusal> {
-        let base = self.weights.real_or("rope.freq_base", 10_000.0)?;
+        let base = self.weights.positive("rope.freq_base")?.unwrap_or(10_000.0);
         self.rotary_of(pairs, base)
     }
 
     fn rotary_of(&self, pairs: Pairs, base: f64) -> Result<Rotary, Refusal> {
         let weights = self.weights;
-        let dimensions = self.rotary_dimensions()?;
-        let context = weights.count_or("rope.scaling.original_context_length", weights.count("context_length")?)?;
-        // A factor of 0 means none, as in llama.cpp.
-        let factor = Some(weights.real_or("rope.scaling.factor", 1.0)?).filter(|&factor| factor != 0.0).unwrap_or(1.0);
-        let magnitude = weights.real_or("rope.scaling.attn_factor", 1.0)?;
-        let rotary = Rotary { magnitude, ..Rotary::plain(pairs, dimensions, base) };
+        let factor = weights.nonzero("rope.scaling.factor")?.unwrap_or(1.0);
+        let magnitude = weights.positive("rope.scaling.attn_factor")?.unwrap_or(1.0);
+        let rotary = Rotary { magnitude, ..Rotary::plain(pairs, self.rotary_dimensions()?, base) };
         match weights.text("rope.scaling.type")? {
-            None | Some("linear") => Ok(rotary.stretched(factor)),
-            Some("none" | "longrope") => Ok(rotary),
-            Some("yarn") => Ok(rotary.by_yarn(factor, base, context)),
-            Some(other) => Err(Refusal::Unsupported(format!("the reference does not know rope scaling `{other}`"))),
+            _ if factor < 0.0 => Err(Refusal::Unsupported(format!("positions stretched by {factor}"))),
+            None | Some("linear") => {
+                weights.ignore(&["rope.scaling.original_context_length"]);
+                Ok(rotary.stretched(factor))
+            }
+            Some("none") => Ok(rotary),
+            // Its factors are tensors, which the architectures that have them read.
+            Some("longrope") if factor == 1.0 => Ok(rotary),
+            Some("yarn") if base > 1.0 => Ok(rotary.by_yarn(factor, base, self.context_before_stretching()?)),
+            Some(other) => Err(Refusal::Unsupported(format!(
+                "the reference does not know rope scaling `{other}` by {factor} of base {base}"
+            ))),
         }
+    }
+
+    /// The context that the model had before its positions were stretched. 0 is as good as no number, as in llama.cpp.
+    fn context_before_stretching(&self) -> Result<usize, Refusal> {
+        match self.weights.count_or("rope.scaling.original_context_length", 0)? {
+            0 => self.weights.count("context_length"),
+            context => Ok(context),
+        }
+    }
+
+    /// Which layers see a sliding window, and how far: `attention.sliding_window`, and `attention.sliding_window_pattern`, of which every
+    /// so many layers, counted from 1, is global. Without a window all layers are.
+    fn windows(&self, window: usize, pattern: usize) -> Result<Vec<Option<usize>>, Refusal> {
+        let window = self.weights.count_or("attention.sliding_window", window)?;
+        let pattern = self.weights.count_or("attention.sliding_window_pattern", pattern)?;
+        if window > 0 && pattern < 2 {
+            // llama.cpp takes 0 for windows everywhere, and ends on 1, which leaves none.
+            return Err(Refusal::Unsupported(format!("windows with a pattern of {pattern}")));
+        }
+        let of_layer = |index: usize| (window > 0 && !(index + 1).is_multiple_of(pattern)).then_some(window);
+        Ok((0..self.layers).map(of_layer).collect())
     }
 
     fn rotary_dimensions(&self) -> Result<usize, Refusal> {
         let dimensions = self.weights.count_or("rope.dimension_count", self.head)?;
-        if dimensions > self.head || !dimensions.is_multiple_of(2) {
+        if dimensions == 0 || dimensions > self.head || !dimensions.is_multiple_of(2) {
             return Err(Refusal::Unsupported(format!("a rotation of {dimensions} of {} elements", self.head)));
         }
         Ok(dimensions)
@@ -180,14 +220,19 @@ impl<'w, 'a> Loader<'w, 'a> {
 
     /// The model of `blocks`, with the embedding as the output matrix where it has none of its own.
     fn model(&self, blocks: Vec<Block<'a>>) -> Result<Model<'a>, Refusal> {
-        self.model_with_norm(blocks, "output_norm")
+        self.model_with(blocks, "output_norm", Output::Either)
     }
 
-    fn model_with_norm(&self, blocks: Vec<Block<'a>>, last_norm: &str) -> Result<Model<'a>, Refusal> {
+    fn model_with(&self, blocks: Vec<Block<'a>>, last_norm: &str, output: Output) -> Result<Model<'a>, Refusal> {
         let vocabulary_size = self.weights.vocabulary_size()?;
         let table = self.weights.matrix("token_embd.weight", self.width, vocabulary_size)?;
-        let output = self.weights.optional_matrix("output.weight", self.width, vocabulary_size)?;
-        let bias = self.weights.optional_vector("output.bias", vocabulary_size)?;
+        let own = || self.weights.matrix("output.weight", self.width, vocabulary_size).map(Some);
+        let (output, bias) = match output {
+            Output::Tied => (None, None),
+            Output::Either => (self.weights.optional_matrix("output.weight", self.width, vocabulary_size)?, None),
+            Output::Own => (own()?, None),
+            Output::OwnWithBias => (own()?, Some(self.weights.vector("output.bias", vocabulary_size)?)),
+        };
         Ok(Model {
             embedding: Embedding { table, scale: 1.0 },
             blocks,
@@ -197,6 +242,19 @@ impl<'w, 'a> Loader<'w, 'a> {
             context_length: self.weights.count("context_length")?,
         })
     }
+}
+
+/// Where an architecture's output matrix is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// It is the embedding.
+    Tied,
+    /// It is `output.weight`, or the embedding where there is none.
+    Either,
+    /// It is `output.weight`.
+    Own,
+    /// It is `output.weight`, and there is `output.bias`.
+    OwnWithBias,
 }
 
 /// One layer's tensors.
@@ -235,10 +293,19 @@ impl<'a> Layer<'_, '_, 'a> {
         Ok(Norms { before: Some(self.norm("ffn_norm")?), after: Some(self.norm("post_ffw_norm")?) })
     }
 
+    fn matrix(&self, part: &str, inputs: usize, outputs: usize) -> Result<Matrix<'a>, Refusal> {
+        self.loader.weights.matrix(&format!("{}.weight", self.name(part)), inputs, outputs)
+    }
+
+    /// A linear map without a bias.
+    fn plain(&self, part: &str, inputs: usize, outputs: usize) -> Result<Linear<'a>, Refusal> {
+        Ok(Linear { matrix: self.matrix(part, inputs, outputs)?, bias: None })
+    }
+
+    /// A linear map with a bias where the file has one.
     fn linear(&self, part: &str, inputs: usize, outputs: usize) -> Result<Linear<'a>, Refusal> {
-        let weights = self.loader.weights;
-        let bias = weights.optional_vector(&format!("{}.bias", self.name(part)), outputs)?;
-        Ok(Linear { matrix: weights.matrix(&format!("{}.weight", self.name(part)), inputs, outputs)?, bias })
+        let bias = self.loader.weights.optional_vector(&format!("{}.bias", self.name(part)), outputs)?;
+        Ok(Linear { bias, ..self.plain(part, inputs, outputs)? })
     }
 
     /// Linear maps that the file holds as one, in the order of their outputs.
@@ -267,7 +334,7 @@ impl<'a> Layer<'_, '_, 'a> {
             query,
             key,
             value,
-            output: self.linear("attn_output", queries, width)?,
+            output: self.plain("attn_output", queries, width)?,
             norms: None,
             rotary: Some(rotary.clone()),
             attention: self.loader.attention(),
@@ -278,9 +345,9 @@ impl<'a> Layer<'_, '_, 'a> {
     fn gated(&self, activation: Activation) -> Result<FeedForward<'a>, Refusal> {
         let (width, hidden) = (self.loader.width, self.loader.weights.count("feed_forward_length")?);
         Ok(FeedForward::Gated {
-            gate: self.linear("ffn_gate", width, hidden)?,
-            up: self.linear("ffn_up", width, hidden)?,
-            down: self.linear("ffn_down", hidden, width)?,
+            gate: self.plain("ffn_gate", width, hidden)?,
+            up: self.plain("ffn_up", width, hidden)?,
+            down: self.plain("ffn_down", hidden, width)?,
             activation,
         })
     }
@@ -288,8 +355,9 @@ impl<'a> Layer<'_, '_, 'a> {
     /// A gated feed-forward part whose tensor `ffn_up` holds the gate and after it what the gate is multiplied with.
     fn gated_in_one(&self, activation: Activation) -> Result<FeedForward<'a>, Refusal> {
         let (width, hidden) = (self.loader.width, self.loader.weights.count("feed_forward_length")?);
-        let [gate, up] = self.fused("ffn_up", width, [hidden, hidden])?;
-        Ok(FeedForward::Gated { gate, up, down: self.linear("ffn_down", hidden, width)?, activation })
+        let both = self.matrix("ffn_up", width, 2 * hidden)?;
+        let [gate, up] = [0, hidden].map(|first| Linear { matrix: both.part(first, hidden), bias: None });
+        Ok(FeedForward::Gated { gate, up, down: self.plain("ffn_down", hidden, width)?, activation })
     }
 
     /// `expert_count` gated feed-forward parts of `hidden`, of which each position goes to `expert_used_count`.
@@ -297,8 +365,8 @@ impl<'a> Layer<'_, '_, 'a> {
         let Loader { weights, width, .. } = *self.loader;
         let count = weights.count("expert_count")?;
         let used = weights.count("expert_used_count")?;
-        if used > count {
-            return Err(Refusal::Unsupported(format!("{used} of {count} experts")));
+        if used > count || hidden == 0 {
+            return Err(Refusal::Unsupported(format!("{used} of {count} experts of width {hidden}")));
         }
         let name = |part: &str| format!("{}.weight", self.name(part));
         let gates = weights.matrices(&name("ffn_gate_exps"), width, hidden, count)?;
@@ -343,8 +411,8 @@ impl Rotary {
     }
 
     /// Stretched by `factor` where a pair turns less than once in the `context` that the model was trained on, as it was where it turns
-    /// more than 32 times, and in between in proportion; everything times `1 + 0.1 ln(factor)`. Peng et al., arXiv 2309.00071, whose
-    /// ramp begins and ends at whole pairs in the authors' code and in ggml.
+    /// more than 32 times, and in between in proportion; what rotates times `1 + 0.1 ln(factor)`. Peng et al., arXiv 2309.00071, whose
+    /// ramp begins and ends at whole pairs in the authors' code and in ggml. As in ggml, `rope.scaling.attn_factor` comes on top.
     fn by_yarn(mut self, factor: f64, base: f64, context: usize) -> Self {
         let dimensions = 2.0 * self.frequencies.len() as f64;
         let pair_that_turns = |times: f64| dimensions * (context as f64 / (times * 2.0 * PI)).ln() / (2.0 * base.ln());

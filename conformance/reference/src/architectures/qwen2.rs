@@ -1,4 +1,4 @@
-//! Qwen 2 and 2.5. Yang et al., arXiv 2407.10671.
+//! Qwen 2 and 2.5. Yang et al., arXiv 2407.10671 and 2412.15115.
 //!
 //! Llama's blocks, with biases on queries, keys and values, and with halves of heads that rotate together.
 

@@ -9,8 +9,8 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let loader = Loader::new(weights, NormKind::RootMeanSquare)?;
     loader.whole_heads()?;
     let rotary = loader.rotary(Pairs::Halves)?;
-    let shared = weights.count("feed_forward_length")? / weights.count("expert_used_count")?;
-    let hidden = weights.count_or("expert_feed_forward_length", shared)?;
+    let shared = weights.count_or("feed_forward_length", 0)? / weights.count("expert_used_count")?;
+    let hidden = Some(weights.count_or("expert_feed_forward_length", 0)?).filter(|&hidden| hidden > 0).unwrap_or(shared);
     loader.model(loader.blocks(|layer| {
         let attention = SelfAttention { norms: layer.head_norms()?, ..layer.attention(&rotary)? };
         layer.pre_norm(Mixer::Attention(attention), layer.experts(hidden, Activation::Silu)?)

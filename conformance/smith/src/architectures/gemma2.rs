@@ -2,16 +2,17 @@
 
 use crate::{
     model::{Model, SHARP},
-    parameter::{BIASES, EPSILON, HEAD, Parameter, ROTATION, WINDOW},
+    parameter::{BIASES, EPSILON, HEAD, Parameter, ROTATION},
 };
 
 pub(super) const PARAMETERS: &[&[Parameter]] = &[
-    &[HEAD, EPSILON, BIASES, WINDOW],
+    &[HEAD, EPSILON, BIASES],
     ROTATION,
     &[
+        Parameter::new("window", 16.0, "positions that a sliding layer sees; 0: no such key, which means 4096"),
         Parameter::new("pattern", 0.0, "every this many layers one is global; 0: no such key, which means 2"),
-        Parameter::new("score-cap", 5.0, "soft cap of the attention scores"),
-        Parameter::new("logit-cap", 5.0, "soft cap of the logits"),
+        Parameter::real("score-cap", 5.0, "soft cap of the attention scores; 0: no such key, which means 50"),
+        Parameter::real("logit-cap", 5.0, "soft cap of the logits; 0: no such key, which means 30"),
     ],
 ];
 /// An epsilon that shows through the noise of GELU by a table.
@@ -20,13 +21,17 @@ pub(super) const DEFAULTS: &[(&str, f64)] = &[("epsilon", 1e-3)];
 pub(super) fn describe(model: &mut Model<'_>) {
     model.keys();
     model.key_epsilon();
-    model.key_u32("attention.sliding_window", model.count("window"));
-    if model.is_on("pattern") {
-        model.key_u32("attention.sliding_window_pattern", model.count("pattern"));
+    for (key, parameter) in [("attention.sliding_window", "window"), ("attention.sliding_window_pattern", "pattern")] {
+        if model.is_on(parameter) {
+            model.key_u32(key, model.count(parameter));
+        }
     }
     // Caps of the size of what they cap: those of the real models, 50 and 30, would hardly bend the numbers of a tiny one.
-    model.key_f32("attn_logit_softcapping", model.real("score-cap"));
-    model.key_f32("final_logit_softcapping", model.real("logit-cap"));
+    for (key, parameter) in [("attn_logit_softcapping", "score-cap"), ("final_logit_softcapping", "logit-cap")] {
+        if model.is_on(parameter) {
+            model.key_f32(key, model.real(parameter));
+        }
+    }
     model.vocabulary();
     model.embedding(2.0 / (model.width() as f32).sqrt());
     model.layers(|model, _| {

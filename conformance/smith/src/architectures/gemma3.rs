@@ -11,8 +11,8 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
     ROTATION,
     &[
         Parameter::new("pattern", 0.0, "every this many layers one is global; 0: no such key, which means 6"),
-        Parameter::new("sliding-rope-base", 0.0, "base of the frequencies of sliding layers; 0: no such key, which means 10000"),
-        Parameter::new("logit-cap", 0.0, "soft cap of the logits; 0: none"),
+        Parameter::real("sliding-rope-base", 0.0, "base of the frequencies of sliding layers; 0: no such key, which means 10000"),
+        Parameter::real("logit-cap", 0.0, "soft cap of the logits; 0: none"),
     ],
 ];
 /// Six layers, because the sixth is the first with global attention; an epsilon that shows through the noise of GELU by a table.

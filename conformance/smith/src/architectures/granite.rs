@@ -9,10 +9,10 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
     &[HEAD, EPSILON, TIED, BIASES],
     ROTATION,
     &[
-        Parameter::new("embedding-scale", 3.0, "factor on embeddings; 0: no such key"),
-        Parameter::new("residual-scale", 0.5, "factor on what is added to the stream; 0: no such key"),
-        Parameter::new("attention-scale", 0.2, "factor on scores; 0: no such key, which means one over the root of the head"),
-        Parameter::new("logit-scale", 2.0, "divisor of logits"),
+        Parameter::real("embedding-scale", 3.0, "factor on embeddings; 0: no such key"),
+        Parameter::real("residual-scale", 0.5, "factor on what is added to the stream; 0: no such key"),
+        Parameter::real("attention-scale", 0.2, "factor on scores; 0: no such key, which means one over the root of the head"),
+        Parameter::real("logit-scale", 2.0, "divisor of logits"),
         Parameter::new("rotates", 1.0, "0: no layer rotates (rope.scaling.finetuned is false)"),
     ],
 ];

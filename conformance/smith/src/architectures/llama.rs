@@ -9,7 +9,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
     &[HEAD, EPSILON, TIED, BIASES],
     ROTATION,
     EXPERTS,
-    &[Parameter::new("rope-factors", 0.0, "largest divisor of the frequencies (tensor rope_freqs); 0: no such tensor")],
+    &[Parameter::real("rope-factors", 0.0, "largest divisor of the frequencies (tensor rope_freqs); 0: no such tensor")],
 ];
 pub(super) const DEFAULTS: &[(&str, f64)] = &[];
 

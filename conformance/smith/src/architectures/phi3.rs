@@ -9,8 +9,8 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
     &[ROTATED, EPSILON, TIED, WINDOW],
     ROTATION,
     &[
-        Parameter::new("short-factor", 0.0, "largest divisor of the frequencies in short prompts; 0: no such tensor"),
-        Parameter::new("long-factor", 0.0, "the same in prompts longer than rope-context; 0: no such tensor"),
+        Parameter::real("short-factor", 0.0, "largest divisor of the frequencies in short prompts; 0: no such tensor"),
+        Parameter::real("long-factor", 0.0, "the same in prompts longer than rope-context; 0: no such tensor"),
     ],
 ];
 /// All of a head rotates, as in Phi 3; no window, because llama.cpp has switched Phi's off.

@@ -15,7 +15,7 @@ pub(super) const DEFAULTS: &[(&str, f64)] =
     &[("epsilon", 1e-6), ("rope-base", 1_000_000.0), ("head", 64.0), ("experts", 4.0)];
 
 pub(super) fn describe(model: &mut Model<'_>) {
-    let hidden = Some(model.count("expert-hidden")).filter(|&hidden| hidden > 0).unwrap_or_else(|| model.unit());
+    let hidden = model.expert_hidden();
     model.keys();
     model.key_epsilon();
     model.key_u32("expert_count", model.count("experts"));

@@ -1,7 +1,7 @@
 //! A slice of the matrix: every architecture in every weight type, in both settings and both schedules of every run, judged by the
 //! policy that ships. `ggauge matrix` runs the rest.
 
-use crate::support::{GGAUGE, id, ramp};
+use crate::support::{GGAUGE, id, policy, ramp, run_relations};
 use ggauge::{
     cache::Cache,
     faults::{
@@ -13,7 +13,8 @@ use ggauge::{
     models::Model,
     plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
-    record::Judgement,
+    record::{Judgement, Oracle},
+    relation::Relation,
     run::{Policy, Run, Workers},
     worker::process::Limits,
 };
@@ -194,4 +195,82 @@ fn edits_of_files_change_one_thing() {
     assert_eq!(changed(&Edit::Key("rope.freq_base".into(), files::Number::Real(1.0))), "");
     let last = changed(&Edit::WithoutLastLayer);
     assert!(last.split(' ').all(|name| name.starts_with("blk.1.")) && last.split(' ').count() == 9, "{last}");
+}
+
+fn of_relations(record: &ggauge::record::Record) -> Vec<(Relation, Judgement)> {
+    let trials = record.comparisons.iter().filter(|comparison| comparison.oracle == Oracle::Metamorphic);
+    trials.map(|comparison| (comparison.relation.unwrap(), comparison.judgement)).collect()
+}
+
+/// llama.cpp keeps every relation; candle keeps all that it can be asked.
+#[test]
+fn both_runtimes_keep_the_relations() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = || Policy { tolerances: Tolerances::shipped().unwrap(), expectations: Expectations::shipped().unwrap() };
+    let record = run_relations(folder.path(), "llama-cpp@cpu", None, &Relation::ALL, &shipped());
+    assert_eq!(of_relations(&record), Relation::ALL.map(|relation| (relation, Judgement::Pass)));
+    let record = run_relations(folder.path(), "candle@cpu", None, &Relation::ALL, &shipped());
+    let expected = Relation::ALL.map(|relation| {
+        let judgement = match relation {
+            Relation::Batch | Relation::MicroBatch => Judgement::Unsupported,
+            Relation::Shards => Judgement::ExpectedFail,
+            _ => Judgement::Pass,
+        };
+        (relation, judgement)
+    });
+    assert_eq!(of_relations(&record), expected);
+}
+
+/// A subject that is known to be wrong must still be wrong in the same way: its divergence does not excuse that a file's layout matters.
+#[test]
+fn a_known_divergence_does_not_excuse_a_broken_relation() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = policy("[[expectation]]\nsubject = 'fake@cpu'\nclass = 'diverges'\nreason = 'it is made to'");
+    let relations = [Relation::Repeat, Relation::TensorOrder];
+    let record = run_relations(folder.path(), "fake@cpu", Some("by-file"), &relations, &known);
+    assert_eq!(record.comparisons[0].judgement, Judgement::ExpectedFail);
+    let expected = [(Relation::Repeat, Judgement::Pass), (Relation::TensorOrder, Judgement::Fail)];
+    assert_eq!(of_relations(&record), expected);
+    // What ggauge does not start itself cannot be started otherwise, and says so.
+    let record = run_relations(folder.path(), "fake@cpu", Some("honest"), &[Relation::Threads], &policy(""));
+    assert_eq!(of_relations(&record), [(Relation::Threads, Judgement::Unsupported)]);
+}
+
+/// The reference refuses what it does not know rather than to compute something.
+#[rstest]
+#[case("lfm2/f32", "key", "shortconv.l_cache", "0")]
+#[case("gemma2/f32", "key", "attention.sliding_window_pattern", "windows with a pattern of 1")]
+#[case("gemma3/f32", "key", "attention.sliding_window_pattern", "windows with a pattern of 1")]
+#[case("llama/f32", "key", "vocab_size", "same number of tokens")]
+#[case("llama/f32", "key", "attention.causal", "attention.causal")]
+#[case("llama/f32", "key", "attention.value_length", "no layout")]
+#[case("llama/f32", "key", "rope.dimension_count", "rotation of 1")]
+#[case("lfm2/f32", "tensor", "blk.0.shortconv.in_proj.bias", "in_proj.bias")]
+#[case("llama/f32", "tensor", "blk.0.attn_output.bias", "attn_output.bias")]
+#[case("gemma2/f32", "tensor", "output.weight", "output.weight")]
+#[case("llama/f32", "tensor", "output.weight", "output.weight")]
+fn the_reference_refuses_what_it_does_not_know(
+    #[case] recipe: &str,
+    #[case] kind: &str,
+    #[case] name: &str,
+    #[case] words: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = recipe.parse::<Recipe>().unwrap().build().unwrap();
+    let file = gguf::File::strict(&bytes).unwrap();
+    let mut draft = gguf::Draft::from(&file);
+    draft.tail = None;
+    draft.tensors.iter_mut().for_each(|tensor| tensor.place = None);
+    if kind == "key" {
+        let key = format!("{}.{name}", file.architecture().unwrap());
+        // A key that was not there, or another number than the tensors follow.
+        draft.remove_key(&key).u32(&key, u32::from(name != "shortconv.l_cache"));
+    } else {
+        draft.tensor(name, &[64], gguf::WeightType::F32, vec![0; 256]);
+    }
+    let path = folder.path().join("model.gguf");
+    std::fs::write(&path, draft.finish()).unwrap();
+    let subject = reference::ReferenceSubject { rounding: reference::Rounding::EXACT };
+    let refusal = vocabulary::Subject::load(&subject, &path).err().unwrap();
+    assert!(format!("{refusal:?}").contains(words), "{refusal:?}");
 }

@@ -2,10 +2,11 @@
 use ggauge::{
     cache::Cache,
     models::Model,
-    plan::{Filter, Plan},
+    plan::{Filter, Plan, Product},
     policy::{Expectations, Tolerances},
     prompts::Prompt,
     record::Record,
+    relation::Relation,
     run::{Policy, Run, Workers},
     worker::process::{Launch, Limits, Worker},
 };
@@ -96,6 +97,32 @@ pub(crate) fn run_models(
     let plan = Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &[settings], &subjects, |_, _, _| true, &Filter::All);
     let bar = ProgressBar::hidden();
     Run::new(&mut workers, "run", "", &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
+}
+
+/// Runs the F32 tiny Llama on one subject under relations.
+pub(crate) fn run_relations(
+    folder: &Path,
+    subject: &str,
+    behaviour: Option<&str>,
+    relations: &[Relation],
+    policy: &Policy,
+) -> Record {
+    let commands = behaviour.map(|behaviour| (id(subject), format!("exec {} {behaviour}", fake_subject().display())));
+    let limits = Limits { time: Duration::from_mins(1), memory: 4 << 30 };
+    let mut workers = Workers::new(GGAUGE.into(), commands.into_iter().collect(), limits, folder.into());
+    let mut plan = Plan::of(vec![tiny("llama/f32", folder)]);
+    let product = Product {
+        models: &[0],
+        prompts: &|_| vec![ramp(8)],
+        schedules: &|_| vec![Schedule::SingleShot],
+        settings: &[Settings::Strict],
+        subjects: &[id(subject)],
+        relations,
+        runs: &|_, _, _| true,
+    };
+    plan.add(&product, &Filter::All);
+    let bar = ProgressBar::hidden();
+    Run::new(&mut workers, "matrix", "", &Cache::at(folder), folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
 }
 
 /// `ggauge` with a cache of its own.

@@ -31,10 +31,13 @@ const STICKS_OUT: f64 = 10.0;
 /// Limits of a run that only measures.
 const UNLIMITED: f64 = f64::MAX;
 
-/// The recipes of a calibration with `seeds` seeds: every model of the matrix with its architecture's own numbers, in every weight type.
+/// The recipes of a calibration with `seeds` seeds: every model of the matrix, in the weight types that the matrix has it in.
 pub fn recipes(seeds: u64) -> Vec<Recipe> {
+    let mut recipes: Vec<Recipe> = Recipe::WEIGHTS.into_iter().flat_map(matrix::own_recipes).collect();
+    let others: Vec<Recipe> = matrix::FEW_WEIGHTS.into_iter().flat_map(matrix::recipes).collect();
+    recipes.extend(others.into_iter().filter(|other| !matrix::is_own(other)));
     let seeded = |recipe: Recipe| (FIRST_SEED..FIRST_SEED + seeds).map(move |seed| recipe.clone().with_seed(seed));
-    Recipe::WEIGHTS.into_iter().flat_map(matrix::own_recipes).flat_map(seeded).collect()
+    recipes.into_iter().flat_map(seeded).collect()
 }
 
 /// Limits under which everything is measured and nothing fails.
@@ -63,7 +66,8 @@ const THOROUGH: &str = "llama";
 pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId], slow: &BTreeSet<SubjectId>) -> Plan {
     let first = format!("@{FIRST_SEED}");
     let runs = |model: &Model, subject: &SubjectId, _: &Prompt| {
-        let name = model.name.strip_suffix(&first);
+        let own = model.recipe().is_some_and(|recipe| matrix::is_own(&recipe));
+        let name = model.name.strip_suffix(&first).filter(|_| own);
         let of_device = matrix::DEVICE_WEIGHTS.iter().any(|weights| weights.name() == model.weights);
         let slow_to_decode = ["iq", "tq", "mx", "nv", "q1", "q2_0"].iter().any(|kind| model.weights.starts_with(kind));
         !slow.contains(subject) || name.is_some_and(|name| of_device || (name == THOROUGH && !slow_to_decode))

@@ -3,6 +3,7 @@
 //! A failed case is not an error: it is a judgement, and it stands in the Record.
 
 use std::{io, path::PathBuf};
+use vocabulary::SubjectId;
 
 /// Exit codes of the `ggauge` binary. They stand in `ggauge --help` too, and a test holds the two together.
 pub mod exit_code {
@@ -65,6 +66,12 @@ impl Error {
             _ => "check the path, and run the same command again",
         };
         Self::Harness { what, why: error.to_string(), next: next.into() }
+    }
+
+    /// An error about a transcript that could not be written.
+    pub fn transcript(subject: &SubjectId, why: String) -> Self {
+        let next = "free some space, or set GGAUGE_CACHE to a folder on a larger disk, and run the same command again";
+        Self::Harness { what: format!("the transcript of {subject}"), why, next: next.into() }
     }
 
     /// The exit code of the binary.

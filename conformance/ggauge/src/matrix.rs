@@ -57,7 +57,7 @@ const MODELS: [&str; 37] = [
     "granite+rope-scaling=yarn",
 ];
 /// Weight types in which every model and schedule is run: exact, and quantised.
-const FEW_WEIGHTS: [WeightType; 2] = [WeightType::F32, WeightType::Q4_K];
+pub const FEW_WEIGHTS: [WeightType; 2] = [WeightType::F32, WeightType::Q4_K];
 /// Weight types in which devices that are slow are run.
 pub const DEVICE_WEIGHTS: [WeightType; 4] = [WeightType::F32, WeightType::F16, WeightType::Q8_0, WeightType::Q4_K];
 /// Positions of a prompt that is longer than any number that runtimes have built in.
@@ -98,8 +98,12 @@ pub fn recipes(weights: WeightType) -> Vec<Recipe> {
 
 /// The recipes with every architecture's own numbers, and a mixture of experts, in one weight type.
 pub fn own_recipes(weights: WeightType) -> Vec<Recipe> {
-    let plain = |recipe: &Recipe| recipe.model() == recipe.architecture.name() || recipe.model() == "llama+experts=4";
-    recipes(weights).into_iter().filter(plain).collect()
+    recipes(weights).into_iter().filter(is_own).collect()
+}
+
+/// True for a recipe with its architecture's own numbers, and for the mixture of experts that Llama has beside them.
+pub fn is_own(recipe: &Recipe) -> bool {
+    recipe.model() == recipe.architecture.name() || recipe.model() == "llama+experts=4"
 }
 
 fn ramp(len: usize) -> Prompt {

@@ -579,7 +579,7 @@ fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path
         Ok(outcome) => Ok(outcome),
         Err(Refusal::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
         Err(Refusal::Unsupported(reason)) => Ok(Outcome::Unsupported { reason }),
-        Err(Refusal::Transcript(error)) => Err(Error::file(out, &error)),
+        Err(Refusal::Transcript(error)) => Err(Error::transcript(&subjects::reference_with(rounding), error.to_string())),
     }
 }
 

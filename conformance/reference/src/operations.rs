@@ -34,6 +34,11 @@ pub trait Operations: Sync {
         frequencies.iter().map(|frequency| position as f64 * frequency).collect()
     }
 
+    /// Sine and cosine of an angle.
+    fn sines(&self, angle: f64) -> (f64, f64) {
+        angle.sin_cos()
+    }
+
     /// A rotation of every head of `head` elements, in place.
     fn rotate(&self, rotary: &Rotary, rows: &mut Rows, head: usize) {
         rotary.apply(rows, head, self);
@@ -212,7 +217,7 @@ impl Rotary {
         let pairs = frequencies.len();
         for (position, row) in rows.iter_mut().enumerate() {
             for (i, angle) in operations.angles(self, frequencies, position).into_iter().enumerate() {
-                let (sin, cos) = angle.sin_cos();
+                let (sin, cos) = operations.sines(angle);
                 let (sin, cos) = (sin * self.magnitude, cos * self.magnitude);
                 let (first, second) = match self.pairs {
                     Pairs::Adjacent => (2 * i, 2 * i + 1),

@@ -308,6 +308,16 @@ impl<'r> Model<'r> {
         self.norm("attn_k_norm", self.head(), SHARP);
     }
 
+    /// Layers of Llama's kind: a norm before attention and one before a gated feed-forward part.
+    pub(crate) fn llama_layers(&mut self) {
+        self.layers(|model, _| {
+            model.norm("attn_norm", model.width(), 1.0);
+            model.attention(SHARP);
+            model.norm("ffn_norm", model.width(), 1.0);
+            model.gated();
+        });
+    }
+
     /// A gated feed-forward part.
     pub(crate) fn gated(&mut self) {
         let (width, hidden) = (self.width(), self.hidden());

@@ -68,7 +68,7 @@ fn the_bytes_are_pinned() {
         all.update(recipe.build().unwrap());
     }
     let digest: String = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest, "169c1ea79fd8f7849c6a7ed3c4e563c7d232183d979a03b76c7f37e374ed8e21");
+    assert_eq!(digest, "762d2107d26695141aca9d7ddb4b6c97d3cc2b0efe6ba1fbef9fe076150d93f4");
 }
 
 #[test]

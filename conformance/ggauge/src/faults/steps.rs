@@ -184,7 +184,6 @@ impl Operations for Faulty {
     }
 
     fn angles(&self, rotary: &Rotary, frequencies: &[f64], position: usize) -> Vec<f64> {
-        let half = |x: f64| f16::from_f64(x).to_f64();
         let mut position = position;
         if self.has(Step::PositionsFromOne) {
             position += 1;
@@ -208,6 +207,11 @@ impl Operations for Faulty {
         angles
     }
 
+    fn sines(&self, angle: f64) -> (f64, f64) {
+        let (sin, cos) = angle.sin_cos();
+        if self.has(Step::HalfPrecisionRotation) { (half(sin), half(cos)) } else { (sin, cos) }
+    }
+
     fn rotate(&self, rotary: &Rotary, rows: &mut Rows, head: usize) {
         if self.has(Step::NoRotation) {
             return;
@@ -221,12 +225,6 @@ impl Operations for Faulty {
         }
         if let (true, Some((positions, long))) = (self.has(Step::OtherFrequencies), rotary.long.clone()) {
             rotary.long = Some((positions, std::mem::replace(&mut rotary.frequencies, long)));
-        }
-        if self.has(Step::HalfPrecisionRotation) {
-            let rounded = Rows { width: rows.width, data: std::mem::take(&mut rows.data) };
-            rows.data = rotate_with_half_sines(&rotary, &rounded, head, self).data;
-            rows.iter_mut().for_each(|row| self.outputs(row));
-            return;
         }
         // Positions begin again where the prompt begins.
         let width = rows.width;
@@ -338,25 +336,8 @@ impl Operations for Faulty {
     }
 }
 
-/// Rotation with sines and cosines in f16.
-fn rotate_with_half_sines(rotary: &Rotary, rows: &Rows, head: usize, faulty: &Faulty) -> Rows {
-    let mut out = rows.clone();
-    let pairs = rotary.frequencies.len();
-    for (position, row) in out.iter_mut().enumerate() {
-        for (i, angle) in faulty.angles(rotary, &rotary.frequencies, position).into_iter().enumerate() {
-            let (sin, cos) = (f16::from_f64(angle.sin()).to_f64(), f16::from_f64(angle.cos()).to_f64());
-            let (first, second) = match rotary.pairs {
-                Pairs::Adjacent => (2 * i, 2 * i + 1),
-                Pairs::Halves => (i, i + pairs),
-            };
-            for head in row.chunks_exact_mut(head) {
-                let (x, y) = (head[first], head[second]);
-                head[first] = x * cos - y * sin;
-                head[second] = x * sin + y * cos;
-            }
-        }
-    }
-    out
+fn half(x: f64) -> f64 {
+    f16::from_f64(x).to_f64()
 }
 
 /// A key or value head for every query head, in the wrong order.

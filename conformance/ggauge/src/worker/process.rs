@@ -390,12 +390,7 @@ impl Worker {
             Response::Unsupported { reason } => Ok(Outcome::Unsupported { reason }),
             Response::TranscriptFailed { message } => {
                 self.stop();
-                Err(Error::Harness {
-                    what: format!("the transcript of {}", self.launch.subject),
-                    why: message,
-                    next: "free some space, or set GGAUGE_CACHE to a folder on a larger disk, and run the same command again"
-                        .into(),
-                })
+                Err(Error::transcript(&self.launch.subject, message))
             }
             other => Ok(self.unexpected(&other, expected)),
         }

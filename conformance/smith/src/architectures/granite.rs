@@ -1,7 +1,7 @@
 //! Granite 3: Llama with scales of its own on embeddings, residuals, attention and logits.
 
 use crate::{
-    model::{Model, SHARP},
+    model::Model,
     parameter::{BIASES, EPSILON, HEAD, Parameter, ROTATION, TIED},
 };
 
@@ -36,11 +36,6 @@ pub(super) fn describe(model: &mut Model<'_>) {
     }
     model.vocabulary();
     model.embedding_or_output();
-    model.layers(|model, _| {
-        model.norm("attn_norm", model.width(), 1.0);
-        model.attention(SHARP);
-        model.norm("ffn_norm", model.width(), 1.0);
-        model.gated();
-    });
+    model.llama_layers();
     model.output();
 }

@@ -1,7 +1,7 @@
 //! Qwen 2: Llama with biases on queries, keys and values.
 
 use crate::{
-    model::{Model, SHARP},
+    model::Model,
     parameter::{BIASES, EPSILON, Parameter, ROTATION, TIED},
 };
 
@@ -13,11 +13,6 @@ pub(super) fn describe(model: &mut Model<'_>) {
     model.key_epsilon();
     model.vocabulary();
     model.embedding_or_output();
-    model.layers(|model, _| {
-        model.norm("attn_norm", model.width(), 1.0);
-        model.attention(SHARP);
-        model.norm("ffn_norm", model.width(), 1.0);
-        model.gated();
-    });
+    model.llama_layers();
     model.output();
 }

@@ -1,7 +1,7 @@
 //! `SmolLM` 3: Llama with a fourth layer that does not rotate. Heads of 128, because candle can load no others.
 
 use crate::{
-    model::{Model, SHARP, VOCABULARY_SIZE},
+    model::{Model, VOCABULARY_SIZE},
     parameter::{BIASES, EPSILON, HEAD, Parameter, ROTATION, TIED},
 };
 
@@ -15,11 +15,6 @@ pub(super) fn describe(model: &mut Model<'_>) {
     model.key_u32("vocab_size", VOCABULARY_SIZE);
     model.vocabulary();
     model.embedding_or_output();
-    model.layers(|model, _| {
-        model.norm("attn_norm", model.width(), 1.0);
-        model.attention(SHARP);
-        model.norm("ffn_norm", model.width(), 1.0);
-        model.gated();
-    });
+    model.llama_layers();
     model.output();
 }

@@ -9,8 +9,6 @@ use std::collections::BTreeSet;
 
 /// Height of a row.
 const ROW: i32 = 16;
-/// Room for the columns' names, which stand on end.
-const TOP: i32 = 130;
 const LEGEND: i32 = 44;
 
 /// One grid of a picture; grids stand below each other.
@@ -27,6 +25,8 @@ pub(crate) struct Grid {
 pub(crate) struct Measures {
     /// Room for the rows' names.
     pub(crate) labels: i32,
+    /// Room for the columns' names, which stand on end.
+    pub(crate) top: i32,
     /// Width of a column.
     pub(crate) column: i32,
 }
@@ -36,9 +36,9 @@ pub(crate) struct Measures {
 /// # Errors
 /// Where the drawing library fails, which it does not for text.
 pub(crate) fn svg(grids: &[Grid], kinds: &[(&str, RGBColor)], measures: &Measures) -> Result<String, Error> {
-    let Measures { labels, column } = *measures;
+    let Measures { labels, top: names, column } = *measures;
     let columns = grids.iter().map(|grid| grid.columns.len() as i32).max().unwrap_or(0);
-    let height_of = |grid: &Grid| TOP + grid.rows.len() as i32 * ROW;
+    let height_of = |grid: &Grid| names + grid.rows.len() as i32 * ROW;
     let height = grids.iter().map(height_of).sum::<i32>() + LEGEND;
     let width = (labels + columns * column + 60).max(760);
     let mut out = String::new();
@@ -50,15 +50,15 @@ pub(crate) fn svg(grids: &[Grid], kinds: &[(&str, RGBColor)], measures: &Measure
         let mut top = 0;
         for grid in grids {
             let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(&grid.title, &style, (16, top + TOP - 24)).map_err(|error| failed(&error))?;
+            area.draw_text(&grid.title, &style, (16, top + names - 24)).map_err(|error| failed(&error))?;
             for (index, name) in grid.columns.iter().enumerate() {
                 let x = labels + index as i32 * column + column / 2;
                 let on_end = ("sans-serif", 13).into_font().transform(FontTransform::Rotate270).color(&RGBColor(60, 60, 60));
                 let style = on_end.pos(Pos::new(HPos::Left, VPos::Center));
-                area.draw_text(name, &style, (x, top + TOP - 8)).map_err(|error| failed(&error))?;
+                area.draw_text(name, &style, (x, top + names - 8)).map_err(|error| failed(&error))?;
             }
             for (index, (name, cells)) in grid.rows.iter().enumerate() {
-                let y = top + TOP + index as i32 * ROW;
+                let y = top + names + index as i32 * ROW;
                 let style = font(12).pos(Pos::new(HPos::Right, VPos::Center));
                 area.draw_text(name, &style, (labels - 8, y + ROW / 2)).map_err(|error| failed(&error))?;
                 for (place, kind) in cells.iter().enumerate() {

@@ -10,6 +10,9 @@ use plotters::style::RGBColor;
 use std::collections::BTreeMap;
 use vocabulary::SubjectId;
 
+/// Models with fewer weight types than this have a row among schedules alone.
+const FEW: usize = 3;
+
 /// What a cell's colour says, from the best to the worst, with the words of the legend.
 const KINDS: [(&str, RGBColor); 6] = [
     ("pass", RGBColor(46, 125, 50)),
@@ -51,7 +54,7 @@ pub fn svg(record: &Record) -> Result<String, Error> {
     let mut grids = Vec::new();
     for subject in subjects {
         let mine: Vec<&ComparisonRecord> = against_truth().filter(|comparison| comparison.candidate == *subject).collect();
-        let by_weights = grid(format!("{subject}, weights"), &mine, |c| c.weights.clone(), &weights);
+        let by_weights = grid(format!("{subject}, weights"), &mine, |c| c.weights.clone(), &weights, FEW);
         let feeds = |c: &ComparisonRecord| format!("{} {}", c.prompt, c.schedule);
         let mut names: Vec<(usize, String, String)> =
             mine.iter().map(|c| (c.prompt.len(), c.prompt.clone(), feeds(c))).collect();
@@ -59,17 +62,18 @@ pub fn svg(record: &Record) -> Result<String, Error> {
         names.dedup();
         let names: Vec<&str> = names.iter().map(|(.., name)| name.as_str()).collect();
         grids.push(by_weights);
-        grids.push(grid(format!("{subject}, prompts and schedules"), &mine, feeds, &names));
+        grids.push(grid(format!("{subject}, prompts and schedules"), &mine, feeds, &names, 1));
     }
-    grid::svg(&grids, &KINDS, &Measures { labels: 330, column: 24 })
+    grid::svg(&grids, &KINDS, &Measures { labels: 330, top: 190, column: 24 })
 }
 
-/// Models against what `column` says of a comparison; of several in one cell the worst.
+/// Models with at least so many cells against what `column` says of a comparison; of several in one cell the worst.
 fn grid(
     title: String,
     comparisons: &[&ComparisonRecord],
     column: impl Fn(&ComparisonRecord) -> String,
     columns: &[&str],
+    least: usize,
 ) -> Grid {
     let mut rows: BTreeMap<&str, Vec<Option<usize>>> = BTreeMap::new();
     for comparison in comparisons {
@@ -79,6 +83,8 @@ fn grid(
             *cell = (*cell).max(Some(kind(comparison.judgement)));
         }
     }
-    let rows = rows.into_iter().map(|(model, cells)| (model.to_owned(), cells)).collect();
+    let enough = |cells: &[Option<usize>]| cells.iter().flatten().count() >= least.min(columns.len());
+    let rows = rows.into_iter().filter(|(_, cells)| enough(cells));
+    let rows = rows.map(|(model, cells)| (model.to_owned(), cells)).collect();
     Grid { title, columns: columns.iter().map(ToString::to_string).collect(), rows }
 }

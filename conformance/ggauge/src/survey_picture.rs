@@ -39,5 +39,5 @@ pub fn svg(rows: &[Row]) -> Result<String, Error> {
         (label.to_owned(), row.cells.iter().map(|cell| Some(kind(row, cell))).collect())
     };
     let grid = Grid { title: String::new(), columns, rows: rows.iter().map(of_row).collect() };
-    grid::svg(&[grid], &KINDS, &Measures { labels: 250, column: 44 })
+    grid::svg(&[grid], &KINDS, &Measures { labels: 250, top: 130, column: 44 })
 }

@@ -47,8 +47,14 @@ const STRICT_MICRO_BATCH: u32 = 512;
 /// lavapipe, only when they are named. So a Vulkan worker names exactly its device, and every other worker names none.
 pub fn environment(device: &str) -> Vec<(&'static str, Option<String>)> {
     let vulkan = device.strip_prefix("vulkan").map(str::to_owned);
-    // The text of an assertion names its file and line; a debugger's backtrace, where one is installed, takes seconds.
-    vec![("GGML_VK_VISIBLE_DEVICES", vulkan), ("GGML_NO_BACKTRACE", Some("1".into()))]
+    vec![
+        ("GGML_VK_VISIBLE_DEVICES", vulkan),
+        // The text of an assertion names its file and line; a debugger's backtrace, where one is installed, takes seconds.
+        ("GGML_NO_BACKTRACE", Some("1".into())),
+        // GNU's OpenMP lets a waiting thread spin for milliseconds, which it takes from the workers beside it: tests of tiny models
+        // ran 2.5 times as long. With this few rounds decoding is as fast as before (without any, it takes 3.6 times as long).
+        ("GOMP_SPINCOUNT", Some("1000".into())),
+    ]
 }
 
 /// The devices this build could run on: always the CPU, and one name for each GPU backend compiled in.

@@ -191,7 +191,7 @@ fn a_row_that_matches_nothing_is_an_error() {
     // A place where it may hide is a row like any other.
     let hides = Expectations::parse(CANDLE_GEMMA, "mine.toml").unwrap();
     let error = hides.check_all_match(&[(case(), &model)]).unwrap_err().to_string();
-    assert!(error.contains("expectation 1 matches no case with default, q4_k"), "{error}");
+    assert!(error.contains("expectation 1 matches no case with q4_k, default"), "{error}");
     let quantised = vocabulary::Case { weights: "q4_k".into(), ..case() };
     assert!(hides.check_all_match(&[(case(), &model), (quantised, &model)]).is_ok());
 }

@@ -80,6 +80,14 @@ impl Cache {
         self.folder("readers")
     }
 
+    /// Builds of ggauge with other releases of runtimes.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn builds(&self) -> Result<PathBuf, Error> {
+        self.folder("builds")
+    }
+
     /// The default place for Records.
     ///
     /// # Errors

@@ -37,10 +37,12 @@ pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), E
     if status.success() {
         return Ok(());
     }
-    // Both pip and npm mark the lines that say why; the rest is advice.
-    let marked = |line: &&str| line.contains("ERROR") || line.contains("npm error");
+    // pip, npm and cargo mark the lines that say why; the rest is advice, and with cargo the place.
+    let marked = |line: &&str| line.contains("ERROR") || line.contains("npm error") || line.starts_with("error");
     let told = |text: &str| text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
-    let reason = stderr.lines().find(marked).map(str::to_owned).or_else(|| told(&stderr)).or_else(|| told(&stdout));
+    let place = stderr.lines().skip_while(|line| !marked(line)).nth(1).filter(|line| line.trim().starts_with("-->"));
+    let first = stderr.lines().find(marked).map(|line| [line, place.unwrap_or_default()].join(""));
+    let reason = first.or_else(|| told(&stderr)).or_else(|| told(&stdout));
     Err(failed(reason.as_deref().map_or("it failed without a word", str::trim)))
 }
 

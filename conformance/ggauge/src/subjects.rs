@@ -5,9 +5,20 @@
 
 use crate::readers::OurReader;
 use reference::{ReferenceSubject, Rounding};
+#[cfg(feature = "candle")]
 use subject_candle::CandleSubject;
+#[cfg(feature = "llama-cpp")]
 use subject_llama_cpp::LlamaCppSubject;
 use vocabulary::{Refusal, Schedule, Settings, Subject, SubjectId, Tuning};
+
+/// The runtimes of this build.
+const RUNTIMES: &[&str] = &[
+    #[cfg(feature = "llama-cpp")]
+    "llama-cpp",
+    #[cfg(feature = "candle")]
+    "candle",
+    "reference",
+];
 
 /// The truth.
 pub fn exact_reference() -> SubjectId {
@@ -28,14 +39,15 @@ pub fn reference_with(rounding: Rounding) -> SubjectId {
 /// [`Refusal::Unsupported`] where this build or machine cannot.
 pub fn create(id: &SubjectId, settings: Settings, tuning: Tuning) -> Result<Box<dyn Subject>, Refusal> {
     match id.runtime() {
+        #[cfg(feature = "llama-cpp")]
         "llama-cpp" => Ok(Box::new(LlamaCppSubject::new(id.device(), settings, tuning)?)),
+        #[cfg(feature = "candle")]
         "candle" => Ok(Box::new(CandleSubject::new(id.device(), settings, tuning)?)),
         "ggauge" => Ok(Box::new(OurReader::new(id.device())?)),
         "reference" => Ok(Box::new(ReferenceSubject { rounding: id.device().parse().map_err(Refusal::Unsupported)? })),
         other => readers::create(other).ok_or_else(|| {
             let readers = readers::NAMES.join(", ");
-            let words =
-                format!("ggauge has no runtime `{other}`; it has llama-cpp, candle and reference, and the readers {readers}");
+            let words = format!("ggauge has no runtime `{other}`; it has {}, and the readers {readers}", RUNTIMES.join(", "));
             Refusal::Unsupported(words)
         }),
     }
@@ -43,8 +55,11 @@ pub fn create(id: &SubjectId, settings: Settings, tuning: Tuning) -> Result<Box<
 
 /// Environment that the worker of a subject is started with; `None` takes a variable away.
 pub fn environment(id: &SubjectId, settings: Settings, tuning: Tuning) -> Vec<(&'static str, Option<String>)> {
-    let mut environment = subject_llama_cpp::environment(if id.runtime() == "llama-cpp" { id.device() } else { "" });
+    let mut environment = Vec::new();
+    #[cfg(feature = "llama-cpp")]
+    environment.extend(subject_llama_cpp::environment(if id.runtime() == "llama-cpp" { id.device() } else { "" }));
     let (settings, tuning) = if id.runtime() == "candle" { (settings, tuning) } else { (Settings::Default, Tuning::default()) };
+    #[cfg(feature = "candle")]
     environment.extend(subject_candle::environment(settings, tuning));
     environment
 }
@@ -60,9 +75,11 @@ pub fn known() -> Vec<(SubjectId, bool)> {
             .into_iter()
             .map(move |(device, built)| (SubjectId::new(runtime, device).expect("device names are fit for ids"), built))
     };
-    let mut subjects: Vec<_> = of("llama-cpp", subject_llama_cpp::devices_of_this_build())
-        .chain(of("candle", subject_candle::devices_of_this_build()))
-        .collect();
+    let mut subjects = Vec::new();
+    #[cfg(feature = "llama-cpp")]
+    subjects.extend(of("llama-cpp", subject_llama_cpp::devices_of_this_build()));
+    #[cfg(feature = "candle")]
+    subjects.extend(of("candle", subject_candle::devices_of_this_build()));
     subjects.push((exact_reference(), true));
     subjects
 }

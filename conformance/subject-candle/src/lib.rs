@@ -18,8 +18,8 @@ use vocabulary::{
     Contents, Description, Refusal, Rejection, RejectionClass, Session, Settings, Stage, Subject, Tuning, transcript,
 };
 
-/// The pinned release; a test in `ggauge` holds it against `Cargo.lock`.
-pub const VERSION: &str = "0.11.1";
+/// What this was built with.
+const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// candle reads this once in the life of a process: with it, weights are dequantised at load and activations stay f32.
 const DEQUANTIZE_ALL: &str = "CANDLE_DEQUANTIZE_ALL";
@@ -133,7 +133,8 @@ impl Subject for CandleSubject {
             Device::Cuda(_) => ("CUDA device".to_owned(), "CUDA backend"),
             Device::Metal(_) => ("Metal device".to_owned(), "Metal backend"),
         };
-        Description { runtime: format!("candle-core {VERSION}"), device, driver: driver.into(), features, software: false }
+        let runtime = format!("candle-core {}", vocabulary::locked(LOCK, "candle-core"));
+        Description { runtime, device, driver: driver.into(), features, software: false }
     }
 
     fn read(&self, file: &Path) -> Result<Contents, Refusal> {

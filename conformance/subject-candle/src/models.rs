@@ -53,8 +53,8 @@ fn private<T>(_: &mut T) -> Reset {
 }
 
 models! {
-    llama::ModelWeights, |model| { model.clear_kv_cache(); Reset::Done };
-    qwen2::ModelWeights, |model| { model.clear_kv_cache(); Reset::Done };
+    llama::ModelWeights, |model| at_position_zero(model);
+    qwen2::ModelWeights, |model| at_position_zero(model);
     qwen3::ModelWeights, |model| { model.clear_kv_cache(); Reset::Done };
     smollm3::QuantizedModelForCausalLM, |model| { model.clear_kv_cache(); Reset::Done };
     gemma3::ModelWeights, |model| at_position_zero(model);

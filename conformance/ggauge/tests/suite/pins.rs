@@ -15,10 +15,11 @@ fn locked(package: &str) -> String {
 
 #[test]
 fn runtimes_report_the_versions_that_are_locked() {
-    assert_eq!(locked("llama-cpp-2"), subject_llama_cpp::BINDINGS_VERSION);
-    assert_eq!(locked("llama-cpp-sys-2"), subject_llama_cpp::SYS_VERSION);
-    assert_eq!(locked("candle-core"), subject_candle::VERSION);
-    assert_eq!(locked("candle-transformers"), subject_candle::VERSION);
+    for package in ["llama-cpp-2", "llama-cpp-sys-2", "candle-core", "candle-transformers"] {
+        assert_eq!(vocabulary::locked(LOCK, package), locked(package));
+    }
+    assert_eq!(vocabulary::locked(LOCK, "gguf"), "0.1.0 (local) and 0.1.2", "ours and the other");
+    assert_eq!(vocabulary::locked(LOCK, "nothing"), "unknown");
 }
 
 #[test]

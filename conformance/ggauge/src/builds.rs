@@ -1,0 +1,175 @@
+//! Building ggauge against another release of a runtime: in the cache, with a lock file of its own, from a copy of the sources. The
+//! working tree is only read.
+
+use crate::{
+    Error, cache,
+    cache::Cache,
+    external,
+    releases::{self, Release},
+};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What of a checkout a build needs.
+const SOURCES: [&str; 5] = ["Cargo.toml", "rust-toolchain.toml", ".cargo", "conformance", "corpora"];
+/// Copied where there is none yet: cargo writes the release's crates into it, and keeps the others.
+const LOCK: &str = "Cargo.lock";
+
+/// The checkout of ggauge to build from: the one that was given, the one around the current folder, or the one this was built in.
+///
+/// # Errors
+/// Where none of them is there.
+pub fn checkout(given: Option<&Path>) -> Result<PathBuf, Error> {
+    let is_one = |folder: &Path| folder.join("conformance/ggauge/Cargo.toml").exists() && folder.join(LOCK).exists();
+    let next = "run this in a checkout of ggauge, or give its folder with --source";
+    if let Some(given) = given {
+        let why = "it is no checkout of ggauge: there is no conformance/ggauge/Cargo.toml and Cargo.lock in it";
+        return if is_one(given) { Ok(given.into()) } else { Err(Error::input(given.display(), why, next)) };
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let built_in = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let found = here.ancestors().chain([built_in]).find(|folder| is_one(folder));
+    found.map(Path::to_owned).ok_or_else(|| Error::input("the sources of ggauge", "they are not here", next))
+}
+
+/// Builds ggauge with nothing but `release`'s runtime in it, and gives the path of the program. The first time takes minutes.
+///
+/// # Errors
+/// Where it does not build, with the compiler's first error; where files cannot be copied.
+pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cache) -> Result<PathBuf, Error> {
+    let builds = cache.builds()?;
+    let folder = builds.join(release.to_string());
+    let source = folder.join("source");
+    for entry in SOURCES {
+        mirror(&checkout.join(entry), &source.join(entry))?;
+    }
+    let newer = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let (lock, own) = (checkout.join(LOCK), source.join(LOCK));
+    if newer(&own) < newer(&lock) {
+        fs::copy(&lock, &own).map_err(|error| Error::file(&own, &error))?;
+    }
+    let path = checkout.join("Cargo.toml");
+    let manifest = fs::read_to_string(&path).map_err(|error| Error::file(&path, &error))?;
+    write_changed(&source.join("Cargo.toml"), releases::pin(&manifest, release)?.as_bytes())?;
+
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(&source).args(["build", "--quiet", "--package", "ggauge", "--bin", "ggauge", "--no-default-features"]);
+    cargo.arg("--features").arg([&[release.runtime.as_str()], features].concat().join(","));
+    // One folder for all releases: most of what they are made of is the same.
+    let target = builds.join("target");
+    cargo.env("CARGO_TARGET_DIR", &target);
+    external::run(cargo, |why| Error::Harness {
+        what: format!("building ggauge with {release}"),
+        why: why.into(),
+        next: format!(
+            "see all errors with `cd {} && CARGO_TARGET_DIR={} cargo build --package ggauge --bin ggauge \
+             --no-default-features --features {}`; a release whose crates do not fit together may need --with CRATE=VERSION",
+            source.display(),
+            target.display(),
+            release.runtime
+        ),
+    })?;
+    let program = folder.join("ggauge");
+    let built = target.join("debug/ggauge");
+    // A new file rather than new bytes: the program may be running.
+    let partial = folder.join("ggauge.partial");
+    fs::copy(&built, &partial).and_then(|_| fs::rename(&partial, &program)).map_err(|error| Error::file(&program, &error))?;
+    Ok(program)
+}
+
+/// Pins the crates of a checkout's own runtime to a release, in its manifest and its lock file.
+///
+/// # Errors
+/// Where cargo does not find the release, in which case nothing is changed; where files cannot be written.
+pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
+    let (manifest, lock) = (checkout.join("Cargo.toml"), checkout.join(LOCK));
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| Error::file(path, &error));
+    let (old, old_lock) = (read(&manifest)?, read(&lock)?);
+    cache::write_whole(&manifest, releases::pin(&old, release)?.as_bytes())?;
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(checkout).args(["metadata", "--quiet", "--format-version", "1"]);
+    let result = external::run(cargo, |why| {
+        let next = "give a release that is published, or --with CRATE=VERSION for a crate of another version";
+        Error::input(release, format!("cargo does not find it: {why}; nothing was changed"), next)
+    });
+    if result.is_err() {
+        cache::write_whole(&manifest, old.as_bytes())?;
+        cache::write_whole(&lock, old_lock.as_bytes())?;
+    }
+    result
+}
+
+/// Makes `to` what `from` is. Files that are the same are left alone, so that cargo does not build them again.
+fn mirror(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: io::Error| Error::file(path, &error)
+    };
+    if !from.is_dir() {
+        return match fs::read(from) {
+            Ok(bytes) => write_changed(to, &bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::file(from, &error)),
+        };
+    }
+    fs::create_dir_all(to).map_err(failed(to))?;
+    let names = |folder: &Path| -> Result<BTreeSet<_>, Error> {
+        let entries = fs::read_dir(folder).map_err(failed(folder))?;
+        entries.map(|entry| entry.map(|entry| entry.file_name()).map_err(failed(folder))).collect()
+    };
+    let wanted = names(from)?;
+    for stale in names(to)?.difference(&wanted) {
+        let path = to.join(stale);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(failed(&path))?;
+    }
+    wanted.iter().try_for_each(|name| mirror(&from.join(name), &to.join(name)))
+}
+
+/// Writes a file where it is missing or different.
+fn write_changed(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
+    }
+    fs::write(path, bytes).map_err(|error| Error::file(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_has_what_is_there_and_leaves_the_same_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("a/b")).unwrap();
+        fs::write(from.join("a/b/same"), "same").unwrap();
+        fs::write(from.join("a/changes"), "old").unwrap();
+        mirror(&from, &to).unwrap();
+        let written = |name: &str| fs::metadata(to.join(name)).unwrap().modified().unwrap();
+        let before = written("a/b/same");
+        fs::write(from.join("a/changes"), "new").unwrap();
+        fs::write(to.join("a/stale"), "").unwrap();
+        fs::create_dir(to.join("a/gone")).unwrap();
+        mirror(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("a/changes")).unwrap(), "new");
+        assert_eq!(written("a/b/same"), before);
+        assert!(!to.join("a/stale").exists() && !to.join("a/gone").exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_no_checkout_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = checkout(Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("no checkout of ggauge"), "{error}");
+        assert!(checkout(None).unwrap().join("conformance").exists());
+    }
+}

@@ -70,8 +70,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     println!("and by the way");
                 }
             }
-            Request::Tokenize { .. } | Request::Read { .. } => {
-                answer(&Response::Unsupported { reason: "a fake neither tokenizes nor reads headers".into() })?;
+            Request::Continue { .. } | Request::Tokenize { .. } | Request::Read { .. } => {
+                answer(&Response::Unsupported { reason: "a fake neither continues prompts nor tokenizes nor reads headers".into() })?;
             }
         }
     }

@@ -5,11 +5,14 @@
 //! [`record`] -> [`report`]. No later step calls an earlier one; reports read only the Record.
 #![forbid(unsafe_code)]
 
+pub mod builds;
 pub mod cache;
 pub mod calibrate;
 pub mod error;
 pub mod external;
 pub mod faults;
+pub mod fingerprint;
+pub mod golden;
 mod grid;
 pub mod inspect;
 pub mod interrupt;
@@ -25,6 +28,7 @@ pub mod prompts;
 pub mod readers;
 pub mod record;
 pub mod relation;
+pub mod releases;
 pub mod report;
 pub mod run;
 pub mod subjects;

@@ -203,6 +203,9 @@ struct RunArguments {
     /// Folder for the Record, timings and logs (default: records/last in the cache; the one before moves to records/previous).
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
+    /// Also write what each case gave into this folder, as the texts that goldens are made of (golden/README.md).
+    #[arg(long, value_name = "FOLDER")]
+    outputs: Option<PathBuf>,
     /// Known divergences from this file instead of the ones that ship with ggauge.
     #[arg(long, value_name = "FILE", conflicts_with = "no_expectations")]
     expectations: Option<PathBuf>,
@@ -661,8 +664,11 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
         .into());
     }
     let again = again(arguments);
-    let (record, timings) =
-        Run::new(&mut workers, "run", &again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
+    let mut run = Run::new(&mut workers, "run", &again, &cache, scratch.path(), &policy, &progress);
+    if let Some(folder) = &arguments.outputs {
+        run = run.with_outputs(folder.clone());
+    }
+    let (record, timings) = run.execute(plan, records)?;
     progress.finish_and_clear();
 
     let folder = match &arguments.record {

@@ -13,7 +13,7 @@ use std::{
 use vocabulary::{Description, Outcome, Settings, SubjectId, Verdict};
 
 /// Version of the Record's layout.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What a comparison comes to once expectations are known. Only this sets the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub struct CaseRecord {
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// sha256 of the transcript, where there is one: equal where every bit of every logit is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logits: Option<String>,
 }
 
 /// Which oracle spoke.

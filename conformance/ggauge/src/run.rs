@@ -3,6 +3,7 @@
 use crate::{
     Error,
     cache::{self, Cache},
+    golden::{self, Golden},
     interrupt,
     models::Model,
     oracle::{self, Limits, Scale},
@@ -112,7 +113,45 @@ pub struct Run<'a> {
     scratch: &'a Path,
     policy: &'a Policy,
     progress: &'a ProgressBar,
+    outputs: Option<Outputs>,
     timings: Timings,
+}
+
+/// A folder for the texts that goldens are made of.
+struct Outputs {
+    folder: PathBuf,
+    /// Of the model that was run last, by its sha256.
+    card: Option<(String, golden::Card)>,
+}
+
+impl Outputs {
+    fn write(
+        &mut self,
+        case: &Case,
+        model: &Model,
+        prompt: &Prompt,
+        outcome: &Outcome,
+        transcript: &Path,
+        noise: Option<&Scale>,
+        worker: &mut Worker,
+    ) -> Result<(), Error> {
+        let card = match self.card.take().filter(|(sha256, _)| *sha256 == model.sha256) {
+            Some(known) => known,
+            None => (model.sha256.clone(), golden::Card::of(model)?),
+        };
+        // Text that is read needs a vocabulary, and one schedule of feeding the prompt is enough for it.
+        let room = model.context_length.unwrap_or(u64::MAX).saturating_sub(prompt.tokens.len() as u64);
+        let count = u64::from(golden::CONTINUED).min(room) as u32;
+        let completed = matches!(outcome, Outcome::Completed { .. });
+        let continuation = if completed && !model.is_tiny() && case.schedule == Schedule::SingleShot && count > 0 {
+            worker.continue_greedily(&model.path, &prompt.tokens, count)?.ok()
+        } else {
+            None
+        };
+        let golden = Golden::of(case, &card.1, prompt, outcome, transcript, noise, continuation.as_ref())?;
+        self.card = Some(card);
+        cache::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
+    }
 }
 
 /// A case that was run: its outcome, its transcript, and what it is allowed.
@@ -135,7 +174,14 @@ impl<'a> Run<'a> {
         policy: &'a Policy,
         progress: &'a ProgressBar,
     ) -> Self {
-        Self { workers, command, arguments, cache, scratch, policy, progress, timings: Timings::default() }
+        Self { workers, command, arguments, cache, scratch, policy, progress, outputs: None, timings: Timings::default() }
+    }
+
+    /// Writes a text for each case into a folder, in files named by the cases' ids: what goldens are made of.
+    #[must_use]
+    pub fn with_outputs(mut self, folder: PathBuf) -> Self {
+        self.outputs = Some(Outputs { folder, card: None });
+        self
     }
 
     /// Runs the whole plan. `subjects` goes into the Record as it is.
@@ -204,7 +250,13 @@ impl<'a> Run<'a> {
                 (Ok(exact), Outcome::Completed { .. }) => self.allowance(model, group, subject, group.schedule, exact)?,
                 _ => (Err("there is nothing to compare".into()), None),
             };
-            record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone() });
+            let completed = matches!(outcome, Outcome::Completed { .. });
+            let logits = completed.then(|| cache::sha256(&transcript).map_err(|error| Error::file(&transcript, &error)));
+            record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone(), logits: logits.transpose()? });
+            if let Some(outputs) = &mut self.outputs {
+                let worker = self.workers.get(subject, group.settings);
+                outputs.write(&case, model, &group.prompt, &outcome, &transcript, noise.as_ref().ok(), worker)?;
+            }
             ran.push(Ran { case, outcome, transcript, limits, noise });
             self.progress.inc(1);
         }

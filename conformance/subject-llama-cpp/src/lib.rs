@@ -1,8 +1,8 @@
 //! The thin layer over llama.cpp: `llama-cpp@cpu`, `llama-cpp@vulkanN`, `llama-cpp@cudaN`, `llama-cpp@metal`.
 //!
-//! Built on `llama-cpp-2` 0.1.160 and `llama-cpp-sys-2` 0.1.161, pinned exactly in the workspace: that release of the safe crate
-//! is developed against the sys release after it, and any other pair may not even compile. An upstream change touches this crate
-//! and no other.
+//! Built on `llama-cpp-2` and `llama-cpp-sys-2`, pinned exactly in the workspace: a release of the safe crate is developed against one
+//! of the sys crate, and any other pair may not even compile (`conformance/policy/releases.toml` has the pairs that do). An upstream
+//! change touches this crate and no other.
 //!
 //! llama.cpp answers a failed load with a null pointer and says why in its log only, so `log` listens to that.
 
@@ -31,10 +31,8 @@ use std::{
 };
 use vocabulary::{Contents, Description, Refusal, RejectionClass, Session, Settings, Subject, Tuning, transcript};
 
-/// The pinned release of the safe bindings; a test in `ggauge` holds it against `Cargo.lock`.
-pub const BINDINGS_VERSION: &str = "0.1.160";
-/// The pinned release of the sys crate, which carries llama.cpp itself.
-pub const SYS_VERSION: &str = "0.1.161";
+/// What this was built with.
+const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// Threads in strict settings: fixed, so that a result does not depend on the machine's number of cores.
 const STRICT_THREADS: i32 = 2;
@@ -168,9 +166,10 @@ impl Subject for LlamaCppSubject {
             unsafe { (text(llama_cpp_sys_2::ggml_version()), text(llama_cpp_sys_2::llama_print_system_info())) };
         let cpu = || list_llama_ggml_backend_devices().into_iter().find(|d| d.device_type == LlamaBackendDeviceType::Cpu);
         let device = self.device.clone().or_else(cpu);
+        let [bindings, sys] = ["llama-cpp-2", "llama-cpp-sys-2"].map(|package| vocabulary::locked(LOCK, package));
         let description = device.as_ref().map_or_else(String::new, |device| device.description.clone());
         Description {
-            runtime: format!("llama-cpp-2 {BINDINGS_VERSION} (llama-cpp-sys-2 {SYS_VERSION}, ggml {ggml})"),
+            runtime: format!("llama-cpp-2 {bindings} (llama-cpp-sys-2 {sys}, ggml {ggml})"),
             driver: device.map_or_else(String::new, |device| format!("{} backend", device.backend)),
             features: features.split('|').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             software: self.device.is_some()
@@ -318,13 +317,17 @@ impl LlamaCppSession<'_> {
         self.loaded.with_dependent_mut(|_, context| {
             let context = context.as_mut().ok_or_else(|| other("no prompt was begun".into()))?;
             let mut batch = LlamaBatch::new(tokens.len(), 1);
-            for &(token, position, sequence) in &tokens {
-                let wanted = sequence == judged;
-                let added = batch.add(LlamaToken(token as i32), position as i32, &[sequence as i32], wanted);
+            // Every row of logits is a product with the whole output matrix: none is made that nobody wants.
+            let last = tokens.iter().rposition(|(.., sequence)| *sequence == judged);
+            let wanted = |index: usize| tokens[index].2 == judged && (out.wants_every_row() || Some(index) == last);
+            for (index, &(token, position, sequence)) in tokens.iter().enumerate() {
+                let added = batch.add(LlamaToken(token as i32), position as i32, &[sequence as i32], wanted(index));
                 added.map_err(|error| other(error.to_string()))?;
             }
             context.decode(&mut batch).map_err(|error| other(error.to_string()))?;
-            for (index, &(_, position, _)) in tokens.iter().enumerate().filter(|(_, (.., sequence))| *sequence == judged) {
+            let wanted: Vec<usize> = (0..tokens.len()).filter(|&index| wanted(index)).collect();
+            for index in wanted {
+                let (_, position, _) = tokens[index];
                 out.row(position, context.get_logits_ith(index as i32))?;
             }
             Ok(())

@@ -16,6 +16,18 @@ pub enum Stage {
     Tokenize,
 }
 
+impl Stage {
+    /// The name as it stands in the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Load => "load",
+            Self::Evaluate => "evaluate",
+            Self::Tokenize => "tokenize",
+        }
+    }
+}
+
 /// Why a subject rejected an input. Two subjects that reject agree only where stage and class agree; texts are never compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

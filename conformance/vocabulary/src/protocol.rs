@@ -30,6 +30,13 @@ pub enum Request {
         /// Where to write the transcript; the folder exists.
         transcript: PathBuf,
     },
+    /// Continue a prompt, from an empty cache, with the likeliest token again and again. Answer: `continued`.
+    Continue {
+        /// Token ids.
+        tokens: Vec<u32>,
+        /// How many tokens to add.
+        count: u32,
+    },
     /// Turn text into tokens with the vocabulary of a model. Answer: `tokenized`.
     Tokenize {
         /// Path of the GGUF file; it need not be loaded.
@@ -68,6 +75,19 @@ pub enum Response {
         /// The part of it that went into the transcript file rather than the runtime.
         #[serde(default, with = "crate::number")]
         transcript_cpu_seconds: f64,
+    },
+    /// What the prompt goes on with.
+    Continued {
+        /// Token ids, at most as many as were asked for.
+        tokens: Vec<u32>,
+        /// For each, the lead of its logit over the next likeliest token's.
+        margins: Vec<f32>,
+        /// Wall-clock time for the prompt, fed in one call, in seconds.
+        #[serde(with = "crate::number")]
+        prefill_seconds: f64,
+        /// Wall-clock time for the tokens after the first, one call each, in seconds.
+        #[serde(with = "crate::number")]
+        decode_seconds: f64,
     },
     /// The text's tokens.
     Tokenized {

@@ -2,7 +2,11 @@
 
 use crate::{Contents, Rejection, RejectionClass, Schedule, Stage, transcript};
 use serde::{Deserialize, Serialize};
-use std::{io, path::Path};
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// What a subject says of itself. Kept in every Record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -17,6 +21,20 @@ pub struct Description {
     pub features: Vec<String>,
     /// True for a device that is emulated on the CPU: correct, and slow.
     pub software: bool,
+}
+
+/// The version of a package in the text of a `Cargo.lock`, so that a subject reports what it was really built with; `(local)` stands
+/// behind it where the package came from a folder.
+pub fn locked(lock: &str, package: &str) -> String {
+    let name = format!("name = \"{package}\"");
+    let entries = lock.split("[[package]]").map(|entry| entry.lines().map(str::trim).collect::<Vec<_>>());
+    let versions = entries.filter(|lines| lines.contains(&name.as_str())).map(|lines| {
+        let of = |key: &str| lines.iter().find_map(|line| line.strip_prefix(key)).map(|value| value.trim_matches('"'));
+        let version = of("version = ").unwrap_or("unknown");
+        if of("source = ").is_some() { version.to_owned() } else { format!("{version} (local)") }
+    });
+    let versions: Vec<String> = versions.collect();
+    if versions.is_empty() { "unknown".into() } else { versions.join(" and ") }
 }
 
 /// Why a subject gave no logits.
@@ -127,6 +145,45 @@ pub trait Session {
     }
 }
 
+/// What a prompt goes on with when the likeliest token is always taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// The tokens.
+    pub tokens: Vec<u32>,
+    /// For each, the lead of its logit over the next likeliest token's.
+    pub margins: Vec<f32>,
+    /// Time for the prompt, in one call.
+    pub prefill: Duration,
+    /// Time for the tokens after the first, one call each.
+    pub decode: Duration,
+}
+
+/// Continues a prompt by `count` tokens, always with the likeliest one; of several that are equally likely the first. Stops before
+/// a token that nothing is likelier than: where no logit is a number.
+///
+/// # Errors
+/// As [`evaluate`]; the context has to have room for all of it.
+pub fn continue_greedily(session: &mut dyn Session, tokens: &[u32], count: usize) -> Result<Continuation, Refusal> {
+    let mut out = transcript::Writer::discarding(session.vocabulary_size());
+    check_tokens(session, tokens)?;
+    session.begin(tokens.len() + count)?;
+    let started = Instant::now();
+    session.feed(tokens, 0, &mut out)?;
+    let mut continuation =
+        Continuation { tokens: Vec::new(), margins: Vec::new(), prefill: started.elapsed(), decode: Duration::ZERO };
+    let started = Instant::now();
+    while continuation.tokens.len() < count {
+        let Some(next) = out.likeliest().filter(|next| next.logit.is_finite()) else { break };
+        continuation.tokens.push(next.token);
+        continuation.margins.push(next.logit - next.second);
+        if continuation.tokens.len() < count {
+            session.feed(&[next.token], tokens.len() + continuation.tokens.len() - 1, &mut out)?;
+        }
+    }
+    continuation.decode = started.elapsed();
+    Ok(continuation)
+}
+
 /// Runs a whole prompt through `session` by `schedule`, beginning afresh.
 ///
 /// # Errors
@@ -138,14 +195,8 @@ pub fn evaluate(
     schedule: Schedule,
     out: &mut transcript::Writer,
 ) -> Result<(), Refusal> {
-    if tokens.is_empty() {
-        return Err(Refusal::evaluate(RejectionClass::OutOfRange, "the prompt is empty"));
-    }
     let vocabulary_size = session.vocabulary_size();
-    if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary_size) {
-        let message = format!("token id {token} is outside the vocabulary of {vocabulary_size}");
-        return Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
-    }
+    check_tokens(session, tokens)?;
     if let Schedule::Split(at) = schedule
         && at as usize >= tokens.len()
     {
@@ -168,4 +219,17 @@ pub fn evaluate(
         session.feed(&tokens[call.clone()], call.start, out)?;
     }
     Ok(())
+}
+
+/// Refuses an empty prompt, and ids that the vocabulary does not have.
+fn check_tokens(session: &dyn Session, tokens: &[u32]) -> Result<(), Refusal> {
+    let wrong = |message: String| Err(Refusal::evaluate(RejectionClass::OutOfRange, message));
+    if tokens.is_empty() {
+        return wrong("the prompt is empty".into());
+    }
+    let vocabulary_size = session.vocabulary_size();
+    match tokens.iter().find(|&&token| token as usize >= vocabulary_size) {
+        Some(token) => wrong(format!("token id {token} is outside the vocabulary of {vocabulary_size}")),
+        None => Ok(()),
+    }
 }

@@ -34,8 +34,23 @@ pub struct Writer {
     vocabulary_size: usize,
     positions: Vec<i64>,
     written: Vec<usize>,
+    /// Of the last row, where rows are not kept.
+    likeliest: Option<Likeliest>,
     cpu: Duration,
     clock: fn() -> Duration,
+}
+
+/// The likeliest token after a position, and how sure that is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likeliest {
+    /// The position.
+    pub position: usize,
+    /// The token; the first of several that are equally likely.
+    pub token: u32,
+    /// Its logit.
+    pub logit: f32,
+    /// The next largest logit.
+    pub second: f32,
 }
 
 impl Writer {
@@ -50,12 +65,14 @@ impl Writer {
             vocabulary_size,
             positions: Vec::new(),
             written: Vec::new(),
+            likeliest: None,
             cpu: Duration::ZERO,
             clock,
         })
     }
 
-    /// Takes rows and keeps none of them: for prompts that only leave their traces in a session.
+    /// Takes rows and keeps of the last one what is likeliest: for prompts that only leave their traces in a session, and for
+    /// continuing one.
     pub fn discarding(vocabulary_size: usize) -> Self {
         Self {
             file: None,
@@ -63,9 +80,20 @@ impl Writer {
             vocabulary_size,
             positions: Vec::new(),
             written: Vec::new(),
+            likeliest: None,
             cpu: Duration::ZERO,
             clock: || Duration::ZERO,
         }
+    }
+
+    /// True where the row of every position is wanted, and not only what is likeliest after the last one of a call.
+    pub fn wants_every_row(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// What is likeliest after the last row, where rows are not kept.
+    pub fn likeliest(&self) -> Option<Likeliest> {
+        self.likeliest
     }
 
     /// Adds the row of one position.
@@ -89,6 +117,10 @@ impl Writer {
         if first_token + logits.len() > self.vocabulary_size {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "logits outside the vocabulary"));
         }
+        if self.file.is_none() {
+            self.look_at(position, first_token, logits);
+            return Ok(());
+        }
         // Positions mostly come in order, so the last one is looked at first.
         let row = match self.positions.iter().rposition(|&known| known == position as i64) {
             Some(row) => row,
@@ -103,6 +135,19 @@ impl Writer {
         self.written[row] += logits.len();
         self.cpu += (self.clock)().saturating_sub(started);
         Ok(())
+    }
+
+    fn look_at(&mut self, position: usize, first_token: usize, logits: &[f32]) {
+        let nothing = Likeliest { position, token: 0, logit: f32::NEG_INFINITY, second: f32::NEG_INFINITY };
+        let mut best = self.likeliest.filter(|likeliest| likeliest.position == position).unwrap_or(nothing);
+        for (token, &logit) in (first_token as u32..).zip(logits) {
+            if logit > best.logit {
+                best = Likeliest { token, logit, second: best.logit, ..best };
+            } else if logit > best.second {
+                best.second = logit;
+            }
+        }
+        self.likeliest = Some(best);
     }
 
     /// Writes the header, which makes the transcript complete; gives the CPU time spent on the file.
@@ -261,6 +306,17 @@ mod tests {
             std::fs::write(&path, &whole[..len]).unwrap();
             assert!(Reader::open(&path).is_err(), "{len} bytes were accepted");
         }
+    }
+
+    #[test]
+    fn of_rows_that_are_not_kept_the_last_ones_likeliest_token_is() {
+        let mut writer = Writer::discarding(4);
+        assert_eq!(writer.likeliest(), None);
+        writer.row(7, &[9.0, 1.0, 2.0, 3.0]).unwrap();
+        writer.part(8, 0, &[1.0, 5.0]).unwrap();
+        writer.part(8, 2, &[5.0, f32::NAN]).unwrap();
+        assert_eq!(writer.likeliest(), Some(Likeliest { position: 8, token: 1, logit: 5.0, second: 5.0 }));
+        assert!(writer.row(9, &[0.0; 5]).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use vocabulary::{
-    BadAnswer, Contents, Description, Outcome, Schedule, Settings, SubjectId, Tuning,
+    BadAnswer, Contents, Continuation, Description, Outcome, Schedule, Settings, SubjectId, Tuning,
     protocol::{self, Request, Response},
     transcript,
 };
@@ -238,6 +238,31 @@ impl Worker {
         }
     }
 
+    /// Continues a prompt by `count` tokens, always with the likeliest one.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn continue_greedily(
+        &mut self,
+        model: &Path,
+        tokens: &[u32],
+        count: u32,
+    ) -> Result<Result<Continuation, Outcome>, Error> {
+        if let Err(outcome) = self.load(model)? {
+            return Ok(Err(outcome));
+        }
+        Ok(match self.ask(&Request::Continue { tokens: tokens.into(), count })? {
+            Ok(Response::Continued { tokens, margins, prefill_seconds, decode_seconds })
+                if tokens.len() == margins.len() && tokens.len() <= count as usize =>
+            {
+                let time = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                Ok(Continuation { tokens, margins, prefill: time(prefill_seconds), decode: time(decode_seconds) })
+            }
+            Ok(other) => Err(self.refusal(other, "continued, with a margin for each of no more tokens than were asked for")?),
+            Err(outcome) => Err(outcome),
+        })
+    }
+
     /// Turns text into tokens with a model's vocabulary.
     ///
     /// # Errors
@@ -409,7 +434,6 @@ impl Drop for Worker {
     }
 }
 
-/// Ends a worker and everything it started.
 /// Ends a process that has a group of its own, and everything in the group.
 pub(crate) fn kill(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {

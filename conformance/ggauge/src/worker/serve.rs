@@ -112,6 +112,16 @@ fn answer<'s>(
             let session = session.as_mut().ok_or_else(|| Refusal::Unsupported("no model is loaded".into()))?;
             run(session.as_mut(), &tokens, schedule, &transcript)
         }
+        Request::Continue { tokens, count } => {
+            let session = session.as_mut().ok_or_else(|| Refusal::Unsupported("no model is loaded".into()))?;
+            let continuation = vocabulary::continue_greedily(session.as_mut(), &tokens, count as usize)?;
+            Ok(Response::Continued {
+                tokens: continuation.tokens,
+                margins: continuation.margins,
+                prefill_seconds: continuation.prefill.as_secs_f64(),
+                decode_seconds: continuation.decode.as_secs_f64(),
+            })
+        }
         Request::Read { file } => Ok(Response::Contents { contents: subject.read(&file)?.shallow() }),
         Request::Tokenize { model, text } => Ok(Response::Tokenized { tokens: subject.tokenize(&model, &text)? }),
     }

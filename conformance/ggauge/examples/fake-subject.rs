@@ -71,7 +71,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             Request::Continue { .. } | Request::Tokenize { .. } | Request::Read { .. } => {
-                answer(&Response::Unsupported { reason: "a fake neither continues prompts nor tokenizes nor reads headers".into() })?;
+                answer(&Response::Unsupported {
+                    reason: "a fake neither continues prompts nor tokenizes nor reads headers".into(),
+                })?;
             }
         }
     }

@@ -90,13 +90,9 @@ impl Parts {
             digest: short(&digest(file.data(tensor))),
         });
         let mut parts = Self { hyper_parameters, about, tokenizer, chat_template, weights: weights.collect() };
-        for section in [
-            &mut parts.hyper_parameters,
-            &mut parts.about,
-            &mut parts.tokenizer,
-            &mut parts.chat_template,
-            &mut parts.weights,
-        ] {
+        for section in
+            [&mut parts.hyper_parameters, &mut parts.about, &mut parts.tokenizer, &mut parts.chat_template, &mut parts.weights]
+        {
             section.sort_by(|a, b| a.name.cmp(&b.name));
         }
         parts

@@ -6,14 +6,7 @@
 //!
 //! Nothing here knows where goldens lie or who accepts them: that is `golden/` and its tests.
 
-use crate::{
-    Error,
-    cache::digest,
-    fingerprint::Fingerprint,
-    models::Model,
-    oracle::Scale,
-    prompts::Prompt,
-};
+use crate::{Error, cache::digest, fingerprint::Fingerprint, models::Model, oracle::Scale, prompts::Prompt};
 use gguf::File;
 use reference::MappedFile;
 use serde::Deserialize;
@@ -463,7 +456,14 @@ mod tests {
             prompt: PromptDigest { tokens: 4, sha256: "0".into() },
             noise: Some(Noise { rms: 0.01, limit: 0.125 }),
             position: [0, 3]
-                .map(|at| Position { at, input: "x".into(), log_sum_exp: 4.0, margin: 1.0, top: top.clone(), fixed: vec![0.5; 8] })
+                .map(|at| Position {
+                    at,
+                    input: "x".into(),
+                    log_sum_exp: 4.0,
+                    margin: 1.0,
+                    top: top.clone(),
+                    fixed: vec![0.5; 8],
+                })
                 .into(),
             continuation: Some(Text { text: "so".into(), tokens: vec![1, 2], uncertain_from: Some(1) }),
         }

@@ -8,8 +8,9 @@
 
 use crate::{
     Error,
-    cache::{Cache, hex},
+    cache::{self, Cache, hex},
     error::exit_code,
+    fingerprint,
     models::{self, Manifest},
     report::{ruled_table, short},
 };
@@ -125,6 +126,19 @@ impl Source {
         Ok(source)
     }
 
+    /// Every key and tensor of each file with its digest.
+    ///
+    /// # Errors
+    /// As [`Source::inspect`].
+    pub fn digests(&self) -> Result<String, Error> {
+        let mut out = String::new();
+        for shard in &self.shards {
+            let file = shard.read()?;
+            out.push_str(&fingerprint::listing(&file, &cache::digest(&shard.bytes)));
+        }
+        Ok(out)
+    }
+
     /// Reads every file as leniently as the runtimes do, and says what they hold.
     ///
     /// # Errors
@@ -132,12 +146,7 @@ impl Source {
     pub fn inspect(&self) -> Result<Inspection, Error> {
         let mut parts = Vec::new();
         for shard in &self.shards {
-            let file = File::lenient(&shard.bytes).map_err(|finding| {
-                let next =
-                    format!("download or convert the file again; `ggauge rules {}` says what the rule asks for", finding.rule);
-                Error::input(&shard.shown, finding, next)
-            })?;
-            parts.push(Part { number: shard.number, name: &shard.name, file });
+            parts.push(Part { number: shard.number, name: &shard.name, file: shard.read()? });
         }
         Ok(inspect(&self.name, &parts, &self.missing))
     }
@@ -147,6 +156,14 @@ impl Shard {
     fn open(number: u32, name: String, path: &Path) -> io::Result<Self> {
         let bytes = Bytes::Mapped(MappedFile::open(path)?);
         Ok(Self { number, name, shown: path.display().to_string(), bytes })
+    }
+
+    fn read(&self) -> Result<File<'_>, Error> {
+        File::lenient(&self.bytes).map_err(|finding| {
+            let next =
+                format!("download or convert the file again; `ggauge rules {}` says what the rule asks for", finding.rule);
+            Error::input(&self.shown, finding, next)
+        })
     }
 }
 

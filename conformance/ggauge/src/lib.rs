@@ -8,6 +8,8 @@
 pub mod builds;
 pub mod cache;
 pub mod calibrate;
+pub mod compare;
+pub mod determinism;
 pub mod error;
 pub mod external;
 pub mod faults;
@@ -34,7 +36,9 @@ pub mod run;
 pub mod subjects;
 pub mod survey;
 pub mod survey_picture;
+pub mod tables;
 pub mod tokenizers;
+pub mod upgrade;
 pub mod worker;
 
 pub use error::Error;

@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use ggauge::{
-    Error,
+    Error, builds,
     cache::{self, Cache},
-    calibrate,
+    calibrate, compare, determinism,
     error::exit_code,
     faults::{self, experiments},
     inspect::{self, Layout, RuleRow, Source},
@@ -17,10 +17,14 @@ use ggauge::{
     plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
     prompts::{self, Prompt},
-    readers, record, report,
+    readers, record,
+    releases::{self, Wanted},
+    report,
     run::{self, Policy, Run, Workers},
     subjects, survey, survey_picture,
+    tables::Form,
     tokenizers::{self, Collection, Divergences},
+    upgrade::{self, Cases, Side},
     worker::{process, serve},
 };
 use gguf::Rule;
@@ -48,7 +52,8 @@ Without a command, the main job runs: every pinned model on every subject of thi
 
 Exit codes:
   0    everything judged passed, failed as expected, or is unsupported here
-  1    at least one comparison failed, passed unexpectedly, or was vacuous; an inspected file is invalid; a reader does what no finding explains
+  1    at least one comparison failed, passed unexpectedly, or was vacuous; an inspected file is invalid; a reader does what no finding explains;
+       between two Records something broke or is gone; an upgrade is breaking
   2    the input is wrong: arguments, a model, a policy file
   3    the harness could not do its work: disk full, download failed
   4    nothing was judged: every case was unsupported
@@ -84,6 +89,9 @@ enum Command {
         /// List every key and every tensor, instead of one layer of those that are alike.
         #[arg(long)]
         all: bool,
+        /// List every key and every tensor with a digest instead, and digests of what they make together: what a changed model is told by.
+        #[arg(long, conflicts_with_all = ["json", "all"])]
+        digests: bool,
     },
     /// List the rules of the format: what each asks for, what breaking it means, and what the runtimes do then.
     Rules {
@@ -151,6 +159,46 @@ enum Command {
         /// their cause.
         #[arg(long, conflicts_with_all = ["filter", "verbose", "json"])]
         confirm: bool,
+    },
+    /// Hold two Records against each other: what is identical, what moved within its limits, what broke.
+    Compare {
+        /// The Record of before: record.json, or the folder it is in.
+        before: PathBuf,
+        /// The Record of after.
+        after: PathBuf,
+        /// Print Markdown, for a pull request.
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// List every change, instead of the largest of each kind.
+        #[arg(short, long)]
+        verbose: bool,
+    },
+    /// Measure whether subjects are deterministic, to the bit: in a process, across processes, threads and batches.
+    Determinism {
+        /// Models: names of pinned ones, paths, or recipes. The matrix's own models where none is given.
+        models: Vec<String>,
+        /// Only this subject; may be repeated. The CPU subjects of this build where none is given.
+        #[arg(long = "subject", value_name = "SUBJECT")]
+        subjects: Vec<SubjectId>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try a release of a runtime: build it, run the same cases with it and with the one before, and say what to do about it.
+    Upgrade(UpgradeArguments),
+    /// Pin this checkout to a release of a runtime, in its manifest and its lock file.
+    Bump {
+        /// RUNTIME@VERSION, such as candle@0.11.1.
+        release: Wanted,
+        /// Another version of one of its crates; may be repeated.
+        #[arg(long, value_name = "CRATE=VERSION", value_parser = parse_crate)]
+        with: Vec<(String, String)>,
+        /// The checkout, where it is not the one around the current folder.
+        #[arg(long, value_name = "FOLDER")]
+        source: Option<PathBuf>,
     },
     /// Serve one subject over the worker protocol on stdin and stdout. The harness starts this itself.
     Worker {
@@ -258,6 +306,50 @@ struct MatrixArguments {
     no_expectations: bool,
 }
 
+#[derive(Debug, Args)]
+struct UpgradeArguments {
+    /// RUNTIME@VERSION, such as candle@0.11.1; RUNTIME alone with --path.
+    release: String,
+    /// A checkout of the runtime to take instead of a published version; its crates lie in the folders of their names.
+    #[arg(long, value_name = "FOLDER")]
+    path: Option<PathBuf>,
+    /// The version before, where it is not the one that this ggauge was built with.
+    #[arg(long, value_name = "VERSION")]
+    from: Option<String>,
+    /// Another version of one of the new release's crates; may be repeated.
+    #[arg(long, value_name = "CRATE=VERSION", value_parser = parse_crate)]
+    with: Vec<(String, String)>,
+    /// The checkout of ggauge to build, where it is not the one around the current folder.
+    #[arg(long, value_name = "FOLDER")]
+    source: Option<PathBuf>,
+    /// Only this real model; may be repeated. Every pinned one where none is given.
+    #[arg(long = "model", value_name = "MODEL")]
+    models: Vec<String>,
+    /// Only cases whose id has this part, or matches this glob.
+    #[arg(long)]
+    filter: Option<String>,
+    /// Folder for the report as text, Markdown and JSON and both Records (default: records/upgrade in the cache).
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+    /// Print Markdown, for a pull request.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// List every change, instead of the largest of each kind.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Never use the network for models: they must be in the cache.
+    #[arg(long)]
+    offline: bool,
+}
+
+fn parse_crate(text: &str) -> Result<(String, String), String> {
+    let (name, version) = text.split_once('=').ok_or("expected CRATE=VERSION, such as llama-cpp-sys-2=0.1.161")?;
+    Ok((name.to_owned(), version.to_owned()))
+}
+
 fn parse_shard(text: &str) -> Result<(usize, usize), String> {
     let wrong = || format!("`{text}` is no part: expected I/N with I from 1 to N, such as 3/8");
     let (part, parts) = text.split_once('/').ok_or_else(wrong)?;
@@ -324,7 +416,11 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Run(arguments)) => run_models(&arguments)?,
         Some(Command::Subjects { json }) => list_subjects(json)?,
         Some(Command::Fetch { names }) => fetch(&names)?,
-        Some(Command::Inspect { file, json, all }) => inspect_file(&file, json, all)?,
+        Some(Command::Inspect { file, digests: true, .. }) => {
+            print(&Source::open(&file, &Cache::find()?)?.digests()?)?;
+            exit_code::SUCCESS
+        }
+        Some(Command::Inspect { file, json, all, .. }) => inspect_file(&file, json, all)?,
         Some(Command::Rules { id, json }) => list_rules(id, json)?,
         Some(Command::Smith { recipe: Some(recipe), output: Some(output) }) => {
             cache::write_whole(&output, &models::build(&recipe)?)?;
@@ -342,6 +438,21 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Calibrate { seeds, subjects, output }) => calibrate_limits(seeds, &subjects, output.as_deref())?,
         Some(Command::Faults { confirm: true, .. }) => confirm_causes()?,
         Some(Command::Faults { filter, verbose, json, .. }) => seed_faults(filter.as_deref(), verbose, json)?,
+        Some(Command::Compare { before, after, markdown, json, verbose }) => {
+            let comparison = compare::compare(&compare::read(&before)?, &compare::read(&after)?);
+            print(&if json { inspect::json(&comparison)? } else { comparison.report(form(markdown), verbose) })?;
+            comparison.exit_code()
+        }
+        Some(Command::Determinism { models, subjects, json }) => measure_determinism(&models, &subjects, json)?,
+        Some(Command::Upgrade(arguments)) => upgrade_runtime(&arguments)?,
+        Some(Command::Bump { release, with, source }) => {
+            let checkout = builds::checkout(source.as_deref())?;
+            let (release, _) = releases::find(&release, &with)?;
+            builds::bump(&checkout, &release)?;
+            let next = "scripts/test, and `cargo insta review` where it says that goldens differ";
+            print(&format!("{} is pinned to {release}\nnext: {next}\n", checkout.display()))?;
+            exit_code::SUCCESS
+        }
         Some(Command::Worker { .. }) | None => unreachable!("handled above"),
     })
 }
@@ -841,6 +952,108 @@ fn confirm_causes() -> anyhow::Result<u8> {
     print(&experiments::report(&confirmations))?;
     let all = confirmations.iter().all(experiments::Confirmation::holds);
     Ok(if all { exit_code::SUCCESS } else { exit_code::FAILED })
+}
+
+fn form(markdown: bool) -> Form {
+    if markdown { Form::Markdown } else { Form::Text }
+}
+
+fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let progress = if json { ProgressBar::hidden() } else { run::progress_bar() };
+    let models = if names.is_empty() {
+        determinism::tiny_models(scratch.path())?
+    } else {
+        let mut models = Vec::new();
+        for (model, prompts) in upgrade::real_models(names, &cache, scratch.path(), false, &progress)? {
+            models.extend(prompts.into_iter().map(|prompt| (model.clone(), prompt)));
+        }
+        models
+    };
+    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let is_cpu = |(id, built): &(SubjectId, bool)| *built && subjects::device_kind(id) == "cpu";
+    let mut chosen: Vec<SubjectId> = only.to_vec();
+    if chosen.is_empty() {
+        chosen.extend(subjects::known().into_iter().filter(is_cpu).map(|(id, _)| id));
+    }
+    let subjects: Vec<_> = chosen.iter().flat_map(|id| Settings::ALL.map(|settings| (id.clone(), settings))).collect();
+    let findings = determinism::measure(&mut workers, &models, &subjects, scratch.path(), &progress)?;
+    progress.finish_and_clear();
+    print(&if json { inspect::json(&findings)? } else { determinism::report(&findings, Form::Text) })?;
+    let any = findings.iter().any(|finding| finding.compared > 0);
+    Ok(if any { exit_code::SUCCESS } else { exit_code::NOTHING_JUDGED })
+}
+
+fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
+    let cache = Cache::find()?;
+    let scratch = cache.scratch()?;
+    let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
+    let say = |words: String| progress.suspend(|| eprintln!("{words}"));
+    let after = match &arguments.path {
+        Some(folder) => releases::local(&arguments.release, folder)?,
+        None => {
+            let next = "give RUNTIME@VERSION, such as candle@0.11.1, or RUNTIME with --path FOLDER";
+            let wanted: Wanted =
+                arguments.release.parse().map_err(|why: String| Error::input(&arguments.release, why, next))?;
+            let (release, known) = releases::find(&wanted, &arguments.with)?;
+            if !known {
+                say(format!("{release} is not in conformance/policy/releases.toml: its crates are taken at its own version"));
+            }
+            release
+        }
+    };
+    let own = releases::of_this_build(&after.runtime)?;
+    let before = match &arguments.from {
+        Some(version) => releases::find(&Wanted { runtime: after.runtime.clone(), version: version.clone() }, &[])?.0,
+        None => own.clone(),
+    };
+    let side = |release: releases::Release| -> anyhow::Result<Side> {
+        if release == own {
+            return Ok(Side { release, program: program()? });
+        }
+        progress.set_message(format!("building ggauge with {release}: minutes, the first time"));
+        let checkout = builds::checkout(arguments.source.as_deref())?;
+        let program = builds::build(&checkout, &release, &[], &cache)?;
+        Ok(Side { release, program })
+    };
+    let sides = [side(before)?, side(after)?];
+    let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let models = upgrade::real_models(&arguments.models, &cache, scratch.path(), arguments.offline, &progress)?;
+    let subject = SubjectId::new(&own.runtime, "cpu").map_err(anyhow::Error::msg)?;
+    let cases = Cases { subject: &subject, models: &models, filter: &filter };
+    let mut records = Vec::new();
+    let mut found = Vec::new();
+    for side in &sides {
+        say(format!("running the cases with {}", side.release));
+        records.push(upgrade::run(side, &cases, &cache, scratch.path(), &progress)?);
+        found.push(upgrade::determinism(side, &subject, scratch.path(), &progress)?);
+    }
+    say("measuring speed, one after the other".into());
+    let speed = upgrade::speed([&sides[0], &sides[1]], &cases, scratch.path(), &progress)?;
+    progress.finish_and_clear();
+    let determinism = found.try_into().map_err(|_| anyhow::anyhow!("two sides have two findings"))?;
+    let releases = [&sides[0].release, &sides[1].release];
+    let report = upgrade::report(releases, [&records[0], &records[1]], speed, determinism)?;
+    let json = inspect::json(&report)?;
+    print(&if arguments.json { json.clone() } else { report.show(form(arguments.markdown), arguments.verbose) })?;
+    let folder = match &arguments.record {
+        Some(folder) => folder.clone(),
+        None => cache.records()?.join("upgrade"),
+    };
+    for (name, text) in [
+        ("report.txt", report.show(Form::Text, false)),
+        ("report.md", report.show(Form::Markdown, false)),
+        ("report.json", json),
+        ("before.json", records[0].to_json()?),
+        ("after.json", records[1].to_json()?),
+    ] {
+        cache::write_whole(&folder.join(name), text.as_bytes())?;
+    }
+    if !arguments.json {
+        eprintln!("Report as text, Markdown and JSON, and both Records: {}", folder.display());
+    }
+    Ok(report.exit_code())
 }
 
 fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> anyhow::Result<u8> {

@@ -132,6 +132,14 @@ pub fn local(runtime: &str, folder: &Path) -> Result<Release, Error> {
     Ok(Release { version: "local".into(), folder: Some(folder), ..newest })
 }
 
+/// The release that this ggauge was built with.
+///
+/// # Errors
+/// For a runtime that is not known.
+pub fn of_this_build(runtime: &str) -> Result<Release, Error> {
+    pinned(include_str!("../../../Cargo.toml"), runtime)
+}
+
 /// The release that a workspace is pinned to.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 mod codecs;
 mod command_line;
+mod goldens;
 mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;
@@ -12,4 +13,5 @@ mod real_models;
 mod support;
 mod survey;
 mod tokenizers;
+mod upgrades;
 mod workers;

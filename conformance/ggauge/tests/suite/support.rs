@@ -145,9 +145,17 @@ pub(crate) fn assert_golden(name: &str, text: &str) {
 
 /// Holds a text against its snapshot in a folder of `golden/`.
 pub(crate) fn assert_golden_in(folder: &str, name: &str, text: &str) {
+    golden_settings(folder).bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// Where goldens lie.
+pub(crate) const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden");
+
+/// How insta is told about a folder of `golden/`.
+pub(crate) fn golden_settings(folder: &str) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(format!("{}/../../golden/{folder}", env!("CARGO_MANIFEST_DIR")));
+    settings.set_snapshot_path(format!("{GOLDEN}/{folder}"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, text));
+    settings
 }

@@ -1,0 +1,398 @@
+//! Two Records held against each other: what an upgrade, another machine or a night changed. Reads nothing but the Records.
+//!
+//! Comparisons are joined by their ids. Whether a case is the same to the bit is known from the digests of its logits; how near it
+//! came to its limit, before and after, from its verdicts.
+
+use crate::{
+    Error,
+    error::exit_code,
+    record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA},
+    report::{explain_kind, short},
+    tables::{Form, Sheet, heading},
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+    path::Path,
+};
+use vocabulary::{Check, Outcome, Verdict};
+
+/// Rows of a list that is not asked for whole.
+const MOST_ROWS: usize = 12;
+
+/// What became of a comparison from one Record to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Was within its limits, and is not.
+    Broken,
+    /// Was judged, and cannot be any more.
+    Gone,
+    /// Is outside its limits as it was, but in another way.
+    Changed,
+    /// Was outside its limits, and is within.
+    Fixed,
+    /// Is judged, and was not there or could not be.
+    New,
+    /// Within its limits before and after, and not the same to the bit.
+    Within,
+    /// The same to the bit.
+    Identical,
+}
+
+impl Change {
+    /// Every change, the worst first.
+    pub const ALL: [Self; 7] = [Self::Broken, Self::Gone, Self::Changed, Self::Fixed, Self::New, Self::Within, Self::Identical];
+
+    /// The words reports use.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Gone => "gone",
+            Self::Changed => "changed",
+            Self::Fixed => "fixed",
+            Self::New => "new",
+            Self::Within => "within tolerance",
+            Self::Identical => "identical to the bit",
+        }
+    }
+}
+
+/// A comparison in one of the Records.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Side {
+    /// What it came to.
+    pub judgement: Judgement,
+    /// The check that is nearest to its limit or furthest beyond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// What it measured over its limit.
+    #[serde(skip_serializing_if = "Option::is_none", with = "optional_number")]
+    pub ratio: Option<f64>,
+    /// Why it is what it is, where that is known in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+mod optional_number {
+    use serde::Serializer;
+
+    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+    pub(super) fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => vocabulary::number::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
+/// One comparison, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Its id.
+    pub id: String,
+    /// Which oracle.
+    pub oracle: Oracle,
+    /// The architecture of its model.
+    pub architecture: String,
+    /// Its weight type.
+    pub weights: String,
+    /// The subject that was held against something.
+    pub subject: String,
+    /// What became of it.
+    pub change: Change,
+    /// Before.
+    pub before: Option<Side>,
+    /// After.
+    pub after: Option<Side>,
+}
+
+impl Row {
+    /// How far it moved, in units of its limit.
+    pub fn drift(&self) -> f64 {
+        let ratio = |side: &Option<Side>| side.as_ref().and_then(|side| side.ratio).unwrap_or(0.0);
+        (ratio(&self.after) - ratio(&self.before)).abs()
+    }
+}
+
+/// Two Records, joined.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// What differs that explains differences: models, subjects, the reference.
+    pub notes: Vec<String>,
+    /// How many comparisons changed in each way.
+    pub totals: BTreeMap<Change, usize>,
+    /// Comparisons that neither Record could judge.
+    pub unsupported: usize,
+    /// Every comparison that at least one Record judged, in the order of the Records.
+    pub rows: Vec<Row>,
+}
+
+/// Reads a Record: `record.json`, or the folder it is in.
+///
+/// # Errors
+/// Where it cannot be read, is none, or was written by another version of ggauge.
+pub fn read(path: &Path) -> Result<Record, Error> {
+    let file = if path.is_dir() { path.join("record.json") } else { path.to_owned() };
+    let next = "give the folder that `ggauge run --record FOLDER` wrote, or the record.json in it";
+    let json = fs::read(&file).map_err(|error| Error::input(file.display(), error, next))?;
+    #[derive(serde::Deserialize)]
+    struct Head {
+        schema: u32,
+    }
+    let head: Head = serde_json::from_slice(&json).map_err(|error| Error::input(file.display(), error, next))?;
+    if head.schema != SCHEMA {
+        let why = format!("a Record of schema {}, where this ggauge reads {SCHEMA}", head.schema);
+        return Err(Error::input(
+            file.display(),
+            why,
+            "run the same again with this ggauge, or compare with the one that wrote it",
+        ));
+    }
+    serde_json::from_slice(&json).map_err(|error| Error::input(file.display(), error, next))
+}
+
+/// How a comparison stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Good,
+    Bad,
+    /// Not there, or not judged.
+    Absent,
+}
+
+fn standing(comparison: Option<&ComparisonRecord>) -> Standing {
+    match comparison.map(|comparison| comparison.judgement) {
+        None | Some(Judgement::Unsupported) => Standing::Absent,
+        Some(Judgement::Pass | Judgement::UnexpectedPass) => Standing::Good,
+        Some(Judgement::Fail | Judgement::ExpectedFail | Judgement::Vacuous) => Standing::Bad,
+    }
+}
+
+/// Compares two Records.
+pub fn compare(before: &Record, after: &Record) -> Comparison {
+    let by_id = |record: &'_ Record| -> BTreeMap<String, ComparisonRecord> {
+        record.comparisons.iter().map(|comparison| (comparison.id.clone(), comparison.clone())).collect()
+    };
+    let cases = |record: &Record| -> BTreeMap<String, CaseRecord> {
+        record.cases.iter().map(|case| (case.id.clone(), case.clone())).collect()
+    };
+    let (old, new) = (by_id(before), by_id(after));
+    let (old_cases, new_cases) = (cases(before), cases(after));
+    let architectures: BTreeMap<&str, &str> = [before, after]
+        .into_iter()
+        .flat_map(|record| &record.models)
+        .map(|model| (model.name.as_str(), model.architecture.as_str()))
+        .collect();
+    let mut comparison = Comparison { notes: notes(before, after), totals: BTreeMap::new(), unsupported: 0, rows: Vec::new() };
+    let mut seen = BTreeSet::new();
+    for either in before.comparisons.iter().chain(&after.comparisons) {
+        if !seen.insert(&either.id) {
+            continue;
+        }
+        let (a, b) = (old.get(&either.id), new.get(&either.id));
+        let change = match (standing(a), standing(b)) {
+            (Standing::Absent, Standing::Absent) => {
+                comparison.unsupported += 1;
+                continue;
+            }
+            (Standing::Absent, _) => Change::New,
+            (_, Standing::Absent) => Change::Gone,
+            (Standing::Good, Standing::Bad) => Change::Broken,
+            (Standing::Bad, Standing::Good) => Change::Fixed,
+            (Standing::Good, Standing::Good) if is_same(a, b, &old_cases, &new_cases) => Change::Identical,
+            (Standing::Bad, Standing::Bad) if is_same(a, b, &old_cases, &new_cases) => Change::Identical,
+            (Standing::Good, Standing::Good) => Change::Within,
+            (Standing::Bad, Standing::Bad) => Change::Changed,
+        };
+        *comparison.totals.entry(change).or_default() += 1;
+        comparison.rows.push(Row {
+            id: either.id.clone(),
+            oracle: either.oracle,
+            architecture: architectures.get(either.model.as_str()).copied().unwrap_or_default().into(),
+            weights: either.weights.clone(),
+            subject: either.candidate.to_string(),
+            change,
+            before: a.map(|comparison| side(comparison, old_cases.get(&comparison.id))),
+            after: b.map(|comparison| side(comparison, new_cases.get(&comparison.id))),
+        });
+    }
+    comparison
+}
+
+/// True where nothing differs: not a bit of a case's logits, and of other comparisons nothing that was measured.
+fn is_same(
+    a: Option<&ComparisonRecord>,
+    b: Option<&ComparisonRecord>,
+    old: &BTreeMap<String, CaseRecord>,
+    new: &BTreeMap<String, CaseRecord>,
+) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return false };
+    if a.oracle != Oracle::Reference {
+        return a.verdict == b.verdict;
+    }
+    match (old.get(&a.id), new.get(&b.id)) {
+        (Some(CaseRecord { logits: Some(old), .. }), Some(CaseRecord { logits: Some(new), .. })) => old == new,
+        (Some(old), Some(new)) => crate::golden::words(&old.outcome) == crate::golden::words(&new.outcome),
+        _ => false,
+    }
+}
+
+fn side(comparison: &ComparisonRecord, case: Option<&CaseRecord>) -> Side {
+    let decisive = comparison.verdict.as_ref().and_then(Verdict::decisive);
+    let outcome = case.map(|case| &case.outcome).filter(|outcome| !matches!(outcome, Outcome::Completed { .. }));
+    let of_outcome = outcome.map(|outcome| match outcome.detail() {
+        Some(detail) => format!("{}: {detail}", crate::golden::words(outcome)),
+        None => outcome.summary(),
+    });
+    let of_verdict = || comparison.verdict.as_ref().filter(|verdict| !verdict.holds()).map(explain_kind);
+    Side {
+        judgement: comparison.judgement,
+        check: decisive.map(|measurement| measurement.check),
+        ratio: decisive.filter(|decisive| decisive.check != Check::Outcome).map(vocabulary::Measurement::ratio),
+        reason: of_outcome.or_else(of_verdict).or_else(|| comparison.reason.clone()),
+    }
+}
+
+/// What differs between two Records that explains their differences.
+fn notes(before: &Record, after: &Record) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut differ = |what: String, old: &str, new: &str| {
+        if old != new {
+            notes.push(format!("{what}: {old}, now {new}"));
+        }
+    };
+    differ("ggauge".into(), &before.ggauge, &after.ggauge);
+    differ("the reference".into(), &before.reference, &after.reference);
+    for new in &after.models {
+        if let Some(old) = before.models.iter().find(|old| old.name == new.name && old.weights == new.weights) {
+            let hash = |sha256: &str| sha256.get(..12).unwrap_or(sha256).to_owned();
+            differ(format!("model {} {}", new.name, new.weights), &hash(&old.sha256), &hash(&new.sha256));
+        }
+    }
+    for new in &after.subjects {
+        let same = |old: &&crate::record::SubjectRecord| old.subject == new.subject && old.settings == new.settings;
+        if let Some(old) = before.subjects.iter().find(same) {
+            let of = |text: &str| format!("{} {}: {text}", new.subject, new.settings);
+            let (a, b) = (&old.description, &new.description);
+            differ(of("runtime"), &a.runtime, &b.runtime);
+            differ(of("device"), &a.device, &b.device);
+            differ(of("driver"), &a.driver, &b.driver);
+            differ(of("features"), &a.features.join(", "), &b.features.join(", "));
+        }
+    }
+    notes
+}
+
+impl Comparison {
+    /// How many comparisons changed in this way.
+    pub fn count(&self, change: Change) -> usize {
+        self.totals.get(&change).copied().unwrap_or(0)
+    }
+
+    /// The exit code it asks for: a failure where something broke or is gone.
+    pub fn exit_code(&self) -> u8 {
+        if self.rows.is_empty() {
+            exit_code::NOTHING_JUDGED
+        } else if self.count(Change::Broken) + self.count(Change::Gone) > 0 {
+            exit_code::FAILED
+        } else {
+            exit_code::SUCCESS
+        }
+    }
+
+    /// The rows that changed in this way, those that moved furthest first.
+    pub fn of(&self, change: Change) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.change == change).collect();
+        rows.sort_by(|a, b| b.drift().total_cmp(&a.drift()));
+        rows
+    }
+
+    /// One line of totals.
+    pub fn totals(&self) -> String {
+        let part = |change: &Change| Some(format!("{} {}", self.totals.get(change)?, change.words()));
+        let mut parts: Vec<String> = Change::ALL.iter().rev().filter_map(part).collect();
+        if self.unsupported > 0 {
+            parts.push(format!("{} unsupported in both", self.unsupported));
+        }
+        if parts.is_empty() { "nothing to compare".into() } else { parts.join(", ") }
+    }
+
+    /// The report: what differs around the cases, totals by architecture, weight type and subject, and every kind of change, the largest
+    /// first; `all` lists each whole.
+    pub fn report(&self, form: Form, all: bool) -> String {
+        let mut out = String::new();
+        for note in &self.notes {
+            let _ = writeln!(out, "- {note}");
+        }
+        if !self.notes.is_empty() {
+            out.push('\n');
+        }
+        for (what, key) in [
+            ("architecture", (|row: &Row| row.architecture.clone()) as fn(&Row) -> String),
+            ("weights", |row| row.weights.clone()),
+            ("subject", |row| row.subject.clone()),
+        ] {
+            let _ = writeln!(out, "{}", self.grouped(what, key).show(form));
+        }
+        for change in Change::ALL.into_iter().filter(|change| *change != Change::Identical) {
+            out.push_str(&self.list(change, form, all));
+        }
+        let _ = writeln!(out, "{}", self.totals());
+        out
+    }
+
+    fn grouped(&self, what: &str, key: fn(&Row) -> String) -> Sheet {
+        let shown: Vec<Change> = Change::ALL.into_iter().rev().filter(|change| self.count(*change) > 0).collect();
+        let mut sheet = Sheet::new(std::iter::once(what).chain(shown.iter().map(|change| change.words())));
+        let mut groups: BTreeMap<String, BTreeMap<Change, usize>> = BTreeMap::new();
+        for row in &self.rows {
+            *groups.entry(key(row)).or_default().entry(row.change).or_default() += 1;
+        }
+        for (name, counts) in groups {
+            let count = |change: &Change| counts.get(change).map_or_else(String::new, ToString::to_string);
+            sheet.row(std::iter::once(name).chain(shown.iter().map(count)));
+        }
+        sheet
+    }
+
+    fn list(&self, change: Change, form: Form, all: bool) -> String {
+        let rows = self.of(change);
+        if rows.is_empty() {
+            return String::new();
+        }
+        let shown = if all { rows.len() } else { rows.len().min(MOST_ROWS) };
+        let mut sheet = Sheet::new(["case", "before", "after"]);
+        for row in &rows[..shown] {
+            sheet.row([row.id.clone(), in_words(row.before.as_ref()), in_words(row.after.as_ref())]);
+        }
+        let title = match change {
+            Change::Within => "within tolerance, those that moved furthest first".to_owned(),
+            _ => format!("{}: {}", change.words(), rows.len()),
+        };
+        let mut out = heading(&title, form) + &sheet.show(form);
+        if shown < rows.len() {
+            let _ = writeln!(out, "\nand {} more; `--verbose` lists all", rows.len() - shown);
+        }
+        out.push('\n');
+        out
+    }
+}
+
+/// Characters of a reason in a table.
+const LONGEST_REASON: usize = 100;
+
+fn in_words(side: Option<&Side>) -> String {
+    let Some(side) = side else { return "-".into() };
+    let mut words = match (side.check, side.ratio) {
+        (Some(check), Some(ratio)) => format!("{check} at {} x limit", short(ratio)),
+        _ => side.judgement.words().to_lowercase(),
+    };
+    if let Some(reason) = side.reason.as_ref().filter(|_| side.ratio.is_none()) {
+        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        let _ = write!(words, ": {reason}");
+    }
+    words
+}

@@ -1,0 +1,1 @@
+//! Records against Records, and releases against releases.

@@ -46,16 +46,19 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     let folder = builds.join(release.to_string());
     let source = folder.join("source");
     for entry in SOURCES {
-        mirror(&checkout.join(entry), &source.join(entry))?;
+        mirror(&checkout.join(entry), &source.join(entry), &|path, bytes| {
+            let file = path.strip_prefix(checkout).unwrap_or(path);
+            match String::from_utf8(bytes) {
+                Ok(text) => Ok(release.apply(file, &text)?.into_bytes()),
+                Err(error) => Ok(error.into_bytes()),
+            }
+        })?;
     }
     let newer = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let (lock, own) = (checkout.join(LOCK), source.join(LOCK));
     if newer(&own) < newer(&lock) {
         fs::copy(&lock, &own).map_err(|error| Error::file(&own, &error))?;
     }
-    let path = checkout.join("Cargo.toml");
-    let manifest = fs::read_to_string(&path).map_err(|error| Error::file(&path, &error))?;
-    write_changed(&source.join("Cargo.toml"), releases::pin(&manifest, release)?.as_bytes())?;
 
     let mut cargo = Command::new("cargo");
     cargo.current_dir(&source).args(["build", "--quiet", "--package", "ggauge", "--bin", "ggauge", "--no-default-features"]);
@@ -104,15 +107,18 @@ pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
     result
 }
 
-/// Makes `to` what `from` is. Files that are the same are left alone, so that cargo does not build them again.
-fn mirror(from: &Path, to: &Path) -> Result<(), Error> {
+/// What becomes of a file, by its path and bytes.
+type Edit<'a> = &'a dyn Fn(&Path, Vec<u8>) -> Result<Vec<u8>, Error>;
+
+/// Makes `to` what `from` is, edited. Files that are the same are left alone, so that cargo does not build them again.
+fn mirror(from: &Path, to: &Path, edit: Edit<'_>) -> Result<(), Error> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error: io::Error| Error::file(path, &error)
     };
     if !from.is_dir() {
         return match fs::read(from) {
-            Ok(bytes) => write_changed(to, &bytes),
+            Ok(bytes) => write_changed(to, &edit(from, bytes)?),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Error::file(from, &error)),
         };
@@ -128,7 +134,7 @@ fn mirror(from: &Path, to: &Path) -> Result<(), Error> {
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(failed(&path))?;
     }
-    wanted.iter().try_for_each(|name| mirror(&from.join(name), &to.join(name)))
+    wanted.iter().try_for_each(|name| mirror(&from.join(name), &to.join(name), edit))
 }
 
 /// Writes a file where it is missing or different.
@@ -153,14 +159,15 @@ mod tests {
         fs::create_dir_all(from.join("a/b")).unwrap();
         fs::write(from.join("a/b/same"), "same").unwrap();
         fs::write(from.join("a/changes"), "old").unwrap();
-        mirror(&from, &to).unwrap();
+        let edit: Edit<'_> = &|_, bytes| Ok(bytes.to_ascii_uppercase());
+        mirror(&from, &to, edit).unwrap();
         let written = |name: &str| fs::metadata(to.join(name)).unwrap().modified().unwrap();
         let before = written("a/b/same");
         fs::write(from.join("a/changes"), "new").unwrap();
         fs::write(to.join("a/stale"), "").unwrap();
         fs::create_dir(to.join("a/gone")).unwrap();
-        mirror(&from, &to).unwrap();
-        assert_eq!(fs::read_to_string(to.join("a/changes")).unwrap(), "new");
+        mirror(&from, &to, edit).unwrap();
+        assert_eq!(fs::read_to_string(to.join("a/changes")).unwrap(), "NEW");
         assert_eq!(written("a/b/same"), before);
         assert!(!to.join("a/stale").exists() && !to.join("a/gone").exists());
     }

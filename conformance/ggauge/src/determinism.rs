@@ -205,7 +205,8 @@ fn hold_against(candidate: &Path, against: &Path) -> Result<Option<f64>, String>
     if same {
         return Ok(None);
     }
-    let everything = oracle::Limits { nmse: f64::MAX, kl_mean: f64::MAX, kl_max: f64::MAX, margin: f64::MAX };
+    let most = f64::MAX;
+    let everything = oracle::Limits { nmse: most, kl_mean: most, kl_max: most, margin: most, drift: most };
     let verdict = oracle::compare(&candidate, &against)?.verdict(&everything);
     let Verdict::Measured { checks, .. } = verdict else { return Ok(Some(f64::NAN)) };
     Ok(checks.iter().find(|measurement| measurement.check == Check::Nmse).map(|measurement| measurement.measured))

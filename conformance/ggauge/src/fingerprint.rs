@@ -171,7 +171,10 @@ mod tests {
         let bytes = "llama/q4_0".parse::<Recipe>().unwrap().build().unwrap();
         let file = File::lenient(&bytes).unwrap();
         let mut draft = Draft::from(&file);
-        draft.strings("tokenizer.ggml.tokens", &["a", "b"]).str("tokenizer.chat_template", "{{ messages }}");
+        draft
+            .remove_key("tokenizer.ggml.tokens")
+            .strings("tokenizer.ggml.tokens", &["a", "b"])
+            .str("tokenizer.chat_template", "{{ messages }}");
         let before = of(&draft.finish());
         change(&mut draft);
         let bytes = draft.finish();
@@ -180,12 +183,15 @@ mod tests {
 
     #[test]
     fn a_change_shows_as_what_it_is() {
-        let (changes, listing) = changed(|draft| _ = draft.f32("llama.rope.freq_base", 12_345.0));
+        let (changes, listing) =
+            changed(|draft| _ = draft.remove_key("llama.rope.freq_base").f32("llama.rope.freq_base", 12_345.0));
         assert!(changes.len() == 1 && changes[0].contains("the hyper-parameters"), "{changes:?}");
         assert!(listing.contains("llama.rope.freq_base") && listing.contains("float32 12345"), "{listing}");
-        let (changes, _) = changed(|draft| _ = draft.strings("tokenizer.ggml.tokens", &["a", "c"]));
+        let (changes, _) =
+            changed(|draft| _ = draft.remove_key("tokenizer.ggml.tokens").strings("tokenizer.ggml.tokens", &["a", "c"]));
         assert!(changes.len() == 1 && changes[0].contains("the tokenizer"), "{changes:?}");
-        let (changes, _) = changed(|draft| _ = draft.str("tokenizer.chat_template", "{{ other }}"));
+        let (changes, _) =
+            changed(|draft| _ = draft.remove_key("tokenizer.chat_template").str("tokenizer.chat_template", "{{ other }}"));
         assert!(changes.len() == 1 && changes[0].contains("the chat template"), "{changes:?}");
         let (changes, _) = changed(|draft| draft.tensors[3].data.to_mut()[0] ^= 1);
         assert!(changes.len() == 1 && changes[0].contains("the weights"), "{changes:?}");

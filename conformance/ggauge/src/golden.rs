@@ -2,11 +2,19 @@
 //!
 //! A golden has the digests of the model and its parts, so that a changed model is a difference even where the logits hardly move; and for
 //! a few positions of the prompt the likeliest tokens, the log-sum-exp and the logits of a fixed set of tokens. All numbers are logits. They may
-//! differ by a limit that is made for exactly them: [`DRIFT`] times what rounding makes of this prompt's logits in the reference.
+//! differ by a limit that is made for exactly them: what rounding makes of this prompt's logits in the reference, times what calibration found
+//! correct runtimes to make of that ([`Limits::drift`]).
 //!
 //! Nothing here knows where goldens lie or who accepts them: that is `golden/` and its tests.
 
-use crate::{Error, cache::digest, fingerprint::Fingerprint, models::Model, oracle::Scale, prompts::Prompt};
+use crate::{
+    Error,
+    cache::digest,
+    fingerprint::Fingerprint,
+    models::Model,
+    oracle::{Limits, Scale},
+    prompts::Prompt,
+};
 use gguf::File;
 use reference::MappedFile;
 use serde::Deserialize;
@@ -16,9 +24,6 @@ use vocabulary::{Case, Continuation, Outcome, transcript::Reader};
 
 /// Tokens that a prompt is continued by, for people to read.
 pub const CONTINUED: u32 = 32;
-/// How many times the noise of a case one of its numbers may move between two correct builds of a runtime. Measured: `golden/README.md`
-/// has the data.
-pub const DRIFT: f64 = 12.0;
 /// Tokens that are listed as likeliest.
 const TOP: usize = 5;
 /// Tokens whose logits are always listed, spread over the vocabulary.
@@ -67,6 +72,13 @@ pub struct Noise {
     pub rms: f64,
     /// How far a logit may be from what it was.
     pub limit: f64,
+}
+
+impl Noise {
+    /// The noise of a case from its scale, and what is allowed for it.
+    pub fn of(scale: &Scale, limits: &Limits) -> Self {
+        Self { rms: scale.rms, limit: limits.drift }
+    }
 }
 
 /// The logits after one position.
@@ -191,11 +203,10 @@ impl Golden {
         prompt: &Prompt,
         outcome: &Outcome,
         transcript: &Path,
-        noise: Option<&Scale>,
+        noise: Option<Noise>,
         continuation: Option<&Continuation>,
     ) -> Result<Self, Error> {
         let ids: Vec<u8> = prompt.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
-        let noise = noise.map(|scale| Noise { rms: scale.rms, limit: DRIFT * scale.rms });
         let completed = matches!(outcome, Outcome::Completed { .. });
         let failed = |why: String| Error::transcript(&case.subject, why);
         let position = if completed {

@@ -15,6 +15,8 @@ pub struct Limits {
     pub kl_max: f64,
     /// Logits that the two likeliest tokens must be apart for [`Check::TopOne`] to judge a position.
     pub margin: f64,
+    /// Logits by which one logit may differ between two correct builds of the subject, for goldens. Between two subjects: the sum.
+    pub drift: f64,
 }
 
 impl Limits {
@@ -29,6 +31,7 @@ impl Limits {
             kl_mean: join(a.kl_mean, b.kl_mean),
             kl_max: join(a.kl_max, b.kl_max),
             margin: a.margin + b.margin,
+            drift: a.drift + b.drift,
         }
     }
 }

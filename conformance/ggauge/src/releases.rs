@@ -49,9 +49,45 @@ pub struct Release {
     pub version: String,
     /// The crates and their versions.
     pub crates: BTreeMap<String, String>,
+    /// What has to be changed in the thin layer for this release, so that the layer itself needs no switches by version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edit: Vec<Edit>,
     /// The folder of a local checkout that the crates are taken from, each from the folder of its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
+}
+
+/// A change of a source file for one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// The file, from the top of the checkout.
+    pub file: PathBuf,
+    /// A text that stands in it once.
+    pub old: String,
+    /// What stands there instead.
+    pub new: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Release {
+    /// The text of a file of the checkout as this release needs it: the workspace's manifest is pinned, and edits are made.
+    ///
+    /// # Errors
+    /// Where the manifest is none, or an edit does not fit the file.
+    pub fn apply(&self, file: &Path, text: &str) -> Result<String, Error> {
+        if file == Path::new("Cargo.toml") {
+            return pin(text, self);
+        }
+        self.edit.iter().filter(|edit| edit.file == file).try_fold(text.to_owned(), |text, edit| {
+            if text.matches(&edit.old).count() == 1 {
+                return Ok(text.replace(&edit.old, &edit.new));
+            }
+            let why = format!("`{}` does not stand in {} once, as the edit for {self} says", edit.old, file.display());
+            Err(Error::input("conformance/policy/releases.toml", why, "correct the row"))
+        })
+    }
 }
 
 impl fmt::Display for Release {
@@ -104,7 +140,7 @@ pub fn find(wanted: &Wanted, with: &[(String, String)]) -> Result<(Release, bool
                 (name.clone(), version.clone())
             };
             let crates = newest.crates.iter().map(guess).collect();
-            (Release { version: wanted.version.clone(), crates, ..newest }, false)
+            (Release { version: wanted.version.clone(), crates, edit: Vec::new(), ..newest }, false)
         }
     };
     for (name, version) in with {
@@ -129,7 +165,7 @@ pub fn local(runtime: &str, folder: &Path) -> Result<Release, Error> {
         let why = format!("it has none of the folders {}", names.join(", "));
         return Err(Error::input(folder.display(), why, format!("give the folder of a checkout of {runtime}")));
     }
-    Ok(Release { version: "local".into(), folder: Some(folder), ..newest })
+    Ok(Release { version: "local".into(), folder: Some(folder), edit: Vec::new(), ..newest })
 }
 
 /// The release that this ggauge was built with.
@@ -157,7 +193,7 @@ pub fn pinned(manifest: &str, runtime: &str) -> Result<Release, Error> {
     let crates = crates.ok_or_else(|| wrong_manifest(format!("it does not pin the crates of {runtime}")))?;
     // The leading crate comes first in the alphabet: candle-core, llama-cpp-2.
     let version = crates.values().next().cloned().unwrap_or_default();
-    Ok(Release { runtime: runtime.into(), version, crates, folder: None })
+    Ok(Release { runtime: runtime.into(), version, crates, edit: Vec::new(), folder: None })
 }
 
 /// The manifest of a workspace, pinned to a release. Everything else stays as it is.
@@ -178,10 +214,18 @@ pub fn pin(manifest: &str, release: &Release) -> Result<String, Error> {
             None => ("version", format!("={version}")),
         };
         match item.as_inline_table_mut() {
-            Some(table) => {
-                table.remove("version");
-                table.insert(key, value.into());
-            }
+            Some(table) => match table.get_mut("version").filter(|_| key == "version") {
+                // In its place, and with the spaces around it.
+                Some(pinned) => {
+                    let decor = pinned.decor().clone();
+                    *pinned = value.into();
+                    *pinned.decor_mut() = decor;
+                }
+                None => {
+                    table.remove("version");
+                    table.insert(key, value.into());
+                }
+            },
             None if key == "version" => *item = Item::Value(value.into()),
             None => *item = Item::Value(Value::InlineTable(InlineTable::from_iter([(key, value)]))),
         }
@@ -216,11 +260,40 @@ mod tests {
     fn pinning_there_and_back_changes_nothing() {
         for release in known().unwrap() {
             let there = pin(MANIFEST, &release).unwrap();
-            assert_eq!(pinned(&there, &release.runtime).unwrap(), release);
+            assert_eq!(pinned(&there, &release.runtime).unwrap(), Release { edit: Vec::new(), ..release.clone() });
             assert_eq!(pin(&there, &pinned(MANIFEST, &release.runtime).unwrap()).unwrap(), MANIFEST);
         }
         assert!(pin("[workspace]", &known().unwrap()[0]).is_err());
         assert!(pin("[", &known().unwrap()[0]).is_err());
+    }
+
+    /// Edits fit the layer as it is now, so that old releases can still be built.
+    #[test]
+    fn edits_fit_the_sources() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let mut edits = 0;
+        for release in known().unwrap() {
+            for edit in &release.edit {
+                let text = std::fs::read_to_string(root.join(&edit.file)).unwrap();
+                assert_ne!(release.apply(&edit.file, &text).unwrap(), text);
+                assert!(release.apply(&edit.file, "").unwrap_err().to_string().contains("does not stand"), "{release}");
+                edits += 1;
+            }
+        }
+        assert!(edits > 0);
+    }
+
+    #[test]
+    fn a_local_checkout_is_taken_by_path() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(local("llama-cpp", folder.path()).unwrap_err().to_string().contains("none of the folders"));
+        std::fs::create_dir_all(folder.path().join("llama-cpp-2")).unwrap();
+        std::fs::write(folder.path().join("llama-cpp-2/Cargo.toml"), "").unwrap();
+        let pinned = pin(MANIFEST, &local("llama-cpp", folder.path()).unwrap()).unwrap();
+        let table: toml::Value = toml::from_str(&pinned).unwrap();
+        let dependency = &table["workspace"]["dependencies"]["llama-cpp-2"];
+        assert!(dependency["path"].as_str().unwrap().ends_with("llama-cpp-2") && dependency.get("version").is_none());
+        assert!(dependency["features"].is_array(), "{dependency}");
     }
 
     #[test]

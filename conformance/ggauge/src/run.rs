@@ -132,7 +132,7 @@ impl Outputs {
         prompt: &Prompt,
         outcome: &Outcome,
         transcript: &Path,
-        noise: Option<&Scale>,
+        noise: Option<golden::Noise>,
         worker: &mut Worker,
     ) -> Result<(), Error> {
         let card = match self.card.take().filter(|(sha256, _)| *sha256 == model.sha256) {
@@ -255,7 +255,8 @@ impl<'a> Run<'a> {
             record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone(), logits: logits.transpose()? });
             if let Some(outputs) = &mut self.outputs {
                 let worker = self.workers.get(subject, group.settings);
-                outputs.write(&case, model, &group.prompt, &outcome, &transcript, noise.as_ref().ok(), worker)?;
+                let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| golden::Noise::of(scale, limits));
+                outputs.write(&case, model, &group.prompt, &outcome, &transcript, noise, worker)?;
             }
             ran.push(Ran { case, outcome, transcript, limits, noise });
             self.progress.inc(1);

@@ -96,7 +96,7 @@ fn provenance(subject: &SubjectId, settings: Settings, subjects: &[SubjectRecord
 }
 
 /// Holds every text below `folder` against its golden; all of them, before it fails.
-fn assert_outputs(folder: &Path, subjects: &[SubjectRecord]) {
+pub(crate) fn assert_outputs(folder: &Path, subjects: &[SubjectRecord]) {
     let mut summary = String::new();
     let all = files(folder, "toml");
     assert!(!all.is_empty(), "nothing was run");
@@ -208,24 +208,6 @@ fn the_slice_gives_yesterdays_answers(
         let (outputs, record) = run(model, ramp(8), &subjects, settings, folder.path(), &Cache::at(folder.path()));
         assert_outputs(&outputs, &record.subjects);
     }
-}
-
-/// Runs the main job twice: it gives yesterday's answers, and the same ones again.
-#[test]
-#[ignore = "needs the downloaded models: ggauge fetch"]
-fn real_models_give_yesterdays_answers() {
-    let folder = tempfile::tempdir().unwrap();
-    let (outputs, record) = (folder.path().join("outputs"), folder.path().join("record"));
-    let output = std::process::Command::new(GGAUGE)
-        .args(["run", "--offline", "--outputs"])
-        .arg(&outputs)
-        .arg("--record")
-        .arg(&record)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let record: Record = serde_json::from_slice(&fs::read(record.join("record.json")).unwrap()).unwrap();
-    assert_outputs(&outputs, &record.subjects);
 }
 
 #[test]

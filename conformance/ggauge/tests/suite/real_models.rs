@@ -1,7 +1,10 @@
 //! The pinned models, downloaded by `ggauge fetch`. Ignored by default, because they need those files and minutes, not seconds;
 //! `scripts/test` fetches them and runs these too.
 
-use crate::support::{GGAUGE, id, stderr, stdout};
+use crate::{
+    goldens::assert_outputs,
+    support::{GGAUGE, id, stderr, stdout},
+};
 use ggauge::{
     cache::Cache,
     models::{Manifest, Model},
@@ -30,7 +33,7 @@ fn measured(verdict: Option<&Verdict>, check: Check) -> f64 {
 
 #[test]
 #[ignore = "needs the downloaded models: ggauge fetch"]
-fn the_main_job_judges_both_models_and_names_candle() {
+fn the_main_job_judges_both_models_names_candle_and_gives_yesterdays_answers() {
     let (code, table, record, first) = run(&[]);
     assert_eq!(code, 0, "{table}");
     assert_eq!(record.models.len(), 2);
@@ -59,8 +62,11 @@ fn the_main_job_judges_both_models_and_names_candle() {
         assert_eq!(vulkan > 0, cfg!(feature = "vulkan"), "{}", model.name);
     }
     // The same again is the same to the byte.
-    let (_, _, _, second) = run(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let outputs = folder.path().join("outputs");
+    let (_, _, _, second) = run(&["--outputs", outputs.to_str().unwrap()]);
     assert!(first == second, "two runs gave two Records");
+    assert_outputs(&outputs, &record.subjects);
 }
 
 #[test]

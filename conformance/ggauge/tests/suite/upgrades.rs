@@ -1,1 +1,208 @@
-//! Records against Records, and releases against releases.
+//! Records against Records, and releases against releases. What a real upgrade finds stands in `golden/upgrades/`: it needs builds that
+//! take minutes.
+
+use crate::support::{assert_golden, fake_subject, ggauge, id, policy, run, stderr, stdout};
+use ggauge::{
+    compare::{self, Change},
+    determinism,
+    record::{self, Judgement, Record, Timings},
+    releases,
+    run::Workers,
+    tables::Form,
+    upgrade::{self, Ratio, Speed, Verdict},
+    worker::process::Limits,
+};
+use indicatif::ProgressBar;
+use rstest::rstest;
+use std::{collections::BTreeMap, fs, path::Path};
+use vocabulary::Settings;
+
+/// The Record of a fake subject that behaves so, on two tiny models.
+fn record_of(behaviour: &str) -> Record {
+    let folder = tempfile::tempdir().unwrap();
+    let commands = [("fake@cpu", behaviour)];
+    run(folder.path(), &["llama/f32", "qwen2/q4_0"], &["fake@cpu"], &commands, Settings::Strict, &policy(""))
+}
+
+#[test]
+fn the_same_again_is_identical() {
+    let comparison = compare::compare(&record_of("honest"), &record_of("honest"));
+    assert_eq!(comparison.totals, BTreeMap::from([(Change::Identical, 4)]));
+    assert!(comparison.notes.is_empty(), "{:?}", comparison.notes);
+    assert_eq!(comparison.exit_code(), 0);
+}
+
+#[rstest]
+#[case::worse("honest", "top-logit", Change::Broken, 1)]
+#[case::better("top-logit", "honest", Change::Fixed, 0)]
+#[case::wrong_in_another_way("top-logit", "shifted", Change::Changed, 0)]
+#[case::ends("honest", "abort", Change::Broken, 1)]
+#[case::ends_as_before("abort", "abort", Change::Identical, 0)]
+#[case::ends_in_another_way("abort", "exit", Change::Changed, 0)]
+fn what_changed_is_told_apart(#[case] before: &str, #[case] after: &str, #[case] change: Change, #[case] code: u8) {
+    let comparison = compare::compare(&record_of(before), &record_of(after));
+    assert_eq!(comparison.totals, BTreeMap::from([(change, 4)]), "{before} to {after}");
+    assert_eq!(comparison.exit_code(), code);
+}
+
+/// A Record to which everything that can happen to a case happened.
+fn changed(before: &Record) -> Record {
+    let mut after = before.clone();
+    after.subjects.clear();
+    // Other bits, nearer to the limit.
+    after.cases[0].logits = Some("0".repeat(64));
+    if let Some(vocabulary::Verdict::Measured { checks, .. }) = &mut after.comparisons[0].verdict {
+        checks.iter_mut().for_each(|check| check.measured += 0.25 * check.limit);
+    }
+    after.comparisons[1].judgement = Judgement::Unsupported;
+    after.comparisons[1].reason = Some("there is no kernel for it".into());
+    let mut new = after.comparisons.pop().unwrap();
+    new.id = "another/f32/ramp-8/single-shot/strict/fake@cpu".into();
+    after.comparisons.push(new);
+    after.models[0].sha256 = "1".repeat(64);
+    after
+}
+
+#[test]
+fn a_comparison_says_what_moved_and_what_is_not_there() {
+    let before = record_of("honest");
+    let comparison = compare::compare(&before, &changed(&before));
+    let expected = [(Change::Within, 1), (Change::Gone, 2), (Change::New, 1), (Change::Identical, 1)];
+    assert_eq!(comparison.totals, BTreeMap::from(expected));
+    let moved = comparison.of(Change::Within);
+    assert!((moved[0].drift() - 0.25).abs() < 1e-9, "{moved:?}");
+    assert!(comparison.notes.iter().any(|note| note.starts_with("model llama f32")), "{:?}", comparison.notes);
+    let sides = |form| comparison.report(form, false);
+    assert_golden("compare-text", &sides(Form::Text));
+    assert_golden("compare-markdown", &sides(Form::Markdown));
+}
+
+#[test]
+fn the_command_compares_folders_and_refuses_what_is_no_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let before = record_of("honest");
+    record::write(&place("before"), &before, &Timings::default(), &[]).unwrap();
+    record::write(&place("after"), &changed(&before), &Timings::default(), &[]).unwrap();
+    let compare = |a: &Path, b: &Path, more: &[&str]| {
+        ggauge(folder.path(), &[&["compare", a.to_str().unwrap(), b.to_str().unwrap()], more].concat())
+    };
+    let output = compare(&place("before"), &place("before/record.json"), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("4 identical to the bit"), "{}", stdout(&output));
+    let output = compare(&place("before"), &place("after"), &["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["totals"]["gone"], 2);
+
+    let mut old = serde_json::to_value(&before).unwrap();
+    old["schema"] = 2.into();
+    fs::write(place("old.json"), old.to_string()).unwrap();
+    fs::write(place("other.json"), "{}").unwrap();
+    for (file, words) in [("old.json", "schema 2"), ("other.json", "missing field"), ("nowhere", "No such file")] {
+        let output = compare(&place("before"), &place(file), &[]);
+        assert_eq!(output.status.code(), Some(2), "{file}");
+        assert!(stderr(&output).contains(words) && stderr(&output).contains("next: "), "{}", stderr(&output));
+    }
+}
+
+fn judged(before: &Record, after: &Record, speed: Vec<Speed>) -> upgrade::Report {
+    let releases: Vec<_> = ["0.10.2", "0.11.1"]
+        .map(|version| releases::find(&format!("candle@{version}").parse().unwrap(), &[]).unwrap().0)
+        .into();
+    upgrade::report([&releases[0], &releases[1]], [before, after], speed, [Vec::new(), Vec::new()]).unwrap()
+}
+
+#[test]
+fn an_upgrade_is_judged_by_what_it_breaks_and_what_it_costs() {
+    let (honest, wrong) = (record_of("honest"), record_of("top-logit"));
+    let report = judged(&honest, &honest, Vec::new());
+    assert_eq!((report.verdict, report.exit_code()), (Verdict::Safe, 0));
+    assert_eq!(judged(&honest, &wrong, Vec::new()).verdict, Verdict::Breaking);
+    assert_eq!(judged(&honest, &wrong, Vec::new()).exit_code(), 1);
+    let report = judged(&wrong, &honest, Vec::new());
+    assert_eq!(report.verdict, Verdict::Review, "{:?}", report.reasons);
+    // What nobody explained is said to be so.
+    assert!(report.causes.len() == 1 && report.causes[0].reason.is_none(), "{:?}", report.causes);
+    let speed = |ratio: f64, spread: (f64, f64)| {
+        let decode = Some(Ratio { before: 10.0, after: 10.0 * ratio, ratio, spread });
+        vec![Speed { model: "m".into(), prefill: None, decode, load: None, memory: None }]
+    };
+    for (ratio, spread, verdict) in [
+        (0.5, (0.4, 0.6), Verdict::Review),
+        (0.95, (0.9, 0.99), Verdict::Safe),
+        (0.8, (0.5, 1.1), Verdict::Safe),
+        (2.0, (1.9, 2.1), Verdict::Safe),
+    ] {
+        assert_eq!(judged(&honest, &honest, speed(ratio, spread)).verdict, verdict, "{ratio}");
+    }
+}
+
+#[test]
+fn what_is_gained_and_lost_is_told_by_architecture_and_weights() {
+    let all = record_of("honest");
+    let mut less = all.clone();
+    less.comparisons.retain(|comparison| comparison.model != "qwen2");
+    assert_eq!(judged(&all, &less, Vec::new()).lost, ["qwen2 q4_0"]);
+    let gained = judged(&less, &all, Vec::new());
+    assert_eq!((gained.gained, gained.verdict), (vec!["qwen2 q4_0".to_owned()], Verdict::Review));
+}
+
+/// Every row is about cases that some upgrade can have, and releases that are known.
+#[test]
+fn known_changes_are_of_known_releases() {
+    let known = releases::known().unwrap();
+    for cause in upgrade::Cause::shipped().unwrap() {
+        assert!(known.iter().any(|release| release.runtime == cause.runtime), "{cause:?}");
+        assert!(cause.reason.trim().len() > 20, "{cause:?}");
+    }
+}
+
+#[rstest]
+#[case(&["candle"], "is no release")]
+#[case(&["mistral@1.0.0"], "no runtime of this name")]
+#[case(&["candle", "--path", "/nonexistent"], "none of the folders")]
+#[case(&["candle@0.11.1", "--with", "serde=1.0.0"], "has no crate of this name")]
+fn an_upgrade_to_nothing_is_refused(#[case] arguments: &[&str], #[case] words: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = ggauge(folder.path(), &[&["upgrade", "--offline"], arguments].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains(words) && stderr(&output).contains("next: "), "{}", stderr(&output));
+}
+
+/// What each runtime keeps to the bit, and what it does not.
+#[test]
+fn determinism_is_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut workers = Workers::new(crate::support::GGAUGE.into(), BTreeMap::new(), Limits::default(), folder.path().into());
+    let models = determinism::tiny_models(folder.path()).unwrap();
+    let subjects: Vec<_> = ["llama-cpp@cpu", "candle@cpu"]
+        .iter()
+        .flat_map(|subject| Settings::ALL.map(|settings| (id(subject), settings)))
+        .collect();
+    let bar = ProgressBar::hidden();
+    let findings = determinism::measure(&mut workers, &models, &subjects, folder.path(), &bar).unwrap();
+    for finding in &findings {
+        assert!(finding.compared > 0, "{finding:?}");
+        let always = matches!(finding.aspect, determinism::Aspect::InAProcess | determinism::Aspect::AcrossProcesses);
+        assert!(finding.holds() || !always, "{finding:?}");
+        assert!(finding.holds() || finding.worst_nmse > 0.0, "{finding:?}");
+    }
+    assert!(findings.iter().all(|finding| finding.failed.is_none() || finding.subject == id("candle@cpu")), "{findings:#?}");
+}
+
+/// A subject that is not deterministic is found to be so.
+#[test]
+fn a_subject_that_changes_its_mind_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = format!("exec {} undecided", fake_subject().display());
+    let commands = BTreeMap::from([(id("fake@cpu"), command)]);
+    let mut workers = Workers::new(crate::support::GGAUGE.into(), commands, Limits::default(), folder.path().into());
+    let models: Vec<_> = determinism::tiny_models(folder.path()).unwrap().into_iter().take(1).collect();
+    let subjects = [(id("fake@cpu"), Settings::Strict)];
+    let bar = ProgressBar::hidden();
+    let findings = determinism::measure(&mut workers, &models, &subjects, folder.path(), &bar).unwrap();
+    let in_a_process = findings.iter().find(|finding| finding.aspect == determinism::Aspect::InAProcess).unwrap();
+    assert_eq!((in_a_process.compared, in_a_process.same), (1, 0), "{in_a_process:?}");
+    assert!(in_a_process.words().contains("1 of 1 differ"), "{}", in_a_process.words());
+}

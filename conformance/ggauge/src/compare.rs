@@ -387,10 +387,13 @@ const LONGEST_REASON: usize = 100;
 fn in_words(side: Option<&Side>) -> String {
     let Some(side) = side else { return "-".into() };
     let mut words = match (side.check, side.ratio) {
-        (Some(check), Some(ratio)) => format!("{check} at {} x limit", short(ratio)),
+        (Some(check), Some(ratio)) if side.judgement != Judgement::Unsupported => {
+            format!("{check} at {} x limit", short(ratio))
+        }
         _ => side.judgement.words().to_lowercase(),
     };
-    if let Some(reason) = side.reason.as_ref().filter(|_| side.ratio.is_none()) {
+    let has_numbers = side.ratio.is_some() && side.judgement != Judgement::Unsupported;
+    if let Some(reason) = side.reason.as_ref().filter(|_| !has_numbers) {
         let reason: String = reason.chars().take(LONGEST_REASON).collect();
         let _ = write!(words, ": {reason}");
     }

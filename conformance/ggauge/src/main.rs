@@ -466,8 +466,7 @@ fn available(workers: &mut Workers, settings: Settings, probe: &Path) -> anyhow:
     let mut records = Vec::new();
     for (subject, built) in subjects::known() {
         if !built {
-            let kind = subjects::device_kind(&subject);
-            let reason = format!("this build has no {kind} backend (cargo feature `{kind}`)");
+            let reason = subjects::absence(&subject);
             records.push(run::unavailable(subject, settings, reason));
             continue;
         }

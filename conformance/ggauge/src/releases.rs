@@ -207,6 +207,8 @@ pub fn pin(manifest: &str, release: &Release) -> Result<String, Error> {
             .get_mut("workspace")
             .and_then(|item| item.get_mut("dependencies"))
             .and_then(|item| item.get_mut(name))
+            // A key that is not there is one without a value here.
+            .filter(|item| !item.is_none())
             .ok_or_else(|| wrong_manifest(format!("it has no workspace dependency {name}")))?;
         let local = release.folder.as_ref().map(|folder| folder.join(name)).filter(|folder| folder.exists());
         let (key, value) = match local {

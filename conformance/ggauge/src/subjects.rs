@@ -53,6 +53,15 @@ pub fn create(id: &SubjectId, settings: Settings, tuning: Tuning) -> Result<Box<
     }
 }
 
+/// Why a subject is not in this build.
+pub fn absence(id: &SubjectId) -> String {
+    if !RUNTIMES.contains(&id.runtime()) {
+        return format!("this build has no {0} (cargo feature `{0}`)", id.runtime());
+    }
+    let kind = device_kind(id);
+    format!("this build has no {kind} backend (cargo feature `{kind}`)")
+}
+
 /// Environment that the worker of a subject is started with; `None` takes a variable away.
 pub fn environment(id: &SubjectId, settings: Settings, tuning: Tuning) -> Vec<(&'static str, Option<String>)> {
     let mut environment = Vec::new();
@@ -75,11 +84,15 @@ pub fn known() -> Vec<(SubjectId, bool)> {
             .into_iter()
             .map(move |(device, built)| (SubjectId::new(runtime, device).expect("device names are fit for ids"), built))
     };
-    let mut subjects = Vec::new();
     #[cfg(feature = "llama-cpp")]
-    subjects.extend(of("llama-cpp", subject_llama_cpp::devices_of_this_build()));
+    let llama_cpp = subject_llama_cpp::devices_of_this_build();
+    #[cfg(not(feature = "llama-cpp"))]
+    let llama_cpp = vec![("cpu", false), ("vulkan0", false), ("cuda0", false), ("metal", false)];
     #[cfg(feature = "candle")]
-    subjects.extend(of("candle", subject_candle::devices_of_this_build()));
+    let candle = subject_candle::devices_of_this_build();
+    #[cfg(not(feature = "candle"))]
+    let candle = vec![("cpu", false), ("cuda0", false), ("metal", false)];
+    let mut subjects: Vec<_> = of("llama-cpp", llama_cpp).chain(of("candle", candle)).collect();
     subjects.push((exact_reference(), true));
     subjects
 }

@@ -10,7 +10,7 @@ use crate::{
     report::{explain_kind, short},
     tables::{Form, Sheet, heading},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -130,6 +130,12 @@ pub struct Comparison {
     pub rows: Vec<Row>,
 }
 
+/// What tells a Record of another version.
+#[derive(Deserialize)]
+struct Head {
+    schema: u32,
+}
+
 /// Reads a Record: `record.json`, or the folder it is in.
 ///
 /// # Errors
@@ -138,10 +144,6 @@ pub fn read(path: &Path) -> Result<Record, Error> {
     let file = if path.is_dir() { path.join("record.json") } else { path.to_owned() };
     let next = "give the folder that `ggauge run --record FOLDER` wrote, or the record.json in it";
     let json = fs::read(&file).map_err(|error| Error::input(file.display(), error, next))?;
-    #[derive(serde::Deserialize)]
-    struct Head {
-        schema: u32,
-    }
     let head: Head = serde_json::from_slice(&json).map_err(|error| Error::input(file.display(), error, next))?;
     if head.schema != SCHEMA {
         let why = format!("a Record of schema {}, where this ggauge reads {SCHEMA}", head.schema);
@@ -200,10 +202,9 @@ pub fn compare(before: &Record, after: &Record) -> Comparison {
             }
             (Standing::Absent, _) => Change::New,
             (_, Standing::Absent) => Change::Gone,
+            (was, is) if was == is && is_same(a, b, &old_cases, &new_cases) => Change::Identical,
             (Standing::Good, Standing::Bad) => Change::Broken,
             (Standing::Bad, Standing::Good) => Change::Fixed,
-            (Standing::Good, Standing::Good) if is_same(a, b, &old_cases, &new_cases) => Change::Identical,
-            (Standing::Bad, Standing::Bad) if is_same(a, b, &old_cases, &new_cases) => Change::Identical,
             (Standing::Good, Standing::Good) => Change::Within,
             (Standing::Bad, Standing::Bad) => Change::Changed,
         };

@@ -18,7 +18,7 @@ use std::path::Path;
 use vocabulary::{Check, Outcome, Schedule, Settings, SubjectId, Tuning, Verdict, transcript::Reader};
 
 /// Numbers of threads that are tried.
-const THREADS: [u32; 4] = [1, 2, 3, 4];
+const THREADS: [u32; 3] = [1, 2, 3];
 /// Tokens of a small batch: smaller than any prompt here, and no divisor of its length.
 const SMALL: u32 = 3;
 

@@ -132,6 +132,19 @@ impl fmt::Display for Difference {
     }
 }
 
+/// What a subject gave in a case.
+#[derive(Debug, Clone, Copy)]
+pub struct Gave<'a> {
+    /// What became of the case.
+    pub outcome: &'a Outcome,
+    /// The logits, where it completed.
+    pub transcript: &'a Path,
+    /// Its noise, where the reference gave something.
+    pub noise: Option<Noise>,
+    /// What the prompt goes on with, where that was asked for.
+    pub continuation: Option<&'a Continuation>,
+}
+
 /// What goldens of a model's cases share: its fingerprint and its vocabulary.
 pub struct Card {
     fingerprint: Fingerprint,
@@ -197,15 +210,8 @@ impl Golden {
     ///
     /// # Errors
     /// Where the transcript cannot be read.
-    pub fn of(
-        case: &Case,
-        card: &Card,
-        prompt: &Prompt,
-        outcome: &Outcome,
-        transcript: &Path,
-        noise: Option<Noise>,
-        continuation: Option<&Continuation>,
-    ) -> Result<Self, Error> {
+    pub fn of(case: &Case, card: &Card, prompt: &Prompt, gave: Gave<'_>) -> Result<Self, Error> {
+        let Gave { outcome, transcript, noise, continuation } = gave;
         let ids: Vec<u8> = prompt.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
         let completed = matches!(outcome, Outcome::Completed { .. });
         let failed = |why: String| Error::transcript(&case.subject, why);
@@ -452,6 +458,8 @@ impl Position {
 mod tests {
     use super::*;
 
+    type Change<'a> = &'a dyn Fn(&mut Golden);
+
     fn golden() -> Golden {
         let top = vec![(7, 3.0, " the".to_owned()), (9, 2.0, "\n\"".to_owned()), (4, 1.5, String::new())];
         Golden {
@@ -494,12 +502,12 @@ mod tests {
     /// What each change is found by, the changes by less than noise included.
     #[test]
     fn noise_is_no_difference_and_everything_else_is() {
-        let places = |change: &dyn Fn(&mut Golden)| {
+        let places = |change: Change<'_>| {
             let mut new = golden();
             change(&mut new);
             new.differences(&golden()).into_iter().map(|difference| difference.place).collect::<Vec<_>>().join("; ")
         };
-        let none: [&dyn Fn(&mut Golden); 6] = [
+        let none: [Change<'_>; 6] = [
             &|_| {},
             &|new| new.position[1].fixed[3] += 0.1,
             &|new| new.position[1].margin -= 0.2,
@@ -510,7 +518,7 @@ mod tests {
         for change in none {
             assert_eq!(places(change), "");
         }
-        let some: [(&dyn Fn(&mut Golden), &str); 12] = [
+        let some: [(Change<'_>, &str); 12] = [
             (&|new| new.outcome = "aborted".into(), "outcome"),
             (&|new| new.model.tokenizer = "B".into(), "the tokenizer of the model"),
             (&|new| new.model.file = "e".repeat(64), "the model's file, but neither"),

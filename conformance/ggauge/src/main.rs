@@ -307,6 +307,7 @@ struct MatrixArguments {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct UpgradeArguments {
     /// RUNTIME@VERSION, such as candle@0.11.1; RUNTIME alone with --path.
     release: String,

@@ -3,7 +3,7 @@
 use crate::{
     Error,
     cache::{self, Cache},
-    golden::{self, Golden},
+    golden::{self, Gave, Golden},
     interrupt,
     models::Model,
     oracle::{self, Limits, Scale},
@@ -125,16 +125,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn write(
-        &mut self,
-        case: &Case,
-        model: &Model,
-        prompt: &Prompt,
-        outcome: &Outcome,
-        transcript: &Path,
-        noise: Option<golden::Noise>,
-        worker: &mut Worker,
-    ) -> Result<(), Error> {
+    fn write(&mut self, case: &Case, model: &Model, prompt: &Prompt, gave: Gave<'_>, worker: &mut Worker) -> Result<(), Error> {
         let card = match self.card.take().filter(|(sha256, _)| *sha256 == model.sha256) {
             Some(known) => known,
             None => (model.sha256.clone(), golden::Card::of(model)?),
@@ -142,13 +133,13 @@ impl Outputs {
         // Text that is read needs a vocabulary, and one schedule of feeding the prompt is enough for it.
         let room = model.context_length.unwrap_or(u64::MAX).saturating_sub(prompt.tokens.len() as u64);
         let count = u64::from(golden::CONTINUED).min(room) as u32;
-        let completed = matches!(outcome, Outcome::Completed { .. });
+        let completed = matches!(gave.outcome, Outcome::Completed { .. });
         let continuation = if completed && !model.is_tiny() && case.schedule == Schedule::SingleShot && count > 0 {
             worker.continue_greedily(&model.path, &prompt.tokens, count)?.ok()
         } else {
             None
         };
-        let golden = Golden::of(case, &card.1, prompt, outcome, transcript, noise, continuation.as_ref())?;
+        let golden = Golden::of(case, &card.1, prompt, Gave { continuation: continuation.as_ref(), ..gave })?;
         self.card = Some(card);
         cache::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
     }
@@ -256,7 +247,8 @@ impl<'a> Run<'a> {
             if let Some(outputs) = &mut self.outputs {
                 let worker = self.workers.get(subject, group.settings);
                 let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| golden::Noise::of(scale, limits));
-                outputs.write(&case, model, &group.prompt, &outcome, &transcript, noise, worker)?;
+                let gave = Gave { outcome: &outcome, transcript: &transcript, noise, continuation: None };
+                outputs.write(&case, model, &group.prompt, gave, worker)?;
             }
             ran.push(Ran { case, outcome, transcript, limits, noise });
             self.progress.inc(1);

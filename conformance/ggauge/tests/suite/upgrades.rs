@@ -52,7 +52,9 @@ fn changed(before: &Record) -> Record {
     // Other bits, nearer to the limit.
     after.cases[0].logits = Some("0".repeat(64));
     if let Some(vocabulary::Verdict::Measured { checks, .. }) = &mut after.comparisons[0].verdict {
-        checks.iter_mut().for_each(|check| check.measured += 0.25 * check.limit);
+        for check in checks {
+            check.measured += 0.25 * check.limit;
+        }
     }
     after.comparisons[1].judgement = Judgement::Unsupported;
     after.comparisons[1].reason = Some("there is no kernel for it".into());
@@ -177,8 +179,8 @@ fn determinism_is_what_it_was() {
     let mut workers = Workers::new(crate::support::GGAUGE.into(), BTreeMap::new(), Limits::default(), folder.path().into());
     // `ggauge determinism` takes them all.
     let mut models = determinism::tiny_models(folder.path()).unwrap();
-    models.retain(|(model, _)| ["llama", "gemma3", "lfm2"].contains(&model.name.as_str()));
-    assert_eq!(models.len(), 6);
+    models.retain(|(model, _)| model.name == "llama");
+    assert_eq!(models.len(), 2);
     let subjects: Vec<_> = ["llama-cpp@cpu", "candle@cpu"]
         .iter()
         .flat_map(|subject| Settings::ALL.map(|settings| (id(subject), settings)))

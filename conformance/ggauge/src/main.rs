@@ -1022,11 +1022,18 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let models = upgrade::real_models(&arguments.models, &cache, scratch.path(), arguments.offline, &progress)?;
     let subject = SubjectId::new(&own.runtime, "cpu").map_err(anyhow::Error::msg)?;
     let cases = Cases { subject: &subject, models: &models, filter: &filter };
+    let folder = match &arguments.record {
+        Some(folder) => folder.clone(),
+        None => cache.records()?.join("upgrade"),
+    };
     let mut records = Vec::new();
     let mut found = Vec::new();
-    for side in &sides {
+    for (side, file) in sides.iter().zip(["before.json", "after.json"]) {
         say(format!("running the cases with {}", side.release));
-        records.push(upgrade::run(side, &cases, &cache, scratch.path(), &progress)?);
+        let record = upgrade::run(side, &cases, &cache, scratch.path(), &progress)?;
+        // At once: what comes after takes minutes, and somebody may not wait for it.
+        cache::write_whole(&folder.join(file), record.to_json()?.as_bytes())?;
+        records.push(record);
         found.push(upgrade::determinism(side, &subject, scratch.path(), &progress)?);
     }
     say("measuring speed, one after the other".into());
@@ -1037,16 +1044,10 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let report = upgrade::report(releases, [&records[0], &records[1]], speed, determinism)?;
     let json = inspect::json(&report)?;
     print(&if arguments.json { json.clone() } else { report.show(form(arguments.markdown), arguments.verbose) })?;
-    let folder = match &arguments.record {
-        Some(folder) => folder.clone(),
-        None => cache.records()?.join("upgrade"),
-    };
     for (name, text) in [
         ("report.txt", report.show(Form::Text, false)),
         ("report.md", report.show(Form::Markdown, false)),
         ("report.json", json),
-        ("before.json", records[0].to_json()?),
-        ("after.json", records[1].to_json()?),
     ] {
         cache::write_whole(&folder.join(name), text.as_bytes())?;
     }

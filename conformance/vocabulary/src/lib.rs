@@ -20,4 +20,4 @@ pub use case::{Case, Schedule, Settings, SubjectId, Tuning};
 pub use contents::{Contents, KeyValue, LONGEST_TEXT, ReadValue, TensorEntry, escape};
 pub use outcome::{BadAnswer, Outcome, Rejection, RejectionClass, Stage};
 pub use subject::{Continuation, Description, Refusal, Session, Subject, continue_greedily, evaluate, locked};
-pub use verdict::{Check, Measurement, Verdict, number};
+pub use verdict::{Check, Measurement, Verdict, number, numbers};

@@ -81,6 +81,7 @@ pub enum Response {
         /// Token ids, at most as many as were asked for.
         tokens: Vec<u32>,
         /// For each, the lead of its logit over the next likeliest token's.
+        #[serde(with = "crate::numbers")]
         margins: Vec<f32>,
         /// Wall-clock time for the prompt, fed in one call, in seconds.
         #[serde(with = "crate::number")]

@@ -142,6 +142,31 @@ pub mod number {
     }
 }
 
+/// A list of f32 in JSON, each as [`number`] writes it. Not left to serde: within a tagged enum it refuses numbers as soon as any crate of the
+/// build asks `serde_json` for arbitrary precision.
+pub mod numbers {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Number(#[serde(with = "super::number")] f64);
+
+    /// Writes a list.
+    ///
+    /// # Errors
+    /// As the serializer's.
+    pub fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|&value| Number(value.into())))
+    }
+
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// Where something in it is no number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+        Ok(Vec::<Number>::deserialize(deserializer)?.into_iter().map(|number| number.0 as f32).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

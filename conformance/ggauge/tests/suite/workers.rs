@@ -1,11 +1,14 @@
 //! Workers that misbehave, each in its own way: every one gives its own outcome, and the next request starts afresh.
 
-use crate::support::{GGAUGE, fake_worker, id, policy, run, short_limits, tiny};
-use ggauge::worker::process::{Launch, Worker};
+use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, tiny};
+use ggauge::{
+    run::Workers,
+    worker::process::{Launch, Worker},
+};
 use rstest::rstest;
 use smith::Recipe;
-use std::{thread, time::Duration};
-use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict};
+use std::{collections::BTreeMap, thread, time::Duration};
+use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict, transcript::Reader};
 
 #[rstest]
 #[case("exit", "exited (code 7)", "")]
@@ -151,4 +154,33 @@ fn contents_that_fit_no_answer_are_unsupported_in_words() {
     let mut worker = Worker::new(launch, short_limits(), folder.path().join("stderr.log"));
     let Err(Outcome::Unsupported { reason }) = worker.read(&path).unwrap() else { panic!("an answer of 10 MB") };
     assert!(reason.contains("room for 4194304"), "{reason}");
+}
+
+/// Every runtime continues a prompt as the reference does, and says by how much each token led.
+#[rstest]
+#[case("llama-cpp@cpu")]
+#[case("candle@cpu")]
+#[case("reference@f64")]
+fn a_prompt_is_continued_with_the_likeliest_tokens(#[case] subject: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny("llama/f32", folder.path());
+    let mut workers = Workers::new(GGAUGE.into(), BTreeMap::new(), short_limits(), folder.path().into());
+    let prompt = ramp(8).tokens;
+    let continuation = workers.get(&id(subject), Settings::Strict).continue_greedily(&model.path, &prompt, 5).unwrap().unwrap();
+    assert_eq!(continuation.tokens.len(), 5);
+    // The same tokens, one prompt after the other.
+    let transcript = folder.path().join("t.safetensors");
+    let mut so_far = prompt;
+    for (&token, &margin) in continuation.tokens.iter().zip(&continuation.margins) {
+        let worker = workers.get(&id("reference@f64"), Settings::Strict);
+        let outcome = worker.evaluate(&model.path, &so_far, Schedule::SingleShot, &transcript).unwrap();
+        assert!(matches!(outcome, Outcome::Completed { .. }), "{outcome:?}");
+        let (reader, mut row) = (Reader::open(&transcript).unwrap(), Vec::new());
+        reader.read_row(so_far.len() - 1, &mut row).unwrap();
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+        assert_eq!(token as usize, order[0]);
+        assert!((margin - (row[order[0]] - row[order[1]])).abs() < 1e-4, "{margin}");
+        so_far.push(token);
+    }
 }

@@ -4,9 +4,7 @@ use crate::{findings, memory, statistics};
 use arbitrary::Unstructured;
 use gguf::{Draft, File, Finding, Mode, Rule, Stance, Tensor, Value};
 use readers::ours;
-use vocabulary::Contents;
-#[cfg(feature = "candle")]
-use vocabulary::Refusal;
+use vocabulary::{Contents, Refusal};
 
 /// Our reader on raw bytes, strict and lenient: no panic, strict accepts no more than lenient, findings lie in the file, what was
 /// accepted keeps the rules that make it safe to use, can be walked to its end and is written back to the byte.
@@ -248,7 +246,11 @@ fn judge(reading: &Reading, lenient: &Result<File<'_>, Finding>) {
         Err(finding) => format!("breaks {} ({finding})", finding.rule),
     };
     match (should(lenient, reading.stance), &reading.contents) {
-        (Should::Accept, None) => findings::report(&format!("{} refuses a header that {}", reading.runtime, broken())),
+        (Should::Accept, None) => {
+            let longest = lenient.as_ref().map_or(0, |file| file.tensors().iter().map(|t| t.name.len()).max().unwrap_or(0));
+            let name = if longest >= 64 { " and has a name of 64 bytes" } else { "" };
+            findings::report(&format!("{} refuses a header that {}{name}", reading.runtime, broken()));
+        }
         (Should::Reject, Some(_)) => findings::report(&format!("{} accepts a header that {}", reading.runtime, broken())),
         (_, Some(contents)) => {
             let Ok(file) = lenient else { return };
@@ -287,19 +289,24 @@ pub fn round_trip(input: &[u8]) {
         assert!(same, "the value of key {key} is not the one that was written");
     }
     assert_eq!(file.tensors().len(), draft.tensors.len(), "the reader finds another number of tensors than was written");
+    let moved = draft.tensors.iter().any(|tensor| tensor.place.is_some());
     for (tensor, drafted) in file.tensors().iter().zip(&draft.tensors) {
         assert_eq!(&**tensor.name, &*drafted.name, "the reader finds another tensor than was written");
         assert_eq!(tensor.dimensions.to_vec(), drafted.dimensions, "tensor {} has another shape than was written", tensor.name);
         assert_eq!(tensor.weight_type.id(), drafted.type_id, "tensor {} has another type than was written", tensor.name);
-        assert!(*file.data(tensor) == *drafted.data, "tensor {} has other data than was written", tensor.name);
+        // A place or an offset that was chosen on purpose may be one where other bytes are.
+        let same = drafted.offset.is_some() || moved || *file.data(tensor) == *drafted.data;
+        assert!(same, "tensor {} has other data than was written", tensor.name);
     }
     let ours = ours::contents(&file);
     let lenient = File::lenient(&bytes);
     for reading in readings(&bytes) {
         judge(&reading, &lenient);
     }
-    // What every reader should take: nothing that the specification is silent on.
-    if !file.tolerated().is_empty() {
+    // What every reader should take: nothing that the specification is silent on, and no type that came after the k-quants, which some
+    // do not know. What they do with those is in `corpora/vectors/FINDINGS.md`.
+    let is_old = |tensor: &Tensor<'_>| tensor.weight_type.id() <= gguf::WeightType::Q8_K.id();
+    if !file.tolerated().is_empty() || file.version() != 3 || !file.tensors().iter().all(is_old) {
         return;
     }
     let path = memory::file(0, &bytes);
@@ -313,6 +320,7 @@ pub fn round_trip(input: &[u8]) {
                     findings::report(&format!("{name} reads back something else: {difference}"));
                 }
             }
+            Some(Err(Refusal::Unsupported(_))) => statistics::count("unsupported"),
             Some(Err(refusal)) => findings::report(&format!("{name} refuses what was written: {refusal:?}")),
         }
     }

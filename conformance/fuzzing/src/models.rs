@@ -224,6 +224,48 @@ pub struct Mutated {
     pub tokens: [u32; 2],
     /// The text to tokenise.
     pub text: &'static str,
+    /// What tells known findings that leave no words.
+    pub traits: Traits,
+}
+
+/// What a mutated model has that makes a known finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// The largest integer among the architecture's own keys.
+    pub largest: u64,
+    /// The vocabulary lacks a token of the form `<0xNN>`.
+    pub lacks_bytes: bool,
+    /// Some layer has neither a tensor of queries nor one of queries, keys and values together.
+    pub lacks_queries: bool,
+}
+
+impl Traits {
+    fn of(draft: &Draft<'_>, second: Option<&Draft<'_>>) -> Self {
+        let prefix = format!("{}.", architecture(draft));
+        let own = draft.keys.iter().filter(|key| key.key.starts_with(prefix.as_bytes()));
+        let integers = own.filter_map(|key| {
+            let is_integer = |value_type: &ValueType| !matches!(value_type, ValueType::F32 | ValueType::F64);
+            ValueType::from_id(key.type_id).filter(is_integer)?.size()?;
+            let mut bytes = [0; 8];
+            bytes.iter_mut().zip(key.value.iter()).for_each(|(to, from)| *to = *from);
+            Some(u64::from_le_bytes(bytes))
+        });
+        let tokens = draft.keys.iter().find(|key| *key.key == *b"tokenizer.ggml.tokens").and_then(array);
+        let tokens = tokens.map_or_else(Vec::new, |(element, len, bytes)| elements(element, len, bytes));
+        let has = |byte: u8| tokens.iter().any(|token| *token == format!("<0x{byte:02X}>").as_bytes());
+        let names: Vec<&[u8]> =
+            draft.tensors.iter().chain(second.iter().flat_map(|second| &second.tensors)).map(|tensor| &*tensor.name).collect();
+        let has_tensor = |name: String| names.contains(&name.as_bytes());
+        // No tiny model has more layers; a layer is one that has attention's output, or any norm.
+        let is_layer = |layer: u32| has_tensor(format!("blk.{layer}.attn_output.weight")) || has_tensor(format!("blk.{layer}.attn_norm.weight"));
+        let has_queries =
+            |layer: u32| ["attn_q", "attn_qkv"].iter().any(|part| has_tensor(format!("blk.{layer}.{part}.weight")));
+        Self {
+            largest: integers.max().unwrap_or(0),
+            lacks_bytes: !(0..=u8::MAX).all(has),
+            lacks_queries: (0..4).any(|layer| is_layer(layer) && !has_queries(layer)),
+        }
+    }
 }
 
 /// The files that an input stands for. Fails on no input.
@@ -261,6 +303,8 @@ pub fn mutated(input: &[u8]) -> Result<Mutated> {
             change(draft, u)?;
         }
     }
+    let second = if is_split { drafts.get(1) } else { None };
+    let traits = drafts.first().map_or_else(Traits::default, |first| Traits::of(first, second));
     let mut files: Vec<Vec<u8>> = drafts.iter().map(Draft::finish).collect();
     let adapter = if is_adapted { files.pop() } else { None };
     // A file that ends early, now and then.
@@ -269,7 +313,7 @@ pub fn mutated(input: &[u8]) -> Result<Mutated> {
     {
         file.truncate(file.len() * usize::from(cut & 0xfff) / 0x1000);
     }
-    Ok(Mutated { files, adapter, map, check_tensors, tokens, text })
+    Ok(Mutated { files, adapter, map, check_tensors, tokens, text, traits })
 }
 
 /// The next record of the input.
@@ -671,13 +715,7 @@ fn reached(stage: Reached) {
     statistics::count(stage.words());
 }
 
-/// A key's value as a count, where the draft was written with one.
-#[cfg(feature = "candle")]
-fn count(file: &File<'_>, key: &str) -> Option<u64> {
-    file.metadata().get(&format!("{}.{key}", file.architecture().ok()?))?.as_u64()
-}
-
-/// Layers or experts beyond which candle is not asked, because it makes room for all of them at once: `CNDL-03` in the vectors' findings.
+/// Numbers beyond which candle is not asked, because it makes room for as many layers, experts, positions or pairs at once.
 #[cfg(feature = "candle")]
 const MANY: u64 = 4096;
 
@@ -687,16 +725,8 @@ pub fn load_candle(input: &[u8]) {
     let Ok(model) = mutated(input) else { return };
     // candle has no split models and no adapters.
     let Some(bytes) = model.files.first() else { return };
-    if let Ok(file) = File::lenient(bytes) {
-        let many = |key| count(&file, key).is_some_and(|count| count > MANY);
-        if findings::leave_out("CNDL-03", many("block_count") || many("expert_count")) {
-            return;
-        }
-        let context = count(&file, "context_length").or(count(&file, "rope.scaling.original_context_length"));
-        let head = count(&file, "rope.dimension_count").max(count(&file, "attention.key_length"));
-        if findings::leave_out("CNDL-F01", context.unwrap_or(0).max(head.unwrap_or(0)) > 1 << 16) {
-            return;
-        }
+    if findings::leave_out("CNDL-03", model.traits.largest > MANY) {
+        return;
     }
     let path = memory::file(0, bytes);
     if let Some(stage) = findings::guard(|| subject_candle::probe::load_and_evaluate(bytes, &path, model.tokens)) {
@@ -722,11 +752,18 @@ pub fn load_llama_cpp(input: &[u8]) {
     {
         statistics::count("adapter taken");
     }
-    if let Some(Some(tokens)) = model.tokenize(mutated.text.as_bytes(), true, true) {
+    // A text that needs a byte token which is not there.
+    let without_bytes = mutated.traits.lacks_bytes && !mutated.text.is_empty();
+    if !findings::leave_out("LCPP-F02", without_bytes)
+        && let Some(Some(tokens)) = model.tokenize(mutated.text.as_bytes(), true, true)
+    {
         statistics::count("tokenised");
         if model.detokenize(&tokens) == Some(None) {
             statistics::count("not detokenised");
         }
+    }
+    if findings::leave_out("LCPP-F03", mutated.traits.lacks_queries) {
+        return;
     }
     if let Some(stage) = model.evaluate_two(mutated.tokens) {
         reached(stage);

@@ -167,6 +167,14 @@ fn load(vocabulary: &Vocabulary) -> Loaded {
     loaded
 }
 
+/// True for a text that composing (NFC) may change: it has a character that joins with one before it, or stands for another one.
+#[cfg(feature = "candle")]
+fn may_be_composed(text: &str) -> bool {
+    // What can be said without tables: Latin letters with their accents, symbols, kana, Han and Hangul syllables are composed already.
+    let is_composed = |c: char| matches!(c, '\0'..'\u{300}' | '\u{2000}'..'\u{2126}' | '\u{2190}'..'\u{2adc}' | '\u{3000}'..'\u{3099}' | '\u{4e00}'..'\u{a000}' | '\u{ac00}'..'\u{d7a4}' | '\u{1f300}'..'\u{1fa00}' | '\u{feff}');
+    !text.chars().all(is_composed)
+}
+
 /// Runs the target; the module says what it checks.
 ///
 /// # Panics
@@ -192,6 +200,10 @@ fn check(vocabulary: &Vocabulary, loaded: &Loaded, text: &str) {
             return None;
         };
         statistics::count("tokenised");
+        // The space of SentencePiece, where the text has it of its own, cannot be told from one that stands for a space.
+        if vocabulary.model == "llama" && text.contains('\u{2581}') {
+            return Some(tokens);
+        }
         match model.detokenize(&tokens)? {
             Some(back) if back == text.as_bytes() => statistics::count("came back"),
             back => {
@@ -209,6 +221,9 @@ fn check(vocabulary: &Vocabulary, loaded: &Loaded, text: &str) {
     });
     #[cfg(feature = "candle")]
     let candle = loaded.candle.as_ref().and_then(|tokenizer| {
+        if findings::leave_out("CNDL-F02", vocabulary.pre == "qwen2" && may_be_composed(text)) {
+            return None;
+        }
         let tokens = findings::guard(|| tokenizer.tokenize(text))?;
         let Some(tokens) = tokens else {
             findings::report(&format!("candle does not tokenise {text:?} with {name}"));

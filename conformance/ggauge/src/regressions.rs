@@ -316,8 +316,11 @@ pub fn cause(ending: &Ending) -> Option<String> {
     let mut lines = lines();
     if let Some(place) = lines.find_map(|line| line.split_once("panicked at ").map(|(_, place)| place)) {
         let words = lines.next().unwrap_or_default();
-        // What a target says begins with what was compared, and goes on with this input's own numbers.
-        return Some(shortened(&format!("{} {}", place.trim_end_matches(':'), words.split(':').next().unwrap_or_default())));
+        // What a target says begins with what was compared, and goes on with this input's own numbers; where in our own code it says so
+        // has nothing to do with it.
+        let words = words.split(':').next().unwrap_or_default();
+        let is_ours = place.starts_with("conformance/");
+        return Some(shortened(&if is_ours { words.to_owned() } else { format!("{} {words}", place.trim_end_matches(':')) }));
     }
     ending.words.lines().find(|line| line.starts_with("terminate called") || line.contains("what():")).map(shortened)
 }

@@ -140,7 +140,7 @@ fn claims_too_much(contents: &Contents) -> bool {
 }
 
 /// Draws a header as `smith` does.
-fn draw(input: &[u8]) -> Draft<'static> {
+pub(crate) fn draw(input: &[u8]) -> Draft<'static> {
     // It fails on no input.
     smith::header(&mut Unstructured::new(input)).unwrap_or_default()
 }

@@ -69,3 +69,24 @@ pub const TARGETS: &[Target] = &[
 pub fn target(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }
+
+/// The files that an input of a target stands for, by their names; `None` for targets without files.
+pub fn files(target: &str, input: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let one = |bytes: Vec<u8>| Some(vec![("model.gguf".to_owned(), bytes)]);
+    match target {
+        "header_ours" | "header_candle" | "header_llama_cpp" => one(input.to_vec()),
+        "header_differential" | "round_trip" => one(headers::draw(input).finish()),
+        "load_candle" | "load_llama_cpp" => {
+            let model = mutated(input).ok()?;
+            let count = model.files.len();
+            // A split model's files find each other by these names.
+            let name = |number: usize| match count {
+                1 => "model.gguf".to_owned(),
+                _ => format!("model-{:05}-of-{count:05}.gguf", number + 1),
+            };
+            let files = model.files.into_iter().enumerate().map(|(number, bytes)| (name(number), bytes));
+            Some(files.chain(model.adapter.map(|bytes| ("adapter.gguf".to_owned(), bytes))).collect())
+        }
+        _ => None,
+    }
+}

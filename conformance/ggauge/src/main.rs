@@ -164,6 +164,9 @@ enum Command {
         /// Go on past known findings, as fuzzing does.
         #[arg(long)]
         pass_over_known: bool,
+        /// Write the files that each input stands for into this folder, and run nothing.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "pass_over_known")]
+        write: Option<PathBuf>,
     },
     /// Serve one subject over the worker protocol on stdin and stdout. The harness starts this itself.
     Worker {
@@ -371,7 +374,13 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Faults { confirm: true, .. }) => confirm_causes()?,
         Some(Command::Faults { filter, verbose, json, .. }) => seed_faults(filter.as_deref(), verbose, json)?,
         Some(Command::Promote(arguments)) => promote(&arguments)?,
-        Some(Command::Replay { target: Some(target), inputs, pass_over_known }) => {
+        Some(Command::Replay { target: Some(target), inputs, write: Some(folder), .. }) => {
+            for path in regressions::write_files(&target, &inputs, &folder)? {
+                print(&format!("{}\n", path.display()))?;
+            }
+            exit_code::SUCCESS
+        }
+        Some(Command::Replay { target: Some(target), inputs, pass_over_known, .. }) => {
             regressions::replay(&target, &inputs, pass_over_known)?;
             exit_code::SUCCESS
         }

@@ -296,6 +296,27 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
     Ok(())
 }
 
+/// Writes the files that inputs stand for, so that they can be given to any program, and gives their paths.
+///
+/// # Errors
+/// Where an input cannot be read, a file cannot be written, or a target's inputs stand for no files.
+pub fn write_files(target: &str, inputs: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut written = Vec::new();
+    for input in inputs {
+        let bytes = fs::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
+        let files = fuzzing::files(target, &bytes).ok_or_else(|| {
+            Error::input(target, "its inputs stand for no files", "take one of the targets header_*, round_trip and load_*")
+        })?;
+        let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for (name, file) in files {
+            let path = folder.join(format!("{stem}-{name}"));
+            cache::write_whole(&path, &file)?;
+            written.push(path);
+        }
+    }
+    Ok(written)
+}
+
 /// What tells one cause from another in what a process said: the text of an assertion, the place of a panic, what a sanitizer found and
 /// where. `None` where it said nothing of the kind.
 pub fn cause(ending: &Ending) -> Option<String> {

@@ -120,6 +120,9 @@ pub const KNOWN: &[Known] = &[
     Known { id: "LCPP-05", words: &["ops.cpp:4132"] },
     Known { id: "LCPP-37", words: &["ggml.c:1787"] },
     Known { id: "LCPP-38", words: &["gguf.cpp:196"] },
+    Known { id: "CNDL-01", words: &["gguf_file.rs:101", "multiply with overflow"] },
+    Known { id: "CNDL-01", words: &["accum.rs:", "multiply with overflow"] },
+    Known { id: "CNDL-01", words: &["shape.rs:", "multiply with overflow"] },
     Known { id: "CNDL-02", words: &["gguf_file.rs:", "divide by zero"] },
     Known { id: "CNDL-04", words: &["candle-transformers-", "/models/", "divide by zero"] },
     Known { id: "LCPP-20", words: &["llama.cpp refuses a header", "a name of 64 bytes"] },
@@ -134,5 +137,8 @@ pub const KNOWN: &[Known] = &[
     Known { id: "LCPP-F07", words: &["ggml.c:3758"] },
     Known { id: "LCPP-F09", words: &["binary-ops.cpp:135"] },
     Known { id: "LCPP-F10", words: &["llama-model.cpp:2823"] },
+    Known { id: "CNDL-F01", words: &["ggml_file.rs:128", "unsafe precondition"] },
+    Known { id: "CNDL-F03", words: &["k_quants.rs:320"] },
+    Known { id: "CNDL-F03", words: &["k_quants.rs:526"] },
     Known { id: "LCPP-F08", words: &["llama.cpp's detokeniser loses spaces"] },
 ];

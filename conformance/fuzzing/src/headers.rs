@@ -279,24 +279,33 @@ pub fn round_trip(input: &[u8]) {
         return;
     };
     statistics::count("valid");
+    // A draft on which a field was forced is another file than its parts say, even where it is a valid one.
+    let forced = draft.key_count.is_some()
+        || draft.tensor_count.is_some()
+        || draft.padding.is_some()
+        || draft.keys.iter().any(|key| key.length.is_some())
+        || draft.tensors.iter().any(|tensor| {
+            tensor.name_length.is_some() || tensor.dimension_count.is_some() || tensor.offset.is_some() || tensor.place.is_some()
+        });
+    if forced {
+        return;
+    }
     assert_eq!(file.metadata().len(), draft.keys.len(), "the reader finds another number of keys than was written");
     for ((key, value), drafted) in file.metadata().iter().zip(&draft.keys) {
         assert_eq!(&**key, &*drafted.key, "the reader finds another key than was written");
         assert_eq!(value.value_type().id(), drafted.type_id, "the reader finds another type than was written");
         let mut again = Draft { version: draft.version, ..Draft::new() };
         again.value(key.to_vec(), value);
-        let same = again.keys.first().is_some_and(|again| again.value == drafted.value);
+        // A value may end before the bytes that were drafted for it, where its own length was changed; then it must be their beginning.
+        let same = again.keys.first().is_some_and(|again| drafted.value.starts_with(&again.value));
         assert!(same, "the value of key {key} is not the one that was written");
     }
     assert_eq!(file.tensors().len(), draft.tensors.len(), "the reader finds another number of tensors than was written");
-    let moved = draft.tensors.iter().any(|tensor| tensor.place.is_some());
     for (tensor, drafted) in file.tensors().iter().zip(&draft.tensors) {
         assert_eq!(&**tensor.name, &*drafted.name, "the reader finds another tensor than was written");
         assert_eq!(tensor.dimensions.to_vec(), drafted.dimensions, "tensor {} has another shape than was written", tensor.name);
         assert_eq!(tensor.weight_type.id(), drafted.type_id, "tensor {} has another type than was written", tensor.name);
-        // A place or an offset that was chosen on purpose may be one where other bytes are.
-        let same = drafted.offset.is_some() || moved || *file.data(tensor) == *drafted.data;
-        assert!(same, "tensor {} has other data than was written", tensor.name);
+        assert!(*file.data(tensor) == *drafted.data, "tensor {} has other data than was written", tensor.name);
     }
     let ours = ours::contents(&file);
     let lenient = File::lenient(&bytes);

@@ -235,6 +235,8 @@ pub struct Traits {
     pub largest: u64,
     /// The vocabulary lacks a token of the form `<0xNN>`.
     pub lacks_bytes: bool,
+    /// A tensor of two dimensions and more is of a type that ggml multiplies with nothing.
+    pub lacks_product: bool,
     /// Some layer has neither a tensor of queries nor one of queries, keys and values together.
     pub lacks_queries: bool,
 }
@@ -260,7 +262,11 @@ impl Traits {
         let is_layer = |layer: u32| has_tensor(format!("blk.{layer}.attn_output.weight")) || has_tensor(format!("blk.{layer}.attn_norm.weight"));
         let has_queries =
             |layer: u32| ["attn_q", "attn_qkv"].iter().any(|part| has_tensor(format!("blk.{layer}.{part}.weight")));
+        // The types of numbers that are no weights, and the formats of activations.
+        let is_multiplied = |type_id: u32| !matches!(type_id, 9 | 15 | 24..=28);
+        let tensors = || draft.tensors.iter().chain(second.iter().flat_map(|second| &second.tensors));
         Self {
+            lacks_product: tensors().any(|tensor| tensor.dimensions.len() > 1 && !is_multiplied(tensor.type_id)),
             largest: integers.max().unwrap_or(0),
             lacks_bytes: !(0..=u8::MAX).all(has),
             lacks_queries: (0..4).any(|layer| is_layer(layer) && !has_queries(layer)),
@@ -762,7 +768,7 @@ pub fn load_llama_cpp(input: &[u8]) {
             statistics::count("not detokenised");
         }
     }
-    if findings::leave_out("LCPP-F03", mutated.traits.lacks_queries) {
+    if findings::leave_out("LCPP-F03", mutated.traits.lacks_queries) || findings::leave_out("LCPP-F12", mutated.traits.lacks_product) {
         return;
     }
     if let Some(stage) = model.evaluate_two(mutated.tokens) {

@@ -331,7 +331,10 @@ pub fn cause(ending: &Ending) -> Option<String> {
     if let Some(line) = lines().find(|line| line.contains(": runtime error: ")) {
         return Some(shortened(line));
     }
-    if let Some(line) = lines().find(|line| line.contains("GGML_ASSERT(") || line.contains(".cpp:") || line.contains(".c:")) {
+    // Lines of a stack begin with `#`.
+    let is_frame = |line: &str| line.trim_start().starts_with('#');
+    let names_source = |line: &&str| line.contains("GGML_ASSERT(") || line.contains(".cpp:") || line.contains(".c:");
+    if let Some(line) = lines().filter(|line| !is_frame(line)).find(names_source) {
         return Some(shortened(line));
     }
     let mut lines = lines();
@@ -343,7 +346,11 @@ pub fn cause(ending: &Ending) -> Option<String> {
         let is_ours = place.starts_with("conformance/");
         return Some(shortened(&if is_ours { words.to_owned() } else { format!("{} {words}", place.trim_end_matches(':')) }));
     }
-    ending.words.lines().find(|line| line.starts_with("terminate called") || line.contains("what():")).map(shortened)
+    // A C++ exception that gets out of a C function, as C++ or as Rust says it; and memory that there is not.
+    let says = |line: &&str| ["terminate called", "foreign exceptions", "memory allocation of"].iter().any(|words| line.contains(words));
+    let line = ending.words.lines().find(says)?;
+    // How much memory was asked for differs from input to input.
+    Some(shortened(line.split(|c: char| c.is_ascii_digit()).next().unwrap_or(line)))
 }
 
 /// A line without the folders that only one machine has, and without what only one input has.

@@ -76,8 +76,7 @@ mod unwinding {
     }
 }
 
-/// Calls one of them: while known assertions are passed over, so that one may unwind; otherwise as every program calls it, so that a C++
-/// exception that gets out ends the process with its own words.
+/// Calls one of them: while known assertions are passed over, so that one may unwind; otherwise as every program calls it.
 macro_rules! call {
     ($name:ident($($argument:expr),* $(,)?)) => {
         if UNWINDS.load(Ordering::Relaxed) {

@@ -123,9 +123,8 @@ fn reach(weight_type: WeightType, row: &[u8]) -> Option<f64> {
 /// Holds the runtimes' products against the exact one: of the activations as the runtime rounds them where it tells, and within what
 /// rounding to 8 bits can do where it does not.
 fn multiply(weight_type: WeightType, row: &[u8], weights: &[f32], activations: &[f32], reach: f64) {
-    let exact = |activations: &[f32]| -> f64 {
-        weights.iter().zip(activations).map(|(w, a)| f64::from(*w) * f64::from(*a)).sum()
-    };
+    let exact =
+        |activations: &[f32]| -> f64 { weights.iter().zip(activations).map(|(w, a)| f64::from(*w) * f64::from(*a)).sum() };
     let sum = |activations: &[f32]| -> f64 { activations.iter().map(|a| f64::from(a.abs())).sum() };
     // Sums of f32, in any order.
     const SINGLE: f64 = 1e-5;

@@ -259,7 +259,11 @@ fn judge(reading: &Reading, lenient: &Result<File<'_>, Finding>) {
             }
             statistics::count("compared");
             if let Some(difference) = ours::contents(file).difference(contents) {
-                findings::report(&format!("{} reads something else from a header that {}: {difference}", reading.runtime, broken()));
+                findings::report(&format!(
+                    "{} reads something else from a header that {}: {difference}",
+                    reading.runtime,
+                    broken()
+                ));
             }
         }
         (_, None) => {}
@@ -285,7 +289,10 @@ pub fn round_trip(input: &[u8]) {
         || draft.padding.is_some()
         || draft.keys.iter().any(|key| key.length.is_some())
         || draft.tensors.iter().any(|tensor| {
-            tensor.name_length.is_some() || tensor.dimension_count.is_some() || tensor.offset.is_some() || tensor.place.is_some()
+            tensor.name_length.is_some()
+                || tensor.dimension_count.is_some()
+                || tensor.offset.is_some()
+                || tensor.place.is_some()
         });
     if forced {
         return;

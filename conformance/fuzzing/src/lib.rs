@@ -57,12 +57,22 @@ pub const TARGETS: &[Target] = &[
         longest: 800,
     },
     Target { name: "round_trip", about: "what our writer wrote, read back by every reader", run: round_trip, longest: 800 },
-    Target { name: "codec", about: "blocks of every type: values to the bit, dot products within bounds", run: codec, longest: 2048 },
+    Target {
+        name: "codec",
+        about: "blocks of every type: values to the bit, dot products within bounds",
+        run: codec,
+        longest: 2048,
+    },
     Target { name: "tokenizer", about: "llama.cpp against candle on random text, and back", run: tokenizer, longest: 256 },
     #[cfg(feature = "candle")]
     Target { name: "load_candle", about: "mutated tiny models loaded and run by candle", run: load_candle, longest: 512 },
     #[cfg(feature = "llama-cpp")]
-    Target { name: "load_llama_cpp", about: "mutated tiny models loaded and run by llama.cpp", run: load_llama_cpp, longest: 512 },
+    Target {
+        name: "load_llama_cpp",
+        about: "mutated tiny models loaded and run by llama.cpp",
+        run: load_llama_cpp,
+        longest: 512,
+    },
 ];
 
 /// The target of a name.

@@ -53,24 +53,8 @@ static MODELS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 });
 
 /// Numbers at which something changes.
-const EDGES: [u64; 16] = [
-    0,
-    1,
-    2,
-    3,
-    7,
-    8,
-    31,
-    64,
-    255,
-    513,
-    0xffff,
-    i32::MAX as u64,
-    1 << 31,
-    u32::MAX as u64,
-    i64::MAX as u64,
-    u64::MAX,
-];
+const EDGES: [u64; 16] =
+    [0, 1, 2, 3, 7, 8, 31, 64, 255, 513, 0xffff, i32::MAX as u64, 1 << 31, u32::MAX as u64, i64::MAX as u64, u64::MAX];
 
 /// Real numbers at which something changes.
 const REALS: [f32; 12] =
@@ -78,10 +62,50 @@ const REALS: [f32; 12] =
 
 /// Texts that loaders compare with, or stumble over.
 const TEXTS: [&str; 44] = [
-    "", "a", "llama", "gpt2", "bert", "t5", "rwkv", "plamo2", "no_vocab", "none", "default", "qwen2", "llama-bpe", "gpt-2",
-    "deepseek-llm", "tekken", "command-r", "smollm", "gpt-4o", "chatglm-bpe", "jina-v2-code", "linear", "yarn", "longrope", "su",
-    "gelu", "silu", "<s>", "</s>", "<unk>", "<|im_end|>", "<|endoftext|>", "<0x0A>", "<0x-1>", "<0xZZ>", "<0x", "\n", " ", "\u{2581}",
-    "\u{2581}\u{2581}", "\u{1f600}", "\u{0}", "a b", "{{ messages }}",
+    "",
+    "a",
+    "llama",
+    "gpt2",
+    "bert",
+    "t5",
+    "rwkv",
+    "plamo2",
+    "no_vocab",
+    "none",
+    "default",
+    "qwen2",
+    "llama-bpe",
+    "gpt-2",
+    "deepseek-llm",
+    "tekken",
+    "command-r",
+    "smollm",
+    "gpt-4o",
+    "chatglm-bpe",
+    "jina-v2-code",
+    "linear",
+    "yarn",
+    "longrope",
+    "su",
+    "gelu",
+    "silu",
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<0x0A>",
+    "<0x-1>",
+    "<0xZZ>",
+    "<0x",
+    "\n",
+    " ",
+    "\u{2581}",
+    "\u{2581}\u{2581}",
+    "\u{1f600}",
+    "\u{0}",
+    "a b",
+    "{{ messages }}",
 ];
 
 /// Keys behind the architecture's name that a loader may look for, with the kind of value.
@@ -190,9 +214,38 @@ const GLOBAL_KEYS: [(&str, Kind); 32] = [
 
 /// Architectures that a model may be said to be of.
 const ARCHITECTURES: [&str; 32] = [
-    "llama", "qwen2", "qwen3", "qwen3moe", "gemma", "gemma2", "gemma3", "phi2", "phi3", "glm4", "lfm2", "smollm3", "olmo2", "granite",
-    "llama4", "mistral3", "qwen", "qwen2moe", "starcoder2", "stablelm", "internlm2", "minicpm", "deepseek", "olmo", "exaone", "command-r",
-    "arcee", "ernie4_5", "bitnet", "nemotron", "xverse", "baichuan",
+    "llama",
+    "qwen2",
+    "qwen3",
+    "qwen3moe",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "phi2",
+    "phi3",
+    "glm4",
+    "lfm2",
+    "smollm3",
+    "olmo2",
+    "granite",
+    "llama4",
+    "mistral3",
+    "qwen",
+    "qwen2moe",
+    "starcoder2",
+    "stablelm",
+    "internlm2",
+    "minicpm",
+    "deepseek",
+    "olmo",
+    "exaone",
+    "command-r",
+    "arcee",
+    "ernie4_5",
+    "bitnet",
+    "nemotron",
+    "xverse",
+    "baichuan",
 ];
 
 /// What kind of value a key has.
@@ -259,7 +312,9 @@ impl Traits {
             draft.tensors.iter().chain(second.iter().flat_map(|second| &second.tensors)).map(|tensor| &*tensor.name).collect();
         let has_tensor = |name: String| names.contains(&name.as_bytes());
         // No tiny model has more layers; a layer is one that has attention's output, or any norm.
-        let is_layer = |layer: u32| has_tensor(format!("blk.{layer}.attn_output.weight")) || has_tensor(format!("blk.{layer}.attn_norm.weight"));
+        let is_layer = |layer: u32| {
+            has_tensor(format!("blk.{layer}.attn_output.weight")) || has_tensor(format!("blk.{layer}.attn_norm.weight"))
+        };
         let has_queries =
             |layer: u32| ["attn_q", "attn_qkv"].iter().any(|part| has_tensor(format!("blk.{layer}.{part}.weight")));
         // The types of numbers that are no weights, and the formats of activations.
@@ -768,7 +823,9 @@ pub fn load_llama_cpp(input: &[u8]) {
             statistics::count("not detokenised");
         }
     }
-    if findings::leave_out("LCPP-F03", mutated.traits.lacks_queries) || findings::leave_out("LCPP-F12", mutated.traits.lacks_product) {
+    if findings::leave_out("LCPP-F03", mutated.traits.lacks_queries)
+        || findings::leave_out("LCPP-F12", mutated.traits.lacks_product)
+    {
         return;
     }
     if let Some(stage) = model.evaluate_two(mutated.tokens) {

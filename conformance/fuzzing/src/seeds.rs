@@ -78,7 +78,11 @@ pub fn all() -> Seeds {
     }
     for number in 0..Architecture::ALL.len() as u8 {
         add(&["logits_differential"], &format!("architecture-{number:02}"), vec![number, 0, 7, 0]);
-        add(&["logits_differential"], &format!("changed-{number:02}"), [vec![number, 0, 9, 1, 0, 1, 1], random.bytes(2)].concat());
+        add(
+            &["logits_differential"],
+            &format!("changed-{number:02}"),
+            [vec![number, 0, 9, 1, 0, 1, 1], random.bytes(2)].concat(),
+        );
     }
     seeds
 }

@@ -29,9 +29,38 @@ const VOCABULARIES: [Vocabulary; 5] = [
 
 /// What texts are put together from, beside the input's own bytes: one of each kind that a split or a normaliser treats in its own way.
 const PIECES: [&str; 32] = [
-    " ", "  ", "\n", "\r\n", "\t", "the", "The", " the", "in", "er", "'s", "'LL", "don't", "1", "12", "1234", ".", "...", "!?", "_",
-    "\u{e4}", "a\u{308}", "\u{20ac}", "\u{1f600}", "\u{1f468}\u{200d}\u{1f469}", "\u{4e2d}\u{6587}", "\u{d55c}", "\u{a0}", "\u{3000}",
-    "\u{2581}", "\u{feff}", "\u{0}",
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\t",
+    "the",
+    "The",
+    " the",
+    "in",
+    "er",
+    "'s",
+    "'LL",
+    "don't",
+    "1",
+    "12",
+    "1234",
+    ".",
+    "...",
+    "!?",
+    "_",
+    "\u{e4}",
+    "a\u{308}",
+    "\u{20ac}",
+    "\u{1f600}",
+    "\u{1f468}\u{200d}\u{1f469}",
+    "\u{4e2d}\u{6587}",
+    "\u{d55c}",
+    "\u{a0}",
+    "\u{3000}",
+    "\u{2581}",
+    "\u{feff}",
+    "\u{0}",
 ];
 
 /// The text of an input: bytes below 64 are pieces, the others letters, or code points of two bytes.
@@ -64,8 +93,24 @@ fn letter(byte: u8) -> char {
 }
 
 /// Texts whose pairs, and pairs of these, are the merges.
-const WORDS: [&str; 16] =
-    ["the", " the", " in", "ing", "er", "12", "34", "...", "\u{e4}", "\u{20ac}", "\u{4e2d}\u{6587}", "'s", "  ", "\n\n", " a", "\u{1f600}"];
+const WORDS: [&str; 16] = [
+    "the",
+    " the",
+    " in",
+    "ing",
+    "er",
+    "12",
+    "34",
+    "...",
+    "\u{e4}",
+    "\u{20ac}",
+    "\u{4e2d}\u{6587}",
+    "'s",
+    "  ",
+    "\n\n",
+    " a",
+    "\u{1f600}",
+];
 
 impl Vocabulary {
     /// The vocabulary as a file without tensors.
@@ -112,7 +157,8 @@ impl Vocabulary {
         } else {
             let special = ["<unk>", "<s>", "</s>"].map(String::from);
             let bytes = (0..=u8::MAX).map(|byte| format!("<0x{byte:02X}>"));
-            let words = ["\u{2581}", "\u{2581}the", "\u{2581}t", "he", "in", "er", "t", "h", "e", "i", "n", "r", "\u{e4}"].map(String::from);
+            let words = ["\u{2581}", "\u{2581}the", "\u{2581}t", "he", "in", "er", "t", "h", "e", "i", "n", "r", "\u{e4}"]
+                .map(String::from);
             let tokens: Vec<String> = special.into_iter().chain(bytes).chain(words).collect();
             let kind = |id: usize| match id {
                 0 => 2,
@@ -171,7 +217,7 @@ fn load(vocabulary: &Vocabulary) -> Loaded {
 #[cfg(feature = "candle")]
 fn may_be_composed(text: &str) -> bool {
     // What can be said without tables: Latin letters with their accents, symbols, kana, Han and Hangul syllables are composed already.
-    let is_composed = |c: char| matches!(c, '\0'..'\u{300}' | '\u{2000}'..'\u{2126}' | '\u{2190}'..'\u{2adc}' | '\u{3000}'..'\u{3099}' | '\u{4e00}'..'\u{a000}' | '\u{ac00}'..'\u{d7a4}' | '\u{1f300}'..'\u{1fa00}' | '\u{feff}');
+    let is_composed = |c: char| matches!(c, '\0'..'\u{300}' | '\u{2002}'..'\u{20d0}' | '\u{2100}'..'\u{2126}' | '\u{2190}'..'\u{2adc}' | '\u{3000}'..'\u{3099}' | '\u{4e00}'..'\u{a000}' | '\u{ac00}'..'\u{d7a4}' | '\u{1f300}'..'\u{1fa00}' | '\u{feff}');
     !text.chars().all(is_composed)
 }
 
@@ -231,7 +277,9 @@ fn check(vocabulary: &Vocabulary, loaded: &Loaded, text: &str) {
         };
         let back = findings::guard(|| tokenizer.detokenize(&tokens))?;
         if back.as_deref() != Some(text) {
-            findings::report(&format!("candle's detokeniser loses text: the tokens of {text:?} with {name} give back {back:?}"));
+            findings::report(&format!(
+                "candle's detokeniser loses text: the tokens of {text:?} with {name} give back {back:?}"
+            ));
         }
         Some(tokens)
     });
@@ -239,7 +287,9 @@ fn check(vocabulary: &Vocabulary, loaded: &Loaded, text: &str) {
     if let (Some(llama_cpp), Some(candle)) = (llama_cpp, candle) {
         statistics::count("compared");
         if llama_cpp != candle {
-            findings::report(&format!("tokenisers disagree with {name}: {text:?} is {llama_cpp:?} to llama.cpp and {candle:?} to candle"));
+            findings::report(&format!(
+                "tokenisers disagree with {name}: {text:?} is {llama_cpp:?} to llama.cpp and {candle:?} to candle"
+            ));
         }
     }
     let _ = (name, loaded, text);

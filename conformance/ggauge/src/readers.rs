@@ -65,7 +65,11 @@ impl Subject for OurReader {
             .map_err(refuse)?;
         let split = Split::join(files, self.mode).map_err(refuse)?;
         // Of a split model the first file, because that is what the others are asked for.
-        split.files().first().map(readers::ours::contents).ok_or_else(|| Refusal::read(RejectionClass::Unreadable, "there is no file"))
+        split
+            .files()
+            .first()
+            .map(readers::ours::contents)
+            .ok_or_else(|| Refusal::read(RejectionClass::Unreadable, "there is no file"))
     }
 }
 

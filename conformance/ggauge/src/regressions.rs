@@ -111,7 +111,8 @@ pub fn all(folder: &Path) -> Result<Vec<Regression>, Error> {
             return Err(Error::input(folder.display(), "there is no such target", next));
         }
         let files = entries(&folder)?;
-        let (sidecars, inputs): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| path.extension().is_some_and(|e| e == "toml"));
+        let (sidecars, inputs): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|path| path.extension().is_some_and(|e| e == "toml"));
         for sidecar in &sidecars {
             if !inputs.contains(&sidecar.with_extension("bin")) {
                 return Err(Error::input(sidecar.display(), "its input is missing", "put the input beside it, or delete it"));
@@ -273,7 +274,11 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
             class.name()
         )
     } else {
-        format!("{name}: expected `{}` in the words `{says}`, got `{}`: {last}\nnext: {command}", class.name(), ending.class.name())
+        format!(
+            "{name}: expected `{}` in the words `{says}`, got `{}`: {last}\nnext: {command}",
+            class.name(),
+            ending.class.name()
+        )
     }))
 }
 
@@ -284,7 +289,8 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
 /// Where there is no such target or an input cannot be read.
 pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result<(), Error> {
     let known = || fuzz::targets().iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
-    let found = fuzz::target(target).ok_or_else(|| Error::input(target, "there is no such target", format!("take one of {}", known())))?;
+    let found = fuzz::target(target)
+        .ok_or_else(|| Error::input(target, "there is no such target", format!("take one of {}", known())))?;
     if !pass_over_known {
         fuzzing::findings::stop_at_known();
     }
@@ -347,7 +353,9 @@ pub fn cause(ending: &Ending) -> Option<String> {
         return Some(shortened(&if is_ours { words.to_owned() } else { format!("{} {words}", place.trim_end_matches(':')) }));
     }
     // A C++ exception that gets out of a C function, as C++ or as Rust says it; and memory that there is not.
-    let says = |line: &&str| ["terminate called", "foreign exceptions", "memory allocation of"].iter().any(|words| line.contains(words));
+    let says = |line: &&str| {
+        ["terminate called", "foreign exceptions", "memory allocation of"].iter().any(|words| line.contains(words))
+    };
     let line = ending.words.lines().find(says)?;
     // How much memory was asked for differs from input to input.
     Some(shortened(line.split(|c: char| c.is_ascii_digit()).next().unwrap_or(line)))
@@ -419,7 +427,8 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
         let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
         return Err(Error::input(target, "there is no such target", format!("give --target, one of {}", known.join(", "))));
     }
-    let bytes = fs::read(artifact).map_err(|error| Error::input(artifact.display(), error, "give a file that a fuzzer wrote"))?;
+    let bytes =
+        fs::read(artifact).map_err(|error| Error::input(artifact.display(), error, "give a file that a fuzzer wrote"))?;
     let scratch = tempfile::tempdir().map_err(|error| Error::file(std::env::temp_dir(), &error))?;
     let path = scratch.path().join("input");
     let attempt = |engine: &Engine, bytes: &[u8]| -> Result<Ending, Error> {
@@ -545,7 +554,17 @@ mod tests {
     fn an_input_becomes_as_small_as_its_cause_allows() {
         // The cause: a 7 somewhere, and a 9 after it.
         let same = |bytes: &[u8]| Ok(bytes.iter().position(|&b| b == 7).is_some_and(|at| bytes[at..].contains(&9)));
-        let input: Vec<u8> = (0..64).map(|i| if i == 20 { 7 } else if i == 50 { 9 } else { i as u8 + 100 }).collect();
+        let input: Vec<u8> = (0..64)
+            .map(|i| {
+                if i == 20 {
+                    7
+                } else if i == 50 {
+                    9
+                } else {
+                    i as u8 + 100
+                }
+            })
+            .collect();
         assert_eq!(minimise(&input, 1000, same).unwrap(), [7, 9]);
         assert_eq!(minimise(&input, 0, same).unwrap(), input);
     }
@@ -553,7 +572,10 @@ mod tests {
     #[test]
     fn causes_are_told_from_words() {
         let assertion = "noise\n/root/.cargo/registry/src/x/llama-cpp-sys-2-0.1.161/llama.cpp/src/llama-vocab.cpp:12: GGML_ASSERT(a) failed\n";
-        assert_eq!(cause(&ending(Class::Aborts, assertion)).unwrap(), "llama.cpp/src/llama-vocab.cpp:12: GGML_ASSERT(a) failed");
+        assert_eq!(
+            cause(&ending(Class::Aborts, assertion)).unwrap(),
+            "llama.cpp/src/llama-vocab.cpp:12: GGML_ASSERT(a) failed"
+        );
         let panic = "thread 'main' panicked at /root/.cargo/registry/src/x/candle-core-0.11.1/src/shape.rs:131:5:\nattempt to multiply\n";
         assert_eq!(cause(&ending(Class::Panics, panic)).unwrap(), "candle-core-0.11.1/src/shape.rs:131:5 attempt to multiply");
         assert_eq!(cause(&ending(Class::TimesOut, "")), None);

@@ -38,7 +38,8 @@ mod unwinding {
             size: usize,
             params: sys::gguf_init_params,
         ) -> *mut sys::gguf_context;
-        pub(super) fn llama_model_load_from_file(path: *const c_char, params: sys::llama_model_params) -> *mut sys::llama_model;
+        pub(super) fn llama_model_load_from_file(path: *const c_char, params: sys::llama_model_params)
+        -> *mut sys::llama_model;
         pub(super) fn llama_model_load_from_splits(
             paths: *mut *const c_char,
             count: usize,
@@ -76,24 +77,7 @@ mod unwinding {
     }
 }
 
-/// Calls one of them: while known assertions are passed over, so that one may unwind; otherwise as every program calls it.
-macro_rules! call {
-    ($name:ident($($argument:expr),* $(,)?)) => {
-        if UNWINDS.load(Ordering::Relaxed) {
-            unwinding::$name($($argument),*)
-        } else {
-            // Through a pointer that the compiler knows nothing of: it would make one call of both, and that one would not unwind.
-            let name: unsafe extern "C" fn($(any!($argument)),*) -> _ = sys::$name;
-            std::hint::black_box(name)($($argument),*)
-        }
-    };
-}
-
-/// The type of an argument.
-macro_rules! any {
-    ($argument:expr) => { _ };
-}
-
+/// Known assertions unwind. Where this is false nothing is caught, and what gets out of C++ ends the process.
 static UNWINDS: AtomicBool = AtomicBool::new(false);
 
 type OnAbort = unsafe extern "C" fn(*const c_char);
@@ -157,7 +141,7 @@ pub fn read(bytes: &[u8], with_data: bool) -> Option<Option<Contents>> {
     passing_over(|| {
         header::read_with(
             // SAFETY: the pointer is good for as many bytes.
-            |params| unsafe { call!(gguf_init_from_buffer(bytes.as_ptr().cast(), bytes.len(), params)) },
+            |params| unsafe { unwinding::gguf_init_from_buffer(bytes.as_ptr().cast(), bytes.len(), params) },
             with_data,
         )
     })
@@ -189,7 +173,7 @@ pub struct Model {
 impl Drop for Model {
     fn drop(&mut self) {
         // SAFETY: it is ours alone.
-        unsafe { call!(llama_model_free(self.model.as_ptr())) }
+        unsafe { unwinding::llama_model_free(self.model.as_ptr()) }
     }
 }
 
@@ -198,7 +182,7 @@ struct Context(ptr::NonNull<sys::llama_context>);
 impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: it is ours alone.
-        unsafe { call!(llama_free(self.0.as_ptr())) }
+        unsafe { unwinding::llama_free(self.0.as_ptr()) }
     }
 }
 
@@ -214,10 +198,10 @@ impl Model {
             // SAFETY: every path ends in NUL, and the list of devices outlives the call.
             unsafe {
                 match paths {
-                    [path] => call!(llama_model_load_from_file(path.as_ptr(), params)),
+                    [path] => unwinding::llama_model_load_from_file(path.as_ptr(), params),
                     _ => {
                         let mut pointers: Vec<*const c_char> = paths.iter().map(|path| path.as_ptr()).collect();
-                        call!(llama_model_load_from_splits(pointers.as_mut_ptr(), pointers.len(), params))
+                        unwinding::llama_model_load_from_splits(pointers.as_mut_ptr(), pointers.len(), params)
                     }
                 }
             }
@@ -231,14 +215,14 @@ impl Model {
         let mut params = model_params(Options { map: false, check_tensors: false });
         params.vocab_only = true;
         // SAFETY: the path ends in NUL.
-        let model = passing_over(|| unsafe { call!(llama_model_load_from_file(path.as_ptr(), params)) })?;
+        let model = passing_over(|| unsafe { unwinding::llama_model_load_from_file(path.as_ptr(), params) })?;
         Some(ptr::NonNull::new(model).map(|model| Self { model }))
     }
 
     /// Loads an adapter for the model, and says whether it was taken. It goes with the model.
     pub fn adapt(&self, path: &CStr) -> Option<bool> {
         // SAFETY: the model is loaded, and the path ends in NUL.
-        let adapter = passing_over(|| unsafe { call!(llama_adapter_lora_init(self.model.as_ptr(), path.as_ptr())) })?;
+        let adapter = passing_over(|| unsafe { unwinding::llama_adapter_lora_init(self.model.as_ptr(), path.as_ptr()) })?;
         Some(!adapter.is_null())
     }
 
@@ -255,7 +239,7 @@ impl Model {
         params.op_offload = false;
         params.no_perf = true;
         // SAFETY: the model is loaded and outlives the context.
-        let context = passing_over(|| unsafe { call!(llama_init_from_model(self.model.as_ptr(), params)) })?;
+        let context = passing_over(|| unsafe { unwinding::llama_init_from_model(self.model.as_ptr(), params) })?;
         let Some(context) = ptr::NonNull::new(context).map(Context) else { return Some(Reached::Loaded) };
         let vocabulary_size = self.vocabulary_size();
         let mut reached = Reached::Loaded;
@@ -269,7 +253,7 @@ impl Model {
                 // SAFETY: the batch points to one token, which outlives the call; positions follow from the context's memory.
                 unsafe {
                     let batch = sys::llama_batch_get_one(&raw mut token, 1);
-                    call!(llama_decode(context.0.as_ptr(), batch))
+                    unwinding::llama_decode(context.0.as_ptr(), batch)
                 }
             });
             match decoded {
@@ -311,7 +295,7 @@ impl Model {
         passing_over(|| {
             // SAFETY: the vocabulary is the model's, and the lengths are those of the text and the room.
             let count = unsafe {
-                call!(llama_tokenize(
+                unwinding::llama_tokenize(
                     self.vocabulary(),
                     text.as_ptr().cast(),
                     text.len() as i32,
@@ -319,7 +303,7 @@ impl Model {
                     tokens.len() as i32,
                     add_special,
                     parse_special,
-                ))
+                )
             };
             tokens.truncate(usize::try_from(count).ok()?);
             Some(tokens.iter().map(|&token| token as u32).collect())
@@ -333,7 +317,7 @@ impl Model {
         passing_over(|| {
             // SAFETY: the vocabulary is the model's, and the lengths are those of the tokens and the room.
             let count = unsafe {
-                call!(llama_detokenize(
+                unwinding::llama_detokenize(
                     self.vocabulary(),
                     tokens.as_ptr(),
                     tokens.len() as i32,
@@ -341,7 +325,7 @@ impl Model {
                     text.len() as i32,
                     false,
                     true,
-                ))
+                )
             };
             text.truncate(usize::try_from(count).ok()?);
             Some(text)

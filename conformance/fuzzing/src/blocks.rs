@@ -23,9 +23,8 @@ pub fn codec(input: &[u8]) {
     row.resize(blocks * weight_type.block_bytes(), 0);
     let activations = activations(rest.get(row.len()..).unwrap_or(&[]), elements);
     let mut ours = vec![0.0; elements];
-    if codec::decode(weight_type, &row, &mut ours).is_err() {
-        panic!("our codec refuses whole blocks of {weight_type}");
-    }
+    let decoded = codec::decode(weight_type, &row, &mut ours);
+    assert!(decoded.is_ok(), "our codec refuses whole blocks of {weight_type}");
     statistics::count("decoded");
     for theirs in decoders(weight_type, &row, elements) {
         compare(weight_type, &row, &ours, &theirs);
@@ -123,13 +122,13 @@ fn reach(weight_type: WeightType, row: &[u8]) -> Option<f64> {
 /// Holds the runtimes' products against the exact one: of the activations as the runtime rounds them where it tells, and within what
 /// rounding to 8 bits can do where it does not.
 fn multiply(weight_type: WeightType, row: &[u8], weights: &[f32], activations: &[f32], reach: f64) {
-    let exact =
-        |activations: &[f32]| -> f64 { weights.iter().zip(activations).map(|(w, a)| f64::from(*w) * f64::from(*a)).sum() };
-    let sum = |activations: &[f32]| -> f64 { activations.iter().map(|a| f64::from(a.abs())).sum() };
     // Sums of f32, in any order.
     const SINGLE: f64 = 1e-5;
     // Q8_1 keeps the sum of a block's activations as an f16.
     const HALF_SUM: f64 = 1e-3;
+    let exact =
+        |activations: &[f32]| -> f64 { weights.iter().zip(activations).map(|(w, a)| f64::from(*w) * f64::from(*a)).sum() };
+    let sum = |activations: &[f32]| -> f64 { activations.iter().map(|a| f64::from(a.abs())).sum() };
     let of_half_sum = matches!(weight_type, WeightType::Q4_1 | WeightType::Q5_1);
     let factor = if of_half_sum { HALF_SUM } else { SINGLE };
     let check = |whose: &str, product: f32, truth: f64, limit: f64| {

@@ -70,9 +70,7 @@ pub fn leave_out(id: &'static str, input_has_it: bool) -> bool {
 /// # Panics
 /// Where it is not: that is how a target says that it has found something.
 pub fn report(text: &str) {
-    if !is_known(text) {
-        panic!("{text}");
-    }
+    assert!(is_known(text), "{text}");
 }
 
 /// Set by the hook for a panic that is known, which may have happened in another thread.

@@ -18,13 +18,13 @@ pub type Seeds = BTreeMap<(&'static str, String), Vec<u8>>;
 
 /// Every seed that is made from code.
 pub fn all() -> Seeds {
+    const RAW: [&str; 3] = ["header_ours", "header_candle", "header_llama_cpp"];
     let mut seeds = Seeds::new();
     let mut add = |targets: &[&'static str], name: &str, bytes: Vec<u8>| {
         for &target in targets {
             seeds.insert((target, name.to_owned()), bytes.clone());
         }
     };
-    const RAW: [&str; 3] = ["header_ours", "header_candle", "header_llama_cpp"];
     for group in vectors::all() {
         let small = group.tests.iter().filter_map(|vector| {
             let [file] = &vector.files[..] else { return None };

@@ -223,10 +223,9 @@ pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Resul
             break match (status.code(), status.signal()) {
                 (Some(0), _) => Class::Passes,
                 (_, Some(signal_hook::consts::SIGABRT)) => Class::Aborts,
-                (_, Some(_)) => Class::Crashes,
                 (Some(PANICKED), _) => Class::Panics,
                 (Some(_), _) => Class::Sanitizer,
-                (None, None) => Class::Crashes,
+                (None, _) => Class::Crashes,
             };
         }
         if interrupt::requested() {

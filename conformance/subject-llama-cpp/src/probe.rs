@@ -363,12 +363,12 @@ pub struct Dot {
 
 /// ggml's dot product of a row of whole blocks with activations; `None` for types that it does not multiply with.
 pub fn dot(type_id: u32, row: &[u8], activations: &[f32]) -> Option<Dot> {
+    static ONCE: Once = Once::new();
     let weights = traits(type_id)?;
     let len = activations.len() as i64;
     if weights.blck_size == 0 || row.len() as i64 / weights.type_size as i64 * weights.blck_size != len {
         return None;
     }
-    static ONCE: Once = Once::new();
     // SAFETY: fills tables that the products look into.
     ONCE.call_once(|| unsafe { sys::ggml_cpu_init() });
     // SAFETY: both tables are static and have every type that `traits` knows.

@@ -14,6 +14,8 @@ pub mod error;
 pub mod external;
 pub mod faults;
 pub mod fingerprint;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod golden;
 mod grid;
 pub mod inspect;
@@ -29,6 +31,8 @@ pub mod policy;
 pub mod prompts;
 pub mod readers;
 pub mod record;
+#[cfg(feature = "fuzzing")]
+pub mod regressions;
 pub mod relation;
 pub mod releases;
 pub mod report;

@@ -27,6 +27,8 @@ use ggauge::{
     upgrade::{self, Cases, Side},
     worker::{process, serve},
 };
+#[cfg(feature = "fuzzing")]
+use ggauge::{fuzz, regressions};
 use gguf::Rule;
 use indicatif::ProgressBar;
 use smith::Recipe;
@@ -199,6 +201,23 @@ enum Command {
         /// The checkout, where it is not the one around the current folder.
         #[arg(long, value_name = "FOLDER")]
         source: Option<PathBuf>,
+    },
+    #[cfg(feature = "fuzzing")]
+    /// Take an input that a fuzzer found into corpora/regressions: made smaller while its cause stays, and held against those that are there.
+    Promote(PromoteArguments),
+    #[cfg(feature = "fuzzing")]
+    /// Give inputs to a fuzz target, known findings and all; it ends as the target ends. Without an input, list the targets.
+    Replay {
+        /// The target.
+        target: Option<String>,
+        /// Files with an input each.
+        inputs: Vec<PathBuf>,
+        /// Go on past known findings, as fuzzing does.
+        #[arg(long)]
+        pass_over_known: bool,
+        /// Write the files that each input stands for into this folder, and run nothing.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "pass_over_known")]
+        write: Option<PathBuf>,
     },
     /// Serve one subject over the worker protocol on stdin and stdout. The harness starts this itself.
     Worker {
@@ -384,6 +403,25 @@ struct VectorArguments {
     write: Option<PathBuf>,
 }
 
+#[cfg(feature = "fuzzing")]
+#[derive(Debug, Args)]
+struct PromoteArguments {
+    /// The file that the fuzzer wrote.
+    artifact: PathBuf,
+    /// The target that it was found with; the name of the artifact's folder where it is not given.
+    #[arg(long)]
+    target: Option<String>,
+    /// A binary of fuzz/, for what only a sanitizer sees. scripts/fuzz says where they are.
+    #[arg(long, value_name = "BINARY")]
+    fuzzer: Option<PathBuf>,
+    /// The folder with all regressions.
+    #[arg(long, default_value = "corpora/regressions", value_name = "FOLDER")]
+    into: PathBuf,
+    /// How often an input may be tried while it is made smaller.
+    #[arg(long, default_value_t = 2000)]
+    tries: usize,
+}
+
 fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
     let (subject, command) = text.split_once('=').ok_or("expected SUBJECT=COMMAND, such as mine@cpu='python3 worker.py'")?;
     Ok((subject.parse()?, command.to_owned()))
@@ -454,8 +492,57 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             print(&format!("{} is pinned to {release}\nnext: {next}\n", checkout.display()))?;
             exit_code::SUCCESS
         }
+        #[cfg(feature = "fuzzing")]
+        Some(Command::Promote(arguments)) => promote(&arguments)?,
+        #[cfg(feature = "fuzzing")]
+        Some(Command::Replay { target: Some(target), inputs, write: Some(folder), .. }) => {
+            for path in regressions::write_files(&target, &inputs, &folder)? {
+                print(&format!("{}\n", path.display()))?;
+            }
+            exit_code::SUCCESS
+        }
+        #[cfg(feature = "fuzzing")]
+        Some(Command::Replay { target: Some(target), inputs, pass_over_known, .. }) => {
+            regressions::replay(&target, &inputs, pass_over_known)?;
+            exit_code::SUCCESS
+        }
+        #[cfg(feature = "fuzzing")]
+        Some(Command::Replay { target: None, .. }) => {
+            let targets = fuzz::targets();
+            let lines = targets.iter().map(|target| format!("{:20} {}\n", target.name, target.about));
+            print(&lines.collect::<String>())?;
+            exit_code::SUCCESS
+        }
         Some(Command::Worker { .. }) | None => unreachable!("handled above"),
     })
+}
+
+#[cfg(feature = "fuzzing")]
+fn promote(arguments: &PromoteArguments) -> anyhow::Result<u8> {
+    let of_folder = || Some(arguments.artifact.parent()?.file_name()?.to_str()?.to_owned());
+    let target = arguments.target.clone().or_else(of_folder).unwrap_or_default();
+    let sanitized = arguments.fuzzer.clone().map(regressions::Engine::Sanitized);
+    let promotion = regressions::Promotion {
+        artifact: &arguments.artifact,
+        target: &target,
+        ordinary: &regressions::Engine::Ordinary(program()?),
+        sanitized: sanitized.as_ref(),
+        folder: &arguments.into,
+        tries: arguments.tries,
+        limits: regressions::Limits::default(),
+    };
+    let text = match regressions::promote(&promotion)? {
+        regressions::Promoted::Passes => "it passes: nothing to keep. Only a sanitizer may see it: give --fuzzer\n".to_owned(),
+        regressions::Promoted::Known(name) => format!("its cause is that of {name}: nothing to keep\n"),
+        regressions::Promoted::New { input, cause, sizes: (before, after) } => format!(
+            "{}: {before} bytes, now {after}\n{cause}\nnext: read the runtime's source at that place, write an entry into {}, put its id and the place \
+             into the sidecar, and a row for it into conformance/fuzzing/src/findings.rs\n",
+            input.display(),
+            arguments.into.join("FINDINGS.md").display(),
+        ),
+    };
+    print(&text)?;
+    Ok(exit_code::SUCCESS)
 }
 
 fn program() -> anyhow::Result<PathBuf> {

@@ -133,7 +133,11 @@ impl Tolerances {
         Self::parse(TOLERANCES, "conformance/policy/tolerances.toml")
     }
 
-    fn parse(text: &str, what: &str) -> Result<Self, Error> {
+    /// Reads limits; `what` names the text in errors.
+    ///
+    /// # Errors
+    /// As [`Tolerances::shipped`].
+    pub fn parse(text: &str, what: &str) -> Result<Self, Error> {
         let next = "write it again with `ggauge calibrate`";
         let parsed: Self = toml::from_str(text).map_err(|error| Error::input(what, error, next))?;
         if parsed.tolerance.is_empty() {

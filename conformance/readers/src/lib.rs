@@ -9,6 +9,7 @@ mod gguf;
 mod gguf_rs;
 mod gguf_rs_lib;
 mod ggus;
+pub mod ours;
 
 pub use gguf::Gguf;
 pub use gguf_rs::GgufRs;

@@ -10,6 +10,11 @@ use vocabulary::{Contents, KeyValue, ReadValue, Refusal, RejectionClass, TensorE
 
 pub(crate) fn read(file: &Path) -> Result<Contents, Refusal> {
     let (_, content) = open(file, Refusal::read)?;
+    Ok(contents(&content))
+}
+
+/// What candle keeps of a header.
+pub(crate) fn contents(content: &Content) -> Contents {
     // candle keeps both in hash maps.
     let mut metadata: Vec<KeyValue> = Vec::new();
     metadata
@@ -24,7 +29,7 @@ pub(crate) fn read(file: &Path) -> Result<Contents, Refusal> {
         offset: Some(info.offset.to_string()),
     }));
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Contents {
+    Contents {
         version: Some(match content.magic {
             VersionedMagic::GgufV1 => 1,
             VersionedMagic::GgufV2 => 2,
@@ -34,19 +39,24 @@ pub(crate) fn read(file: &Path) -> Result<Contents, Refusal> {
         data_offset: (!tensors.is_empty()).then(|| content.tensor_data_offset.to_string()),
         metadata,
         tensors,
-    })
+    }
 }
 
 /// Opens a file and reads its header; `reject` says at which stage that was.
 pub(crate) fn open(path: &Path, reject: fn(RejectionClass, String) -> Refusal) -> Result<(File, Content), Refusal> {
     let mut file = File::open(path).map_err(|error| reject(RejectionClass::Unreadable, error.to_string()))?;
-    let content = Content::read(&mut file).map_err(|error| match first_line(&error) {
+    let content = Content::read(&mut file).map_err(|error| refusal(&error, reject))?;
+    Ok((file, content))
+}
+
+/// The refusal that a failed reading of a header comes to.
+pub(crate) fn refusal(error: &candle_core::Error, reject: fn(RejectionClass, String) -> Refusal) -> Refusal {
+    match first_line(error) {
         words if ["unknown dtype", "unsupported magic/version"].iter().any(|known| words.contains(known)) => {
             Refusal::Unsupported(words)
         }
         words => reject(RejectionClass::Malformed, words),
-    })?;
-    Ok((file, content))
+    }
 }
 
 fn read_value(value: &Value) -> ReadValue {

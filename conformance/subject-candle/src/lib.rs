@@ -6,6 +6,7 @@
 
 mod header;
 mod models;
+pub mod probe;
 
 use candle_core::{Device, Tensor, quantized::tokenizer::TokenizerFromGguf, utils};
 use models::{Model, Reset};

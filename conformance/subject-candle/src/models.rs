@@ -8,7 +8,10 @@ use candle_transformers::models::{
     quantized_phi as phi2, quantized_phi3 as phi3, quantized_qwen2 as qwen2, quantized_qwen3 as qwen3,
     quantized_qwen3_moe as qwen3moe, smol::quantized_smollm3 as smollm3,
 };
-use std::{fs::File, path::Path};
+use std::{
+    io::{Read, Seek},
+    path::Path,
+};
 use vocabulary::Refusal;
 
 /// How a model came to forget its prompt.
@@ -69,14 +72,14 @@ models! {
 pub(crate) const KNOWN: [&str; 10] =
     ["gemma3", "glm4", "lfm2", "llama", "phi2", "phi3", "qwen2", "qwen3", "qwen3moe", "smollm3"];
 
-/// Loads the model of a file whose header is `content`.
+/// Loads the model of a file whose header is `content`. The path is for the one loader that wants to open the file itself.
 ///
 /// # Errors
 /// [`Refusal::Unsupported`] for an architecture that candle does not load from GGUF; a rejection for what it will not load.
-pub(crate) fn load(
+pub(crate) fn load<R: Read + Seek>(
     architecture: &str,
     content: Content,
-    file: &mut File,
+    file: &mut R,
     path: &Path,
     device: &Device,
 ) -> std::result::Result<Box<dyn Model>, Refusal> {

@@ -19,12 +19,41 @@ struct Header {
 
 impl Drop for Header {
     fn drop(&mut self) {
-        // SAFETY: both came from `gguf_init_from_file`, and nothing else frees them; both functions take null.
+        // SAFETY: both came from ggml's reader, and nothing else frees them; both functions take null.
         unsafe {
             sys::gguf_free(self.gguf);
             sys::ggml_free(self.tensors);
         }
     }
+}
+
+impl Header {
+    /// # Safety
+    /// The context is valid.
+    unsafe fn contents(&self) -> Contents {
+        let gguf = self.gguf;
+        // SAFETY: the context is valid, and every index below is less than the count that it gives.
+        unsafe {
+            Contents {
+                version: Some(sys::gguf_get_version(gguf)),
+                // Without tensors there is no data section.
+                data_offset: (sys::gguf_get_n_tensors(gguf) > 0).then(|| sys::gguf_get_data_offset(gguf).to_string()),
+                metadata: (0..sys::gguf_get_n_kv(gguf)).map(|key| key_value(gguf, key)).collect(),
+                tensors: (0..sys::gguf_get_n_tensors(gguf)).map(|tensor| row(gguf, tensor)).collect(),
+            }
+        }
+    }
+}
+
+/// Reads a header from memory through `read`, which is `gguf_init_from_buffer`; `None` where it is refused.
+pub(crate) fn read_with(
+    read: impl FnOnce(sys::gguf_init_params) -> *mut sys::gguf_context,
+    with_data: bool,
+) -> Option<Contents> {
+    let mut header = Header { gguf: ptr::null_mut(), tensors: ptr::null_mut() };
+    header.gguf = read(sys::gguf_init_params { no_alloc: !with_data, ctx: &raw mut header.tensors });
+    // SAFETY: a context that is not null is valid.
+    (!header.gguf.is_null()).then(|| unsafe { header.contents() })
 }
 
 pub(crate) fn read(file: &Path) -> Result<Contents, Refusal> {
@@ -49,17 +78,8 @@ pub(crate) fn read(file: &Path) -> Result<Contents, Refusal> {
             },
         );
     }
-    // SAFETY: the context is valid, and every index below is less than the count that it gives.
-    Ok(unsafe {
-        let gguf = header.gguf;
-        Contents {
-            version: Some(sys::gguf_get_version(gguf)),
-            // Without tensors there is no data section.
-            data_offset: (sys::gguf_get_n_tensors(gguf) > 0).then(|| sys::gguf_get_data_offset(gguf).to_string()),
-            metadata: (0..sys::gguf_get_n_kv(gguf)).map(|key| key_value(gguf, key)).collect(),
-            tensors: (0..sys::gguf_get_n_tensors(gguf)).map(|tensor| row(gguf, tensor)).collect(),
-        }
-    })
+    // SAFETY: the context is valid.
+    Ok(unsafe { header.contents() })
 }
 
 /// # Safety

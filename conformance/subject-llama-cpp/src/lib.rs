@@ -8,6 +8,7 @@
 
 mod header;
 mod log;
+pub mod probe;
 
 use llama_cpp_2::{
     LlamaBackendDevice, LlamaBackendDeviceType,

@@ -10,6 +10,7 @@ mod judging;
 mod matrix;
 mod pins;
 mod real_models;
+mod regressions;
 mod support;
 mod survey;
 mod tokenizers;

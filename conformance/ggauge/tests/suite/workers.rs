@@ -160,7 +160,6 @@ fn contents_that_fit_no_answer_are_unsupported_in_words() {
 #[rstest]
 #[case("llama-cpp@cpu")]
 #[case("candle@cpu")]
-#[case("reference@f64")]
 fn a_prompt_is_continued_with_the_likeliest_tokens(#[case] subject: &str) {
     let folder = tempfile::tempdir().unwrap();
     let model = tiny("llama/f32", folder.path());

@@ -1,0 +1,18 @@
+#!/bin/bash -eu
+# Builds every target into $OUT, with its seeds, its dictionary and its options. The image's clang and its nightly Rust share their LLVM,
+# so the flags are those of the image: CXXFLAGS for llama.cpp go through CMAKE_*, because in CXXFLAGS they would instrument libFuzzer itself.
+cd "$SRC/ggauge/fuzz"
+export CMAKE_C_FLAGS="$CFLAGS" CMAKE_CXX_FLAGS="$CXXFLAGS" CMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON
+unset CFLAGS CXXFLAGS
+cargo +nightly fuzz build --release --fuzz-dir .
+
+for target in $(../scripts/fuzz --list); do
+    # Its workers are a program of their own, which a fleet does not have.
+    [ "$target" != logits_differential ] || continue
+    cp "target/x86_64-unknown-linux-gnu/release/$target" "$OUT/"
+    (cd "../corpora/seeds/$target" && zip -q "$OUT/${target}_seed_corpus.zip" ./*)
+    printf '[libfuzzer]\ndetect_leaks=0\ntimeout=20\n' >"$OUT/$target.options"
+    case $target in
+    header_ours | header_candle | header_llama_cpp | protocol) cp gguf.dict "$OUT/$target.dict" ;;
+    esac
+done

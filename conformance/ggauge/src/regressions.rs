@@ -1,0 +1,583 @@
+//! What fuzzing found, kept: smallest inputs with a sidecar each in `corpora/regressions/`, replayed in processes of their own, and how a new
+//! one gets there.
+//!
+//! A sidecar says how an ordinary build ends on its input, and in which words. A finding that only a sanitizer sees passes there, and its
+//! sidecar says so; replaying it then shows no more than that it did not become worse.
+
+use crate::{Error, cache, fuzz, interrupt, worker::process};
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Read,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Bytes of what a process says that are kept.
+const LONGEST_WORDS: u64 = 64 << 10;
+/// How often a process is looked at.
+const WATCH: Duration = Duration::from_millis(2);
+
+/// How a process ended that was given an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// It ran to its end: the finding was fixed, or only a sanitizer sees it.
+    Passes,
+    /// Rust code panicked: the runtime's, or a target that says what disagrees.
+    Panics,
+    /// It aborted.
+    Aborts,
+    /// It was ended by another signal.
+    Crashes,
+    /// A sanitizer reported and ended it.
+    Sanitizer,
+    /// It was not done in time.
+    TimesOut,
+    /// It took more memory than it may.
+    ExceedsMemory,
+}
+
+impl Class {
+    /// The name, as sidecars have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passes => "passes",
+            Self::Panics => "panics",
+            Self::Aborts => "aborts",
+            Self::Crashes => "crashes",
+            Self::Sanitizer => "sanitizer",
+            Self::TimesOut => "times-out",
+            Self::ExceedsMemory => "exceeds-memory",
+        }
+    }
+}
+
+/// What lies beside an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Sidecar {
+    /// Its entry in `FINDINGS.md` of the same folder.
+    pub finding: String,
+    /// How an ordinary build ends on it.
+    pub class: Class,
+    /// Words that stand in what the process says then; empty where it says nothing.
+    pub says: String,
+    /// What a sanitizer build reports, where that is more.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sanitizer: String,
+    /// The runtime it was found in, with its version.
+    pub version: String,
+    /// File and line in its source.
+    pub place: String,
+    /// Where upstream knows of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub upstream: String,
+}
+
+/// An input and its sidecar.
+#[derive(Debug, Clone)]
+pub struct Regression {
+    /// The name of the target.
+    pub target: String,
+    /// The input.
+    pub input: PathBuf,
+    /// The sidecar.
+    pub sidecar: Sidecar,
+}
+
+impl Regression {
+    /// The name in reports: the target's, and the file's.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.target, self.input.file_stem().unwrap_or_default().to_string_lossy())
+    }
+}
+
+/// Every regression below a folder, in the order of their names.
+///
+/// # Errors
+/// Where the folder cannot be read, an input has no sidecar, a sidecar no input, or a sidecar is wrong.
+pub fn all(folder: &Path) -> Result<Vec<Regression>, Error> {
+    let mut all = Vec::new();
+    for folder in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        let target = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if fuzz::target(&target).is_none() {
+            let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
+            let next = format!("name the folder after one of {}", known.join(", "));
+            return Err(Error::input(folder.display(), "there is no such target", next));
+        }
+        let files = entries(&folder)?;
+        let (sidecars, inputs): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|path| path.extension().is_some_and(|e| e == "toml"));
+        for sidecar in &sidecars {
+            if !inputs.contains(&sidecar.with_extension("bin")) {
+                return Err(Error::input(sidecar.display(), "its input is missing", "put the input beside it, or delete it"));
+            }
+        }
+        for input in inputs {
+            let path = input.with_extension("toml");
+            let text = fs::read_to_string(&path).map_err(|error| {
+                let next = "write it with `ggauge promote`, beside its input of the ending `.bin`";
+                Error::input(format!("the sidecar {}", path.display()), error, next)
+            })?;
+            let sidecar = toml::from_str(&text).map_err(|error| Error::input(path.display(), error, "correct the sidecar"))?;
+            all.push(Regression { target: target.clone(), input, sidecar });
+        }
+    }
+    Ok(all)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let read = || -> std::io::Result<Vec<PathBuf>> {
+        let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    };
+    read().map_err(|error| Error::input(folder.display(), error, "give the folder corpora/regressions of a checkout"))
+}
+
+/// What a process may take for an input.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Time.
+    pub time: Duration,
+    /// Resident size, in bytes.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(10), memory: 2 << 30 }
+    }
+}
+
+/// How a process ended, and the end of what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// How.
+    pub class: Class,
+    /// What it said on stderr.
+    pub words: String,
+}
+
+/// The command that gives an input to a target.
+#[derive(Debug, Clone)]
+pub enum Engine {
+    /// `ggauge replay`, an ordinary build.
+    Ordinary(PathBuf),
+    /// A binary of `fuzz/`, built with sanitizers.
+    Sanitized(PathBuf),
+}
+
+impl Engine {
+    fn command(&self, target: &str, input: &Path) -> Command {
+        match self {
+            Self::Ordinary(program) => {
+                let mut command = Command::new(program);
+                command.args(["replay", target]).arg(input);
+                command
+            }
+            Self::Sanitized(binary) => {
+                let mut command = Command::new(binary);
+                command.arg(input);
+                // Known findings are findings here, too, and undefined behaviour ends the process.
+                command.env(fuzzing::findings::STOP_AT_KNOWN, "1");
+                command.env("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1");
+                command
+            }
+        }
+    }
+}
+
+/// Gives an input to a target in a process of its own.
+///
+/// # Errors
+/// Where no process can be started, or the user interrupted.
+pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Result<Ending, Error> {
+    let mut command = engine.command(target, input);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    command.env("GGML_NO_BACKTRACE", "1").env("RUST_BACKTRACE", "0").env_remove(fuzzing::statistics::FOLDER);
+    let mut child = command.spawn().map_err(|error| Error::Harness {
+        what: format!("the process for {}", input.display()),
+        why: error.to_string(),
+        next: "check that the executable is where it was, and that more processes can be started".into(),
+    })?;
+    let stderr = child.stderr.take();
+    // Read elsewhere, so that a process that says much is not held up.
+    let words = thread::spawn(move || {
+        let mut words = Vec::new();
+        if let Some(mut stderr) = stderr {
+            // What is beyond is read and forgotten.
+            let _ = (&mut stderr).take(LONGEST_WORDS).read_to_end(&mut words);
+            let _ = std::io::copy(&mut stderr, &mut std::io::sink());
+        }
+        String::from_utf8_lossy(&words).into_owned()
+    });
+    let started = Instant::now();
+    let class = loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            break match (status.code(), status.signal()) {
+                (Some(0), _) => Class::Passes,
+                (_, Some(signal_hook::consts::SIGABRT)) => Class::Aborts,
+                (Some(PANICKED), _) => Class::Panics,
+                (Some(_), _) => Class::Sanitizer,
+                (None, _) => Class::Crashes,
+            };
+        }
+        if interrupt::requested() {
+            process::kill(&mut child);
+            return Err(Error::Interrupted);
+        }
+        if started.elapsed() > limits.time {
+            break Class::TimesOut;
+        }
+        if resident(child.id()) > limits.memory {
+            break Class::ExceedsMemory;
+        }
+        thread::sleep(WATCH);
+    };
+    process::kill(&mut child);
+    Ok(Ending { class, words: words.join().unwrap_or_default() })
+}
+
+/// The exit code of a process whose target panicked: Rust's own.
+pub const PANICKED: i32 = 101;
+
+fn resident(id: u32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
+    let resident = pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+    resident * rustix::param::page_size() as u64
+}
+
+/// What became of a regression, where it is not what its sidecar says.
+///
+/// # Errors
+/// As [`run`].
+pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result<Option<String>, Error> {
+    let Sidecar { class, says, .. } = &regression.sidecar;
+    let ending = run(engine, &regression.target, &regression.input, limits)?;
+    if ending.class == *class && ending.words.contains(says.as_str()) {
+        return Ok(None);
+    }
+    let name = regression.name();
+    let command = format!("ggauge replay {} {}", regression.target, regression.input.display());
+    let last = cause(&ending).unwrap_or_else(|| ending.words.lines().last().unwrap_or_default().to_owned());
+    Ok(Some(if ending.class == Class::Passes {
+        format!(
+            "{name}: unexpected pass: it used to be `{}`, in the words `{says}`. If the runtime was fixed, delete the input, its sidecar, its \
+             row in conformance/fuzzing/src/findings.rs and its entry in FINDINGS.md.\nnext: {command}",
+            class.name()
+        )
+    } else {
+        format!(
+            "{name}: expected `{}` in the words `{says}`, got `{}`: {last}\nnext: {command}",
+            class.name(),
+            ending.class.name()
+        )
+    }))
+}
+
+/// Runs a target on inputs in this process; what happens then is the caller's ending. Known findings are findings here, unless they are
+/// to be passed over.
+///
+/// # Errors
+/// Where there is no such target or an input cannot be read.
+pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result<(), Error> {
+    let known = || fuzz::targets().iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
+    let found = fuzz::target(target)
+        .ok_or_else(|| Error::input(target, "there is no such target", format!("take one of {}", known())))?;
+    if !pass_over_known {
+        fuzzing::findings::stop_at_known();
+    }
+    for input in inputs {
+        interrupt::check()?;
+        let bytes = fs::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
+        (found.run)(&bytes);
+    }
+    Ok(())
+}
+
+/// Writes the files that inputs stand for, so that they can be given to any program, and gives their paths.
+///
+/// # Errors
+/// Where an input cannot be read, a file cannot be written, or a target's inputs stand for no files.
+pub fn write_files(target: &str, inputs: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut written = Vec::new();
+    for input in inputs {
+        let bytes = fs::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
+        let files = fuzzing::files(target, &bytes).ok_or_else(|| {
+            Error::input(target, "its inputs stand for no files", "take one of the targets header_*, round_trip and load_*")
+        })?;
+        let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for (name, file) in files {
+            let path = folder.join(format!("{stem}-{name}"));
+            cache::write_whole(&path, &file)?;
+            written.push(path);
+        }
+    }
+    Ok(written)
+}
+
+/// What tells one cause from another in what a process said: the text of an assertion, the place of a panic, what a sanitizer found and
+/// where. `None` where it said nothing of the kind.
+pub fn cause(ending: &Ending) -> Option<String> {
+    let lines = || ending.words.lines();
+    // A sanitizer names the function; addresses differ from run to run.
+    if let Some(summary) = lines().find_map(|line| line.split_once("SUMMARY: ").map(|(_, summary)| summary))
+        && !summary.contains("deadly signal")
+        && !summary.contains("libFuzzer")
+    {
+        return Some(shortened(summary));
+    }
+    if let Some(line) = lines().find(|line| line.contains(": runtime error: ")) {
+        return Some(shortened(line));
+    }
+    // Lines of a stack begin with `#`.
+    let is_frame = |line: &str| line.trim_start().starts_with('#');
+    let names_source = |line: &&str| line.contains("GGML_ASSERT(") || line.contains(".cpp:") || line.contains(".c:");
+    if let Some(line) = lines().filter(|line| !is_frame(line)).find(names_source) {
+        return Some(shortened(line));
+    }
+    let mut lines = lines();
+    if let Some(place) = lines.find_map(|line| line.split_once("panicked at ").map(|(_, place)| place)) {
+        let words = lines.next().unwrap_or_default();
+        // What a target says begins with what was compared, and goes on with this input's own numbers; where in our own code it says so
+        // has nothing to do with it.
+        let words = words.split(':').next().unwrap_or_default();
+        let is_ours = place.starts_with("conformance/");
+        return Some(shortened(&if is_ours { words.to_owned() } else { format!("{} {words}", place.trim_end_matches(':')) }));
+    }
+    // A C++ exception that gets out of a C function, as C++ or as Rust says it; and memory that there is not.
+    let says = |line: &&str| {
+        ["terminate called", "foreign exceptions", "memory allocation of"].iter().any(|words| line.contains(words))
+    };
+    let line = ending.words.lines().find(says)?;
+    // How much memory was asked for differs from input to input.
+    Some(shortened(line.split(|c: char| c.is_ascii_digit()).next().unwrap_or(line)))
+}
+
+/// A line without the folders that only one machine has, and without what only one input has.
+fn shortened(line: &str) -> String {
+    const LONGEST: usize = 200;
+    let from = ["llama.cpp/", "candle-core", "candle-transformers", "tokenizers-", "conformance/"]
+        .into_iter()
+        .filter_map(|start| line.find(start))
+        .min();
+    // What stands before the path is what kind it is.
+    let text = match from {
+        Some(at) => {
+            let kind = line[..at].split('/').next().unwrap_or_default();
+            format!("{kind}{}", &line[at..])
+        }
+        None => line.to_owned(),
+    };
+    text.chars().take(LONGEST).collect::<String>().trim().to_owned()
+}
+
+/// What [`promote`] came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Promoted {
+    /// The input ends no process: there is nothing to keep.
+    Passes,
+    /// Its cause is that of a regression that is there.
+    Known(String),
+    /// It was made smaller and written.
+    New {
+        /// Where the input is.
+        input: PathBuf,
+        /// Its cause.
+        cause: String,
+        /// Sizes before and after, in bytes.
+        sizes: (usize, usize),
+    },
+}
+
+/// What to promote and how.
+#[derive(Debug, Clone)]
+pub struct Promotion<'a> {
+    /// The input that was found.
+    pub artifact: &'a Path,
+    /// Its target.
+    pub target: &'a str,
+    /// The ordinary build.
+    pub ordinary: &'a Engine,
+    /// The sanitizer build, where there is one: for what only that sees.
+    pub sanitized: Option<&'a Engine>,
+    /// The folder with all regressions.
+    pub folder: &'a Path,
+    /// How often an input may be tried while it is made smaller.
+    pub tries: usize,
+    /// What a process may take.
+    pub limits: Limits,
+}
+
+/// Takes an input that a fuzzer found: makes it as small as it can while its cause stays, and writes it with a sidecar, unless its cause is
+/// there already.
+///
+/// # Errors
+/// Where the input cannot be read, nothing can be written, or no process started.
+pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
+    let Promotion { artifact, target, folder, limits, .. } = *promotion;
+    if fuzz::target(target).is_none() {
+        let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
+        return Err(Error::input(target, "there is no such target", format!("give --target, one of {}", known.join(", "))));
+    }
+    let bytes =
+        fs::read(artifact).map_err(|error| Error::input(artifact.display(), error, "give a file that a fuzzer wrote"))?;
+    let scratch = tempfile::tempdir().map_err(|error| Error::file(std::env::temp_dir(), &error))?;
+    let path = scratch.path().join("input");
+    let attempt = |engine: &Engine, bytes: &[u8]| -> Result<Ending, Error> {
+        cache::write_whole(&path, bytes)?;
+        run(engine, target, &path, limits)
+    };
+    // What an ordinary build shows is what a test can hold; only where it shows nothing, the sanitizer's word counts.
+    let ordinary = attempt(promotion.ordinary, &bytes)?;
+    let (engine, ending) = match promotion.sanitized {
+        Some(sanitized) if ordinary.class == Class::Passes => (sanitized, attempt(sanitized, &bytes)?),
+        _ => (promotion.ordinary, ordinary),
+    };
+    if ending.class == Class::Passes {
+        return Ok(Promoted::Passes);
+    }
+    let what = cause(&ending).unwrap_or_else(|| ending.class.name().to_owned());
+    for regression in if folder.exists() { all(folder)? } else { Vec::new() } {
+        let Sidecar { class, says, sanitizer, .. } = &regression.sidecar;
+        let same_words = (!says.is_empty() && what.contains(says.as_str())) || (!sanitizer.is_empty() && what == *sanitizer);
+        if regression.target == target && (same_words || (says.is_empty() && sanitizer.is_empty() && *class == ending.class)) {
+            return Ok(Promoted::Known(regression.name()));
+        }
+    }
+    let same = |bytes: &[u8]| -> Result<bool, Error> {
+        let ending = attempt(engine, bytes)?;
+        Ok(cause(&ending).unwrap_or_else(|| ending.class.name().to_owned()) == what)
+    };
+    let smallest = minimise(&bytes, promotion.tries, same)?;
+    let ordinary = attempt(promotion.ordinary, &smallest)?;
+    let seen = cause(&ordinary).unwrap_or_default();
+    let sidecar = Sidecar {
+        finding: "UNFILED".into(),
+        class: ordinary.class,
+        says: if ordinary.class == Class::Passes { String::new() } else { seen },
+        sanitizer: if ordinary.class == Class::Passes { what.clone() } else { String::new() },
+        version: version(target).into(),
+        place: what.clone(),
+        upstream: String::new(),
+    };
+    let name = name(&what);
+    let input = folder.join(target).join(format!("{name}.bin"));
+    if input.exists() {
+        return Ok(Promoted::Known(format!("{target}/{name}")));
+    }
+    let text = toml::to_string(&sidecar).map_err(|error| Error::input(&name, error, "report this"))?;
+    cache::write_whole(&input, &smallest)?;
+    cache::write_whole(&input.with_extension("toml"), text.as_bytes())?;
+    Ok(Promoted::New { input, cause: what, sizes: (bytes.len(), smallest.len()) })
+}
+
+/// The runtime that a target's findings are most likely about.
+fn version(target: &str) -> &'static str {
+    match target {
+        "header_candle" | "load_candle" => "candle-core and candle-transformers 0.11.1",
+        "header_llama_cpp" | "load_llama_cpp" => "llama-cpp-sys-2 0.1.161",
+        _ => "llama-cpp-sys-2 0.1.161, candle 0.11.1",
+    }
+}
+
+/// A file's name from a cause: its words, joined by hyphens.
+fn name(cause: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut name = String::new();
+    for part in cause.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()) {
+        if name.len() + part.len() > LONGEST {
+            break;
+        }
+        let _ = write!(name, "{}{}", if name.is_empty() { "" } else { "-" }, part.to_lowercase());
+    }
+    name
+}
+
+/// Makes an input smaller while `same` holds, in at most so many tries: first pieces are taken out, the largest first, then bytes become 0.
+fn minimise(bytes: &[u8], tries: usize, mut same: impl FnMut(&[u8]) -> Result<bool, Error>) -> Result<Vec<u8>, Error> {
+    let mut best = bytes.to_vec();
+    let mut left = tries;
+    let mut attempt = |candidate: &[u8]| -> Result<Option<bool>, Error> {
+        if left == 0 {
+            return Ok(None);
+        }
+        left -= 1;
+        same(candidate).map(Some)
+    };
+    let mut len = best.len().div_ceil(2);
+    while len > 0 {
+        let mut at = 0;
+        while at < best.len() {
+            let end = (at + len).min(best.len());
+            let mut candidate = best.clone();
+            candidate.drain(at..end);
+            match attempt(&candidate)? {
+                None => return Ok(best),
+                Some(true) => best = candidate,
+                Some(false) => at = end,
+            }
+        }
+        len /= 2;
+    }
+    for at in 0..best.len() {
+        let mut candidate = best.clone();
+        match candidate.get_mut(at) {
+            Some(byte) if *byte != 0 => *byte = 0,
+            _ => continue,
+        }
+        match attempt(&candidate)? {
+            None => break,
+            Some(true) => best = candidate,
+            Some(false) => {}
+        }
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(class: Class, words: &str) -> Ending {
+        Ending { class, words: words.into() }
+    }
+
+    #[test]
+    fn an_input_becomes_as_small_as_its_cause_allows() {
+        // The cause: a 7 somewhere, and a 9 after it.
+        let same = |bytes: &[u8]| Ok(bytes.iter().position(|&b| b == 7).is_some_and(|at| bytes[at..].contains(&9)));
+        let input: Vec<u8> = (0..64)
+            .map(|i| {
+                if i == 20 {
+                    7
+                } else if i == 50 {
+                    9
+                } else {
+                    i as u8 + 100
+                }
+            })
+            .collect();
+        assert_eq!(minimise(&input, 1000, same).unwrap(), [7, 9]);
+        assert_eq!(minimise(&input, 0, same).unwrap(), input);
+    }
+
+    #[test]
+    fn causes_are_told_from_words() {
+        let assertion = "noise\n/root/.cargo/registry/src/x/llama-cpp-sys-2-0.1.161/llama.cpp/src/llama-vocab.cpp:12: GGML_ASSERT(a) failed\n";
+        assert_eq!(
+            cause(&ending(Class::Aborts, assertion)).unwrap(),
+            "llama.cpp/src/llama-vocab.cpp:12: GGML_ASSERT(a) failed"
+        );
+        let panic = "thread 'main' panicked at /root/.cargo/registry/src/x/candle-core-0.11.1/src/shape.rs:131:5:\nattempt to multiply\n";
+        assert_eq!(cause(&ending(Class::Panics, panic)).unwrap(), "candle-core-0.11.1/src/shape.rs:131:5 attempt to multiply");
+        assert_eq!(cause(&ending(Class::TimesOut, "")), None);
+        assert_eq!(name("llama.cpp/src/x.cpp:12: GGML_ASSERT(a)"), "llama-cpp-src-x-cpp-12-ggml-assert-a");
+    }
+}

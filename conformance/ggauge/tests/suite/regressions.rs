@@ -1,0 +1,169 @@
+//! Everything that fuzzing found, replayed in processes of their own: it must still end the way its sidecar says. And the seeds, which end
+//! no process.
+
+use crate::support::GGAUGE;
+use ggauge::{
+    fuzz,
+    regressions::{self, Class, Engine, Limits, Promoted, Promotion, Regression},
+};
+use rayon::prelude::*;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpora").join(name)
+}
+
+fn shipped() -> Vec<Regression> {
+    regressions::all(&folder("regressions")).unwrap()
+}
+
+/// The entries of `FINDINGS.md`: ids, and the texts below them.
+fn entries(text: &str) -> Vec<(String, String)> {
+    let entries = text.split("\n### ").skip(1);
+    entries.map(|entry| (entry.split_whitespace().next().unwrap_or_default().to_owned(), entry.to_owned())).collect()
+}
+
+/// Time enough for a machine that is busy with other tests.
+const PATIENT: Limits = Limits { time: Duration::from_secs(20), memory: 2 << 30 };
+
+#[test]
+fn every_regression_still_ends_as_its_sidecar_says() {
+    let all = shipped();
+    assert!(!all.is_empty(), "there is no regression to replay");
+    let engine = Engine::Ordinary(GGAUGE.into());
+    let wrong: Vec<String> =
+        all.par_iter().filter_map(|regression| regressions::check(regression, &engine, PATIENT).unwrap()).collect();
+    assert!(wrong.is_empty(), "{} of {} regressions:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+}
+
+#[test]
+fn regressions_and_findings_belong_together() {
+    let text = fs::read_to_string(folder("regressions").join("FINDINGS.md")).unwrap();
+    let entries = entries(&text);
+    let ids: BTreeSet<&str> = entries.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids.len(), entries.len(), "an id stands twice");
+    let all = shipped();
+    for regression in &all {
+        let finding = regression.sidecar.finding.as_str();
+        assert!(ids.contains(finding), "{}: there is no entry {finding} in corpora/regressions/FINDINGS.md", regression.name());
+        assert!(!regression.sidecar.place.is_empty() && !regression.sidecar.version.is_empty(), "{}", regression.name());
+        let is_silent = regression.sidecar.says.is_empty();
+        let may_be_silent =
+            matches!(regression.sidecar.class, Class::Passes | Class::Crashes | Class::TimesOut | Class::ExceedsMemory);
+        assert!(!is_silent || may_be_silent, "{}: nothing says which finding it is", regression.name());
+        let seen_by_none = regression.sidecar.class == Class::Passes && regression.sidecar.sanitizer.is_empty();
+        assert!(!seen_by_none, "{}: neither an ordinary build nor a sanitizer sees it", regression.name());
+    }
+    for (id, entry) in &entries {
+        for label in ["shows", "severity", "cause", "effect", "upstream"] {
+            let line = entry.lines().find_map(|line| line.strip_prefix(&format!("- {label}: ")));
+            assert!(line.is_some_and(|line| !line.trim().is_empty()), "{id} has no line `- {label}: ...`");
+        }
+        let shown = all.iter().any(|regression| regression.sidecar.finding == *id);
+        assert!(shown, "{id} is shown by no input: put the smallest one beside the others, or delete the entry");
+    }
+}
+
+#[test]
+fn rows_that_pass_over_findings_are_of_entries() {
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    for file in ["corpora/regressions/FINDINGS.md", "corpora/vectors/FINDINGS.md", "conformance/policy/FINDINGS.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file)).unwrap();
+        ids.extend(entries(&text).into_iter().map(|(id, _)| id));
+    }
+    for known in fuzzing::findings::KNOWN {
+        assert!(ids.contains(known.id), "{} is in no FINDINGS.md", known.id);
+        assert!(!known.words.is_empty(), "{} would pass over everything", known.id);
+    }
+}
+
+#[test]
+fn seeds_end_no_process() {
+    let mut count = 0;
+    for target in fuzz::targets() {
+        let mut inputs: Vec<PathBuf> = Vec::new();
+        if let Ok(folder) = fs::read_dir(folder("seeds").join(target.name)) {
+            inputs.extend(folder.map(|entry| entry.unwrap().path()));
+        }
+        assert!(!inputs.is_empty(), "{} has no seed", target.name);
+        inputs.sort();
+        // Each starts two runtimes; a few of them do for a test.
+        if target.name == "logits_differential" {
+            inputs.truncate(4);
+        }
+        count += inputs.len();
+        let output = Command::new(GGAUGE).args(["replay", target.name, "--pass-over-known"]).args(&inputs).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "a seed of {} ends its process: {:?}\n{stderr}", target.name, output.status);
+    }
+    assert!(count > 100, "{count} seeds");
+}
+
+#[test]
+fn the_scripts_list_of_targets_is_the_codes() {
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/fuzz")).unwrap();
+    let line = script.lines().find_map(|line| line.strip_prefix("all_targets=(")).unwrap();
+    let listed: Vec<&str> = line.trim_end_matches(')').split(' ').collect();
+    assert_eq!(listed, fuzz::targets().iter().map(|target| target.name).collect::<Vec<_>>());
+    let glue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
+    for target in listed {
+        assert!(glue.join(format!("{target}.rs")).exists(), "fuzz/fuzz_targets/{target}.rs is missing");
+    }
+}
+
+#[test]
+fn an_unexpected_pass_is_noticed_and_so_is_another_end() {
+    let scratch = tempfile::tempdir().unwrap();
+    let input = scratch.path().join("input.bin");
+    // Nothing: every reader refuses it and goes on.
+    fs::write(&input, b"").unwrap();
+    let mut regression = shipped().swap_remove(0);
+    regression.target = "header_ours".into();
+    regression.input = input;
+    (regression.sidecar.class, regression.sidecar.says) = (Class::Aborts, "GGML_ASSERT".into());
+    let engine = Engine::Ordinary(GGAUGE.into());
+    let words = regressions::check(&regression, &engine, PATIENT).unwrap().unwrap();
+    assert!(words.contains("unexpected pass"), "{words}");
+    regression.sidecar.class = Class::Passes;
+    regression.sidecar.says = "something that nobody says".into();
+    let words = regressions::check(&regression, &engine, PATIENT).unwrap().unwrap();
+    assert!(words.contains("something that nobody says"), "{words}");
+}
+
+#[test]
+fn promoting_makes_an_input_smaller_and_keeps_a_cause_once() {
+    // A finding that an ordinary build shows in words, with bytes around it that nobody needs.
+    let found = shipped().into_iter().find(|regression| regression.sidecar.finding == "LCPP-F08");
+    let Some(found) = found else {
+        panic!("LCPP-F08 has no input any more: take another that says something and ends in a whole letter")
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let artifact = scratch.path().join("crash");
+    let smallest = fs::read(&found.input).unwrap();
+    fs::write(&artifact, [&smallest[..], &[0xa5; 40]].concat()).unwrap();
+    let into = scratch.path().join("regressions");
+    let ordinary = Engine::Ordinary(GGAUGE.into());
+    let promotion = Promotion {
+        artifact: &artifact,
+        target: &found.target,
+        ordinary: &ordinary,
+        sanitized: None,
+        folder: &into,
+        tries: 40,
+        limits: PATIENT,
+    };
+    let Promoted::New { input, sizes: (before, after), .. } = regressions::promote(&promotion).unwrap() else {
+        panic!("{} is no finding any more", found.name());
+    };
+    assert!(after < before, "{before} bytes became {after}");
+    assert_eq!(fs::read(&input).unwrap().len(), after);
+    assert!(matches!(regressions::promote(&promotion).unwrap(), Promoted::Known(_)), "the same cause was kept twice");
+    let all = regressions::all(&into).unwrap();
+    assert_eq!((all.len(), all[0].sidecar.class), (1, found.sidecar.class));
+}

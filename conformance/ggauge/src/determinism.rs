@@ -171,7 +171,9 @@ pub fn measure(
                         finding.compared += 1;
                         match measured {
                             None => finding.same += 1,
-                            Some(nmse) => finding.worst_nmse = finding.worst_nmse.max(nmse),
+                            // NaN is worse than any number, and stays.
+                            Some(nmse) if nmse.is_nan() || nmse > finding.worst_nmse => finding.worst_nmse = nmse,
+                            Some(_) => {}
                         }
                     }
                 }
@@ -195,12 +197,19 @@ fn note(finding: &mut Finding, outcome: &Outcome) -> bool {
 fn hold_against(candidate: &Path, against: &Path) -> Result<Option<f64>, String> {
     let (candidate, against) = (Reader::open(candidate)?, Reader::open(against)?);
     let (mut a, mut b) = (Vec::new(), Vec::new());
-    let mut same = true;
+    if candidate.vocabulary_size() != against.vocabulary_size() {
+        return Err("rows of another length".into());
+    }
+    let (mut same, mut shared) = (true, 0);
     for (row, position) in candidate.positions().iter().enumerate() {
         let Some(other) = against.positions().iter().position(|known| known == position) else { continue };
         let read = candidate.read_row(row, &mut a).and_then(|()| against.read_row(other, &mut b));
         read.map_err(|error| format!("a transcript could not be read: {error}"))?;
+        shared += 1;
         same &= a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits());
+    }
+    if shared == 0 {
+        return Err("the two have no position in common".into());
     }
     if same {
         return Ok(None);

@@ -177,7 +177,7 @@ impl Harness {
         let scratch = Cache::find()?.scratch()?;
         let cache = Cache::at(scratch.path());
         let program = std::env::var_os(PROGRAM).map(PathBuf::from).or_else(|| std::env::current_exe().ok()).unwrap_or_default();
-        let limits = process::Limits { time: Duration::from_secs(20), memory: 2 << 30 };
+        let limits = process::Limits { time: Duration::from_mins(1), memory: 2 << 30 };
         let workers = Workers::new(program, BTreeMap::new(), limits, scratch.path().into());
         let policy = Policy { tolerances: Tolerances::shipped()?, expectations: Expectations::shipped()? };
         Ok(Self { workers, policy, cache, scratch })

@@ -487,6 +487,11 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Bump { release, with, source }) => {
             let checkout = builds::checkout(source.as_deref())?;
             let (release, _) = releases::find(&release, &with)?;
+            if let Some(edit) = release.edit.first() {
+                let why = format!("the thin layer does not fit it as it is: {} ({})", edit.reason, edit.file.display());
+                let next = format!("`ggauge upgrade {release}` builds it with the edits in conformance/policy/releases.toml");
+                return Err(Error::input(&release, why, next).into());
+            }
             builds::bump(&checkout, &release)?;
             let next = "scripts/test, and `cargo insta review` where it says that goldens differ";
             print(&format!("{} is pinned to {release}\nnext: {next}\n", checkout.display()))?;

@@ -5,6 +5,7 @@
 //! sidecar says so; replaying it then shows no more than that it did not become worse.
 
 use crate::{Error, cache, fuzz, interrupt, worker::process};
+use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt::Write as _,
@@ -19,6 +20,8 @@ use std::{
 
 /// Bytes of what a process says that are kept.
 const LONGEST_WORDS: u64 = 64 << 10;
+/// Bytes of addresses that a process may have which replays inputs: more than any of them needs, and less than an absurd claim.
+const MOST_ADDRESSES: u64 = 64 << 30;
 /// How often a process is looked at.
 const WATCH: Duration = Duration::from_millis(2);
 
@@ -292,6 +295,13 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
         .ok_or_else(|| Error::input(target, "there is no such target", format!("take one of {}", known())))?;
     if !pass_over_known {
         fuzzing::findings::stop_at_known();
+    }
+    // What a machine has, and how much it promises beyond that, must not decide how an input ends; and a dump of a debug build takes longer than
+    // the input is given.
+    for (resource, most) in [(Resource::As, MOST_ADDRESSES), (Resource::Core, 0)] {
+        let mut limit = rustix::process::getrlimit(resource);
+        limit.current = Some(limit.maximum.map_or(most, |maximum| maximum.min(most)));
+        let _ = rustix::process::setrlimit(resource, limit);
     }
     for input in inputs {
         interrupt::check()?;

@@ -14,7 +14,7 @@ use crate::{
     plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
     prompts::{self, Prompt},
-    record::{Oracle, Record, Timings},
+    record::{Oracle, Record},
     releases::Release,
     run::{Policy, Run, Workers},
     tables::{Form, Sheet, heading},
@@ -258,20 +258,14 @@ pub fn run(side: &Side, cases: &Cases<'_>, cache: &Cache, scratch: &Path, progre
     let real = Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &[Settings::Default], &subjects, everything, cases.filter);
     let chosen = matrix::Subjects { fast: &subjects, devices: &[] };
     let tiny = matrix::plan(matrix::Extent::EveryChange, &chosen, scratch, cases.filter)?;
-    let mut whole: Option<Record> = None;
-    for plan in [real, tiny] {
-        let run = Run::new(&mut workers, "run", "", cache, scratch, &policy, progress);
-        let (record, _): (Record, Timings) = run.execute(plan, records.clone())?;
-        match &mut whole {
-            None => whole = Some(record),
-            Some(whole) => {
-                whole.models.extend(record.models);
-                whole.cases.extend(record.cases);
-                whole.comparisons.extend(record.comparisons);
-            }
-        }
-    }
-    whole.ok_or_else(|| Error::input("the cases", "there are none", "loosen the filter"))
+    let run = Run::new(&mut workers, "run", "", cache, scratch, &policy, progress);
+    let (mut whole, _) = run.execute(real, records.clone())?;
+    let run = Run::new(&mut workers, "run", "", cache, scratch, &policy, progress);
+    let (record, _) = run.execute(tiny, records)?;
+    whole.models.extend(record.models);
+    whole.cases.extend(record.cases);
+    whole.comparisons.extend(record.comparisons);
+    Ok(whole)
 }
 
 fn workers(side: &Side, scratch: &Path) -> Workers {
@@ -444,7 +438,10 @@ impl Report {
                 ("load", speed.load, false),
                 ("memory", speed.memory, false),
             ] {
-                let Some(ratio) = ratio else { continue };
+                let Some(ratio) = ratio else {
+                    because(Verdict::Review, format!("{what} of {} could not be measured on both sides", speed.model));
+                    continue;
+                };
                 let worse = if is_speed {
                     ratio.ratio < SLOWER && ratio.spread.1 < 1.0
                 } else {
@@ -468,6 +465,10 @@ impl Report {
                 because(Verdict::Review, format!("{words}: {} now", new.words()));
             }
         }
+        if self.comparison.rows.is_empty() {
+            verdict = verdict.max(Verdict::Review);
+            reasons.push("nothing was compared: no case is left, or neither side can run any".into());
+        }
         if reasons.is_empty() {
             reasons.push("every case is the same to the bit or within its limits, and nothing is slower".into());
         }
@@ -476,7 +477,13 @@ impl Report {
 
     /// The exit code it asks for: a failure where it is breaking.
     pub fn exit_code(&self) -> u8 {
-        if self.verdict == Verdict::Breaking { exit_code::FAILED } else { exit_code::SUCCESS }
+        if self.comparison.rows.is_empty() {
+            exit_code::NOTHING_JUDGED
+        } else if self.verdict == Verdict::Breaking {
+            exit_code::FAILED
+        } else {
+            exit_code::SUCCESS
+        }
     }
 
     /// The report in a form; `all` lists every change whole.

@@ -6,6 +6,7 @@
 
 mod header;
 mod models;
+#[cfg(feature = "probe")]
 pub mod probe;
 
 use candle_core::{Device, Tensor, quantized::tokenizer::TokenizerFromGguf, utils};

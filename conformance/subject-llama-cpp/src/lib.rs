@@ -8,6 +8,7 @@
 
 mod header;
 mod log;
+#[cfg(feature = "probe")]
 pub mod probe;
 
 use llama_cpp_2::{

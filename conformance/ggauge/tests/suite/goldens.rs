@@ -5,6 +5,7 @@ use ggauge::{
     cache::{Cache, digest},
     fingerprint,
     golden::{self, Golden},
+    matrix,
     models::{Manifest, Model},
     plan::{Filter, Plan, Product},
     prompts,
@@ -14,13 +15,14 @@ use ggauge::{
     subjects,
     worker::process::Limits,
 };
-use gguf::{Draft, File};
+use gguf::{Draft, File, WeightType};
 use indicatif::ProgressBar;
 use insta::{
     Comparator, Snapshot,
     internals::{Content, SnapshotContents},
 };
 use rstest::rstest;
+use smith::Recipe;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -32,22 +34,10 @@ use std::{
 use vocabulary::{Schedule, Settings, SubjectId};
 
 /// The models of the slice of the matrix: every architecture, and a mixture of experts.
-const SLICE: [&str; 14] = [
-    "llama",
-    "llama+experts=4",
-    "qwen2",
-    "qwen3",
-    "qwen3moe",
-    "gemma3",
-    "phi2",
-    "phi3",
-    "glm4",
-    "lfm2",
-    "smollm3",
-    "gemma2",
-    "olmo2",
-    "granite",
-];
+fn slice() -> Vec<String> {
+    matrix::own_recipes(WeightType::F32).iter().map(Recipe::model).collect()
+}
+
 /// The weight types of the slice, each in the settings in which it says most.
 const SLICE_WEIGHTS: [(&str, Settings); 2] = [("f32", Settings::Strict), ("q4_k", Settings::Default)];
 
@@ -210,7 +200,7 @@ fn the_slice_gives_yesterdays_answers(
     )]
     model: &str,
 ) {
-    assert!(SLICE.contains(&model));
+    assert!(slice().iter().any(|known| known == model));
     for (weights, settings) in SLICE_WEIGHTS {
         let folder = tempfile::tempdir().unwrap();
         let model = tiny(&format!("{model}/{weights}"), folder.path());
@@ -236,7 +226,7 @@ fn real_models_are_what_they_were() {
 fn goldens_are_those_of_the_cases() {
     let mut expected = BTreeSet::new();
     let cpus = ["llama-cpp@cpu", "candle@cpu"];
-    for model in SLICE {
+    for model in slice() {
         for (weights, settings) in SLICE_WEIGHTS {
             expected.extend(cpus.map(|subject| format!("{model}/{weights}/ramp-8/single-shot/{settings}/{subject}")));
         }

@@ -98,31 +98,29 @@ def findings():
                 print(f"  {count:>6}  {place[:200]}")
 
 
-def coverage(targets):
-    """Edges of each parser that the corpora reach, over all the targets given: the most that one target reaches."""
-    best = {}
-    function = re.compile(r"^(UN)?COVERED_FUNC: hits: \d+ edges: (\d+)/(\d+) (\S.*?) (/\S+):(\d+)", re.M)
-    for target in targets or sorted(path.stem.removeprefix("coverage-") for path in (STATE / "logs").glob("coverage-*.txt")):
-        path = STATE / "logs" / f"coverage-{target}.txt"
-        if not path.exists():
-            continue
-        for _, reached, edges, name, file, line in function.findall(path.read_text(errors="replace")):
-            key = (file, name, line)
-            have = best.get(key, (0, 0))
-            best[key] = (max(have[0], int(reached)), max(have[1], int(edges)))
-    print("\nparser                       edges reached            functions reached")
+def coverage():
+    """Lines and regions of each parser that the corpora reach, where `scripts/fuzz --coverage` has counted them."""
+    path = STATE / "coverage" / "summary.json"
+    if not path.exists():
+        print("\ncoverage: not counted yet; `scripts/fuzz --coverage` does")
+        return
+    files = json.loads(path.read_text())["data"][0]["files"]
+    print(f"\n{'parser':26}{'lines reached':>28}{'regions reached':>28}{'functions':>18}")
     for label, pattern in PARSERS:
-        rows = [value for (file, _, _), value in best.items() if re.search(pattern, file)]
-        if rows:
-            reached, edges = sum(row[0] for row in rows), sum(row[1] for row in rows)
-            functions = sum(row[0] > 0 for row in rows)
-            print(f"{label:26}{reached:>7} of {edges:>6} ({100 * reached / max(edges, 1):4.1f} %) {functions:>8} of {len(rows)}")
+        of_parser = [file["summary"] for file in files if re.search(pattern, file["filename"])]
+        cells = []
+        for what, width in (("lines", 28), ("regions", 28), ("functions", 18)):
+            reached = sum(summary[what]["covered"] for summary in of_parser)
+            total = sum(summary[what]["count"] for summary in of_parser)
+            share = f" ({100 * reached / max(total, 1):.0f} %)" if width == 28 else ""
+            cells.append(f"{f'{reached:,} of {total:,}{share}':>{width}}")
+        print(f"{label:26}{''.join(cells)}")
 
 
 if "--coverage" in sys.argv:
-    coverage(sys.argv[sys.argv.index("--coverage") + 1:])
+    coverage()
 else:
     executions()
     stages()
     findings()
-    coverage([])
+    coverage()

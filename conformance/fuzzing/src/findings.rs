@@ -1,9 +1,9 @@
 //! What has been filed, so that fuzzing goes on past it: the text of an assertion or a panic, or what an input has, tells a known
 //! finding. Each is counted where it is met.
 //!
-//! A row here covers one cause, by the place in the runtime's source where it shows, and has its entry in
-//! `corpora/regressions/FINDINGS.md`; its smallest input is replayed by `cargo test`, without this list. So a row that covers nothing any more
-//! shows as an unexpected pass there, and a fault in the same function but another line is a new finding.
+//! A row here covers one place in a runtime's source where a cause shows, or, where one mistake stands in many files, all of them by the words
+//! they share. It has its entry in `corpora/regressions/FINDINGS.md`, whose smallest input is replayed by `cargo test`, without this list:
+//! a finding that was fixed shows as an unexpected pass there. A fault in the same function but another line is a new finding.
 
 use crate::statistics;
 use std::{

@@ -4,7 +4,7 @@
 use crate::{
     Error, cache,
     cache::Cache,
-    external,
+    external, interrupt,
     releases::{self, Release},
 };
 use std::{
@@ -13,6 +13,8 @@ use std::{
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
 /// What of a checkout a build needs.
@@ -43,8 +45,9 @@ pub fn checkout(given: Option<&Path>) -> Result<PathBuf, Error> {
 /// Where it does not build, with the compiler's first error; where files cannot be copied.
 pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cache) -> Result<PathBuf, Error> {
     let builds = cache.builds()?;
-    let folder = builds.join(release.to_string());
+    let folder = builds.join(folder_name(release));
     let source = folder.join("source");
+    let _alone = alone(&builds.join("lock"))?;
     for entry in SOURCES {
         mirror(&checkout.join(entry), &source.join(entry), &|path, bytes| {
             let file = path.strip_prefix(checkout).unwrap_or(path);
@@ -65,7 +68,8 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     cargo.arg("--features").arg([&[release.runtime.as_str()], features].concat().join(","));
     // One folder for all releases: most of what they are made of is the same.
     let target = builds.join("target");
-    cargo.env("CARGO_TARGET_DIR", &target);
+    // What a caller's cargo is told of other targets would put the program elsewhere.
+    cargo.env("CARGO_TARGET_DIR", &target).env_remove("CARGO_BUILD_TARGET");
     external::run(cargo, |why| Error::Harness {
         what: format!("building ggauge with {release}"),
         why: why.into(),
@@ -83,6 +87,27 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     let partial = folder.join("ggauge.partial");
     fs::copy(&built, &partial).and_then(|_| fs::rename(&partial, &program)).map_err(|error| Error::file(&program, &error))?;
     Ok(program)
+}
+
+/// A folder for each choice of crates: releases of one version differ where --with or a checkout changed some.
+fn folder_name(release: &Release) -> String {
+    let choice = format!("{:?} {:?}", release.crates, release.folder);
+    format!("{release}-{}", cache::digest(choice.as_bytes()).get(..8).unwrap_or_default())
+}
+
+/// Waits until no other ggauge builds, and keeps others waiting until the value is dropped: cargo guards its folder, but not the program
+/// that lies in it until it is copied.
+fn alone(path: &Path) -> Result<fs::File, Error> {
+    let failed = |error: io::Error| Error::file(path, &error);
+    let lock = fs::File::create(path).map_err(failed)?;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(fs::TryLockError::WouldBlock) if interrupt::requested() => return Err(Error::Interrupted),
+            Err(fs::TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(100)),
+            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
 }
 
 /// Pins the crates of a checkout's own runtime to a release, in its manifest and its lock file.
@@ -170,6 +195,25 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("a/changes")).unwrap(), "NEW");
         assert_eq!(written("a/b/same"), before);
         assert!(!to.join("a/stale").exists() && !to.join("a/gone").exists());
+    }
+
+    #[test]
+    fn releases_with_other_crates_lie_in_other_folders() {
+        let wanted = "llama-cpp@0.1.160".parse().unwrap();
+        let with = [("llama-cpp-sys-2".to_owned(), "0.1.160".to_owned())];
+        let [(one, _), (other, _)] = [&[][..], &with].map(|with| releases::find(&wanted, with).unwrap());
+        assert_ne!(folder_name(&one), folder_name(&other));
+        assert!(folder_name(&one).starts_with("llama-cpp@0.1.160-"));
+    }
+
+    #[test]
+    fn one_build_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = alone(&path).unwrap();
+        assert!(fs::File::create(&path).unwrap().try_lock().is_err());
+        drop(first);
+        alone(&path).unwrap();
     }
 
     #[test]

@@ -19,7 +19,7 @@ use gguf::File;
 use reference::MappedFile;
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, io, path::Path};
-use toml::Value;
+use toml_writer::{ToTomlValue, TomlStringBuilder};
 use vocabulary::{Case, Continuation, Outcome, transcript::Reader};
 
 /// Tokens that a prompt is continued by, for people to read.
@@ -248,7 +248,8 @@ impl Golden {
 
     /// The text, which reads back as the same golden.
     pub fn text(&self) -> String {
-        let quoted = |text: &str| Value::String(text.into()).to_string();
+        // Always on one line, whatever a token is made of.
+        let quoted = |text: &str| TomlStringBuilder::new(text).as_basic().to_toml_value();
         let decimals = self.noise.map_or(9, |noise| (1.0 - noise.limit.log10()).ceil().clamp(2.0, 9.0) as usize);
         let real = |value: f64| match value {
             value if value.is_nan() => "nan".into(),
@@ -363,6 +364,10 @@ fn agree(old: f64, new: f64, limit: f64) -> bool {
 impl Position {
     fn differences(&self, old: &Self, limit: f64, all: &mut Vec<Difference>) {
         let place = format!("position {}", self.at);
+        if old.fixed.len() != self.fixed.len() {
+            let [old, new] = [old, self].map(|position| format!("{} fixed tokens", position.fixed.len()));
+            all.push(Difference { place: place.clone(), old, new, times_limit: None });
+        }
         let mut number = |what: String, old: f64, new: f64, limit: f64| {
             if !agree(old, new, limit) {
                 let times_limit = Some((new - old).abs() / limit);
@@ -518,7 +523,7 @@ mod tests {
         for change in none {
             assert_eq!(places(change), "");
         }
-        let some: [(Change<'_>, &str); 12] = [
+        let some: [(Change<'_>, &str); 13] = [
             (&|new| new.outcome = "aborted".into(), "outcome"),
             (&|new| new.model.tokenizer = "B".into(), "the tokenizer of the model"),
             (&|new| new.model.file = "e".repeat(64), "the model's file, but neither"),
@@ -528,6 +533,7 @@ mod tests {
             (&|new| drop(new.position.pop()), "positions"),
             (&|new| new.position[1].fixed[3] += 0.126, "position 3, fixed token 4"),
             (&|new| new.position[1].fixed[3] = f64::NAN, "position 3, fixed token 4"),
+            (&|new| new.position[1].fixed.truncate(7), "position 3"),
             (&|new| new.position[0].log_sum_exp += 0.2, "position 0, log-sum-exp"),
             (&|new| new.position[0].top[1].1 -= 0.2, "position 0, token 9"),
             (&|new| new.position[0].top[0] = (5, 3.0, "a".into()), "position 0, token 7 \" the\", now at most"),

@@ -168,15 +168,8 @@ enum Command {
         before: PathBuf,
         /// The Record of after.
         after: PathBuf,
-        /// Print Markdown, for a pull request.
-        #[arg(long, conflicts_with = "json")]
-        markdown: bool,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// List every change, instead of the largest of each kind.
-        #[arg(short, long)]
-        verbose: bool,
+        #[command(flatten)]
+        shown: Shown,
     },
     /// Measure whether subjects are deterministic, to the bit: in a process, across processes, threads and batches.
     Determinism {
@@ -326,10 +319,14 @@ struct MatrixArguments {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct UpgradeArguments {
     /// RUNTIME@VERSION, such as candle@0.11.1; RUNTIME alone with --path.
-    release: String,
+    #[arg(required_unless_present = "again")]
+    release: Option<String>,
+    /// Write the report of an earlier upgrade, which left this folder, with the causes that changes.toml has now; nothing is built or run.
+    #[arg(long, value_name = "FOLDER",
+        conflicts_with_all = ["release", "path", "from", "with", "source", "models", "filter", "record", "offline"])]
+    again: Option<PathBuf>,
     /// A checkout of the runtime to take instead of a published version; its crates lie in the folders of their names.
     #[arg(long, value_name = "FOLDER")]
     path: Option<PathBuf>,
@@ -351,6 +348,16 @@ struct UpgradeArguments {
     /// Folder for the report as text, Markdown and JSON and both Records (default: records/upgrade in the cache).
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    shown: Shown,
+    /// Never use the network for models: they must be in the cache.
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How a report of changes is printed.
+#[derive(Debug, Args)]
+struct Shown {
     /// Print Markdown, for a pull request.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
@@ -360,9 +367,6 @@ struct UpgradeArguments {
     /// List every change, instead of the largest of each kind.
     #[arg(short, long)]
     verbose: bool,
-    /// Never use the network for models: they must be in the cache.
-    #[arg(long)]
-    offline: bool,
 }
 
 fn parse_crate(text: &str) -> Result<(String, String), String> {
@@ -477,9 +481,9 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Calibrate { seeds, subjects, output }) => calibrate_limits(seeds, &subjects, output.as_deref())?,
         Some(Command::Faults { confirm: true, .. }) => confirm_causes()?,
         Some(Command::Faults { filter, verbose, json, .. }) => seed_faults(filter.as_deref(), verbose, json)?,
-        Some(Command::Compare { before, after, markdown, json, verbose }) => {
+        Some(Command::Compare { before, after, shown }) => {
             let comparison = compare::compare(&compare::read(&before)?, &compare::read(&after)?);
-            print(&if json { inspect::json(&comparison)? } else { comparison.report(form(markdown), verbose) })?;
+            print(&if shown.json { inspect::json(&comparison)? } else { comparison.report(shown.form(), shown.verbose) })?;
             comparison.exit_code()
         }
         Some(Command::Determinism { models, subjects, json }) => measure_determinism(&models, &subjects, json)?,
@@ -534,7 +538,7 @@ fn promote(arguments: &PromoteArguments) -> anyhow::Result<u8> {
         sanitized: sanitized.as_ref(),
         folder: &arguments.into,
         tries: arguments.tries,
-        limits: regressions::Limits::default(),
+        limits: regressions::LIMITS,
     };
     let text = match regressions::promote(&promotion)? {
         regressions::Promoted::Passes => "it passes: nothing to keep. Only a sanitizer may see it: give --fuzzer\n".to_owned(),
@@ -1046,8 +1050,10 @@ fn confirm_causes() -> anyhow::Result<u8> {
     Ok(if all { exit_code::SUCCESS } else { exit_code::FAILED })
 }
 
-fn form(markdown: bool) -> Form {
-    if markdown { Form::Markdown } else { Form::Text }
+impl Shown {
+    fn form(&self) -> Form {
+        if self.markdown { Form::Markdown } else { Form::Text }
+    }
 }
 
 fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyhow::Result<u8> {
@@ -1080,14 +1086,17 @@ fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyh
 fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
-    let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
+    let progress = if arguments.shown.json { ProgressBar::hidden() } else { run::progress_bar() };
     let say = |words: String| progress.suspend(|| eprintln!("{words}"));
+    if let Some(folder) = &arguments.again {
+        return hand_over(&upgrade::again(folder)?, folder, &arguments.shown);
+    }
+    let name = arguments.release.as_deref().unwrap_or_default();
     let after = match &arguments.path {
-        Some(folder) => releases::local(&arguments.release, folder)?,
+        Some(folder) => releases::local(name, folder)?,
         None => {
             let next = "give RUNTIME@VERSION, such as candle@0.11.1, or RUNTIME with --path FOLDER";
-            let wanted: Wanted =
-                arguments.release.parse().map_err(|why: String| Error::input(&arguments.release, why, next))?;
+            let wanted: Wanted = name.parse().map_err(|why: String| Error::input(name, why, next))?;
             let (release, known) = releases::find(&wanted, &arguments.with)?;
             if !known {
                 say(format!("{release} is not in conformance/policy/releases.toml: its crates are taken at its own version"));
@@ -1101,9 +1110,7 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
         None => own.clone(),
     };
     let side = |release: releases::Release| -> anyhow::Result<Side> {
-        if release == own {
-            return Ok(Side { release, program: program()? });
-        }
+        // Both sides are built alike, the one of this ggauge too: with its GPU backends it takes other memory.
         progress.set_message(format!("building ggauge with {release}: minutes, the first time"));
         let checkout = builds::checkout(arguments.source.as_deref())?;
         let program = builds::build(&checkout, &release, &[], &cache)?;
@@ -1120,7 +1127,7 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     };
     let mut records = Vec::new();
     let mut found = Vec::new();
-    for (side, file) in sides.iter().zip(["before.json", "after.json"]) {
+    for (side, file) in sides.iter().zip(upgrade::RECORDS) {
         say(format!("running the cases with {}", side.release));
         let record = upgrade::run(side, &cases, &cache, scratch.path(), &progress)?;
         // At once: what comes after takes minutes, and somebody may not wait for it.
@@ -1134,16 +1141,21 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let determinism = found.try_into().map_err(|_| anyhow::anyhow!("two sides have two findings"))?;
     let releases = [&sides[0].release, &sides[1].release];
     let report = upgrade::report(releases, [&records[0], &records[1]], speed, determinism)?;
-    let json = inspect::json(&report)?;
-    print(&if arguments.json { json.clone() } else { report.show(form(arguments.markdown), arguments.verbose) })?;
+    hand_over(&report, &folder, &arguments.shown)
+}
+
+/// Prints the report of an upgrade and leaves it in a folder, in every form.
+fn hand_over(report: &upgrade::Report, folder: &Path, shown: &Shown) -> anyhow::Result<u8> {
+    let json = inspect::json(report)?;
+    print(&if shown.json { json.clone() } else { report.show(shown.form(), shown.verbose) })?;
     for (name, text) in [
         ("report.txt", report.show(Form::Text, false)),
         ("report.md", report.show(Form::Markdown, false)),
-        ("report.json", json),
+        (upgrade::REPORT, json),
     ] {
         cache::write_whole(&folder.join(name), text.as_bytes())?;
     }
-    if !arguments.json {
+    if !shown.json {
         eprintln!("Report as text, Markdown and JSON, and both Records: {}", folder.display());
     }
     Ok(report.exit_code())

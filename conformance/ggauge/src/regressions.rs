@@ -4,7 +4,10 @@
 //! A sidecar says how an ordinary build ends on its input, and in which words. A finding that only a sanitizer sees passes there, and its
 //! sidecar says so; replaying it then shows no more than that it did not become worse.
 
-use crate::{Error, cache, fuzz, interrupt, worker::process};
+use crate::{
+    Error, cache, fuzz, interrupt, releases,
+    worker::process::{self, Limits},
+};
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -68,7 +71,7 @@ pub struct Sidecar {
     pub finding: String,
     /// How an ordinary build ends on it.
     pub class: Class,
-    /// Words that stand in what the process says then; empty where it says nothing.
+    /// Words that stand in what the process says then, or the name of the signal that ended it; empty where there is neither.
     pub says: String,
     /// What a sanitizer build reports, where that is more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -144,26 +147,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// What a process may take for an input.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Time.
-    pub time: Duration,
-    /// Resident size, in bytes.
-    pub memory: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { time: Duration::from_secs(10), memory: 2 << 30 }
-    }
-}
+pub const LIMITS: Limits = Limits { time: Duration::from_secs(10), memory: 2 << 30 };
 
 /// How a process ended, and the end of what it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     /// How.
     pub class: Class,
-    /// What it said on stderr.
+    /// What it said on stderr; and the name of the signal that ended it, where it could not say anything.
     pub words: String,
 }
 
@@ -221,14 +212,22 @@ pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Resul
         String::from_utf8_lossy(&words).into_owned()
     });
     let started = Instant::now();
+    let (mut signal, mut wrong_code) = (None, None);
     let class = loop {
         if let Ok(Some(status)) = child.try_wait() {
-            break match (status.code(), status.signal()) {
-                (Some(0), _) => Class::Passes,
-                (_, Some(signal_hook::consts::SIGABRT)) => Class::Aborts,
-                (Some(PANICKED), _) => Class::Panics,
-                (Some(_), _) => Class::Sanitizer,
-                (None, _) => Class::Crashes,
+            break match (status.code(), status.signal(), engine) {
+                (Some(0), ..) => Class::Passes,
+                (_, Some(signal_hook::consts::SIGABRT), _) => Class::Aborts,
+                (Some(PANICKED), ..) => Class::Panics,
+                (Some(_), _, Engine::Sanitized(_)) => Class::Sanitizer,
+                (Some(code), _, Engine::Ordinary(_)) => {
+                    wrong_code = Some(code);
+                    Class::Passes
+                }
+                (None, number, _) => {
+                    signal = number.and_then(signal_hook::low_level::signal_name);
+                    Class::Crashes
+                }
             };
         }
         if interrupt::requested() {
@@ -244,8 +243,22 @@ pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Resul
         thread::sleep(WATCH);
     };
     process::kill(&mut child);
-    Ok(Ending { class, words: words.join().unwrap_or_default() })
+    let mut words = words.join().unwrap_or_default();
+    if let Some(code) = wrong_code {
+        return Err(Error::Harness {
+            what: format!("the process for {}", input.display()),
+            why: format!("it ended with exit code {code}, which no target does: {}", words.trim()),
+            next: "check that the executable is a ggauge with these targets: `ggauge replay` lists them".into(),
+        });
+    }
+    if let Some(signal) = signal {
+        let _ = writeln!(words, "{ENDED_BY}{signal}");
+    }
+    Ok(Ending { class, words })
 }
+
+/// What stands before the name of a signal in [`Ending::words`].
+const ENDED_BY: &str = "ended by ";
 
 /// The exit code of a process whose target panicked: Rust's own.
 pub const PANICKED: i32 = 101;
@@ -446,34 +459,39 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     };
     // What an ordinary build shows is what a test can hold; only where it shows nothing, the sanitizer's word counts.
     let ordinary = attempt(promotion.ordinary, &bytes)?;
+    let says_nothing = ordinary.class == Class::Passes || cause(&ordinary).is_none();
     let (engine, ending) = match promotion.sanitized {
-        Some(sanitized) if ordinary.class == Class::Passes => (sanitized, attempt(sanitized, &bytes)?),
+        Some(sanitized) if says_nothing => (sanitized, attempt(sanitized, &bytes)?),
         _ => (promotion.ordinary, ordinary),
     };
     if ending.class == Class::Passes {
         return Ok(Promoted::Passes);
     }
-    let what = cause(&ending).unwrap_or_else(|| ending.class.name().to_owned());
+    let cause_in_words = cause(&ending);
     for regression in if folder.exists() { all(folder)? } else { Vec::new() } {
-        let Sidecar { class, says, sanitizer, .. } = &regression.sidecar;
-        let same_words = (!says.is_empty() && what.contains(says.as_str())) || (!sanitizer.is_empty() && what == *sanitizer);
-        if regression.target == target && (same_words || (says.is_empty() && sanitizer.is_empty() && *class == ending.class)) {
+        let Sidecar { says, sanitizer, .. } = &regression.sidecar;
+        let is_same = |what: &String| (!says.is_empty() && what.contains(says.as_str())) || what == sanitizer;
+        if regression.target == target && cause_in_words.as_ref().is_some_and(is_same) {
             return Ok(Promoted::Known(regression.name()));
         }
     }
     let same = |bytes: &[u8]| -> Result<bool, Error> {
-        let ending = attempt(engine, bytes)?;
-        Ok(cause(&ending).unwrap_or_else(|| ending.class.name().to_owned()) == what)
+        let smaller = attempt(engine, bytes)?;
+        Ok(smaller.class == ending.class && cause(&smaller) == cause_in_words)
     };
     let smallest = minimise(&bytes, promotion.tries, same)?;
     let ordinary = attempt(promotion.ordinary, &smallest)?;
-    let seen = cause(&ordinary).unwrap_or_default();
+    // What nothing is known of but how it ends has no other of its kind: two hangs need not be one.
+    let what = cause_in_words.clone().unwrap_or_else(|| {
+        let digest = cache::digest(&smallest);
+        format!("{} {}", ended_by(&ending).unwrap_or_else(|| ending.class.name()), digest.get(..8).unwrap_or_default())
+    });
     let sidecar = Sidecar {
         finding: "UNFILED".into(),
         class: ordinary.class,
-        says: if ordinary.class == Class::Passes { String::new() } else { seen },
-        sanitizer: if ordinary.class == Class::Passes { what.clone() } else { String::new() },
-        version: version(target).into(),
+        says: cause(&ordinary).or_else(|| ended_by(&ordinary).map(str::to_owned)).unwrap_or_default(),
+        sanitizer: cause_in_words.filter(|_| matches!(engine, Engine::Sanitized(_))).unwrap_or_default(),
+        version: version(target)?,
         place: what.clone(),
         upstream: String::new(),
     };
@@ -488,13 +506,24 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     Ok(Promoted::New { input, cause: what, sizes: (bytes.len(), smallest.len()) })
 }
 
-/// The runtime that a target's findings are most likely about.
-fn version(target: &str) -> &'static str {
-    match target {
-        "header_candle" | "load_candle" => "candle-core and candle-transformers 0.11.1",
-        "header_llama_cpp" | "load_llama_cpp" => "llama-cpp-sys-2 0.1.161",
-        _ => "llama-cpp-sys-2 0.1.161, candle 0.11.1",
+/// The signal that ended a process which could not say anything.
+fn ended_by(ending: &Ending) -> Option<&str> {
+    ending.words.lines().rev().find_map(|line| line.strip_prefix(ENDED_BY))
+}
+
+/// The crates that a target's findings are most likely about, with their versions.
+fn version(target: &str) -> Result<String, Error> {
+    let runtimes: &[&str] = match target {
+        "header_candle" | "load_candle" => &["candle"],
+        "header_llama_cpp" | "load_llama_cpp" => &["llama-cpp"],
+        _ => &["llama-cpp", "candle"],
+    };
+    let mut crates = Vec::new();
+    for runtime in runtimes {
+        let release = releases::of_this_build(runtime)?;
+        crates.extend(release.crates.iter().map(|(name, version)| format!("{name} {version}")));
     }
+    Ok(crates.join(", "))
 }
 
 /// A file's name from a cause: its words, joined by hyphens.
@@ -588,6 +617,8 @@ mod tests {
         let panic = "thread 'main' panicked at /root/.cargo/registry/src/x/candle-core-0.11.1/src/shape.rs:131:5:\nattempt to multiply\n";
         assert_eq!(cause(&ending(Class::Panics, panic)).unwrap(), "candle-core-0.11.1/src/shape.rs:131:5 attempt to multiply");
         assert_eq!(cause(&ending(Class::TimesOut, "")), None);
+        let silent = ending(Class::Crashes, "ended by SIGFPE\n");
+        assert_eq!((cause(&silent), ended_by(&silent)), (None, Some("SIGFPE")));
         assert_eq!(name("llama.cpp/src/x.cpp:12: GGML_ASSERT(a)"), "llama-cpp-src-x-cpp-12-ggml-assert-a");
     }
 }

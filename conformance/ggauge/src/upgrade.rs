@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -120,7 +121,7 @@ pub struct Explained {
 }
 
 /// A number of both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     /// Median before.
     pub before: f64,
@@ -152,7 +153,7 @@ impl Ratio {
 }
 
 /// What an upgrade does to speed and memory on one model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     /// The model.
     pub model: String,
@@ -378,6 +379,35 @@ pub fn report(
     };
     report.judge();
     Ok(report)
+}
+
+/// The names of the Records in the folder of an upgrade, before and after.
+pub const RECORDS: [&str; 2] = ["before.json", "after.json"];
+/// The name of the report there, for machines.
+pub const REPORT: &str = "report.json";
+
+/// What a report has of what was measured, beside the two Records.
+#[derive(Deserialize)]
+struct Measured {
+    before: Release,
+    after: Release,
+    speed: Vec<Speed>,
+    determinism_before: Vec<determinism::Finding>,
+    determinism_after: Vec<determinism::Finding>,
+}
+
+/// The report of an upgrade whose folder is there, with the causes that are known now. Runs nothing.
+///
+/// # Errors
+/// Where one of its files is missing or is none, or the known causes are wrong.
+pub fn again(folder: &Path) -> Result<Report, Error> {
+    let [before, after] = RECORDS.map(|name| compare::read(&folder.join(name)));
+    let path = folder.join(REPORT);
+    let next = "give the folder that `ggauge upgrade RELEASE --record FOLDER` wrote";
+    let json = fs::read(&path).map_err(|error| Error::input(path.display(), error, next))?;
+    let measured: Measured = serde_json::from_slice(&json).map_err(|error| Error::input(path.display(), error, next))?;
+    let Measured { before: old, after: new, speed, determinism_before, determinism_after } = measured;
+    report([&old, &new], [&before?, &after?], speed, [determinism_before, determinism_after])
 }
 
 /// Which cause each change has.

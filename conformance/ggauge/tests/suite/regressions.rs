@@ -4,7 +4,8 @@
 use crate::support::GGAUGE;
 use ggauge::{
     fuzz,
-    regressions::{self, Class, Engine, Limits, Promoted, Promotion, Regression},
+    regressions::{self, Class, Engine, Promoted, Promotion, Regression},
+    worker::process::Limits,
 };
 use rayon::prelude::*;
 use std::{
@@ -42,6 +43,20 @@ fn every_regression_still_ends_as_its_sidecar_says() {
     assert!(wrong.is_empty(), "{} of {} regressions:\n{}", wrong.len(), all.len(), wrong.join("\n"));
 }
 
+/// What a row or a trait says of a finding covers the input that shows it; otherwise fuzzing would stop at it again and again.
+#[test]
+fn fuzzing_goes_on_past_every_regression() {
+    shipped().par_iter().for_each(|regression| {
+        let mut command = Command::new("timeout");
+        command
+            .args(["--kill-after=5", "120", GGAUGE, "replay", &regression.target, "--pass-over-known"])
+            .arg(&regression.input);
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} is not passed over: {:?}\n{stderr}", regression.name(), output.status);
+    });
+}
+
 #[test]
 fn regressions_and_findings_belong_together() {
     let text = fs::read_to_string(folder("regressions").join("FINDINGS.md")).unwrap();
@@ -54,8 +69,7 @@ fn regressions_and_findings_belong_together() {
         assert!(ids.contains(finding), "{}: there is no entry {finding} in corpora/regressions/FINDINGS.md", regression.name());
         assert!(!regression.sidecar.place.is_empty() && !regression.sidecar.version.is_empty(), "{}", regression.name());
         let is_silent = regression.sidecar.says.is_empty();
-        let may_be_silent =
-            matches!(regression.sidecar.class, Class::Passes | Class::Crashes | Class::TimesOut | Class::ExceedsMemory);
+        let may_be_silent = matches!(regression.sidecar.class, Class::Passes | Class::TimesOut | Class::ExceedsMemory);
         assert!(!is_silent || may_be_silent, "{}: nothing says which finding it is", regression.name());
         let seen_by_none = regression.sidecar.class == Class::Passes && regression.sidecar.sanitizer.is_empty();
         assert!(!seen_by_none, "{}: neither an ordinary build nor a sanitizer sees it", regression.name());
@@ -98,7 +112,12 @@ fn seeds_end_no_process() {
             inputs.truncate(4);
         }
         count += inputs.len();
-        let output = Command::new(GGAUGE).args(["replay", target.name, "--pass-over-known"]).args(&inputs).output().unwrap();
+        // A hang is a finding, not a test that goes on for ever.
+        let output = Command::new("timeout")
+            .args(["--kill-after=5", "240", GGAUGE, "replay", target.name, "--pass-over-known"])
+            .args(&inputs)
+            .output()
+            .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "a seed of {} ends its process: {:?}\n{stderr}", target.name, output.status);
     }
@@ -115,6 +134,46 @@ fn the_scripts_list_of_targets_is_the_codes() {
     for target in listed {
         assert!(glue.join(format!("{target}.rs")).exists(), "fuzz/fuzz_targets/{target}.rs is missing");
     }
+}
+
+/// The lines of each hunk of a patch: what stands in the file before, with the file's path.
+fn hunks(patch: &str) -> Vec<(String, String)> {
+    let mut path = String::new();
+    let mut hunks = Vec::new();
+    for part in patch.split("\n@@ ").flat_map(|part| part.split("\ndiff ")) {
+        if let Some(line) = part.lines().find_map(|line| line.strip_prefix("--- a/")) {
+            line.clone_into(&mut path);
+            continue;
+        }
+        let lines = part.lines().skip(1).filter(|line| !line.starts_with('+')).filter_map(|line| line.get(1..));
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        if !path.is_empty() {
+            hunks.push((path.clone(), text));
+        }
+    }
+    hunks
+}
+
+#[test]
+fn bugs_to_plant_fit_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut count = 0;
+    for entry in fs::read_dir(root.join("fuzz/planted")).unwrap() {
+        let path = entry.unwrap().path();
+        let patch = fs::read_to_string(&path).unwrap();
+        let label = |name: &str| patch.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let target = label("target: ").unwrap_or_default();
+        assert!(fuzz::target(target).is_some(), "{}: there is no target `{target}`", path.display());
+        assert!(label("says: ").is_some_and(|words| !words.is_empty()), "{}: how it is recognised", path.display());
+        let hunks = hunks(&patch);
+        assert!(!hunks.is_empty(), "{} changes nothing", path.display());
+        for (file, before) in hunks {
+            let text = fs::read_to_string(root.join(&file)).unwrap();
+            assert_eq!(text.matches(&before).count(), 1, "{}: {file} does not have this any more:\n{before}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count >= 4, "{count} bugs");
 }
 
 #[test]

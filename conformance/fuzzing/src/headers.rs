@@ -254,7 +254,8 @@ fn judge(reading: &Reading, lenient: &Result<File<'_>, Finding>) {
         (Should::Reject, Some(_)) => findings::report(&format!("{} accepts a header that {}", reading.runtime, broken())),
         (_, Some(contents)) => {
             let Ok(file) = lenient else { return };
-            if file.tolerated().iter().any(|tolerated| AMBIGUOUS.contains(&tolerated.finding.rule)) {
+            let is_ambiguous = |tolerated: &gguf::Tolerated| AMBIGUOUS.contains(&tolerated.finding.rule);
+            if file.tolerated().iter().any(is_ambiguous) || findings::leave_out("LCPP-10", has_nul_in_array(file)) {
                 return;
             }
             statistics::count("compared");
@@ -268,6 +269,12 @@ fn judge(reading: &Reading, lenient: &Result<File<'_>, Finding>) {
         }
         (_, None) => {}
     }
+}
+
+/// True where a text in an array has a NUL, which no rule forbids there and both runtimes cut off.
+fn has_nul_in_array(file: &File<'_>) -> bool {
+    let has_nul = |value: gguf::Value<'_>| matches!(value, gguf::Value::String(text) if text.contains(&0));
+    file.metadata().iter().any(|(_, value)| matches!(value, gguf::Value::Array(array) if array.values().any(has_nul)))
 }
 
 /// Drafts that are valid, written by our writer: our reader reads back what was drafted, and every reader, those in `readers` too, what
@@ -312,7 +319,11 @@ pub fn round_trip(input: &[u8]) {
         assert_eq!(&**tensor.name, &*drafted.name, "the reader finds another tensor than was written");
         assert_eq!(tensor.dimensions.to_vec(), drafted.dimensions, "tensor {} has another shape than was written", tensor.name);
         assert_eq!(tensor.weight_type.id(), drafted.type_id, "tensor {} has another type than was written", tensor.name);
-        assert!(*file.data(tensor) == *drafted.data, "tensor {} has other data than was written", tensor.name);
+        // A shape that was changed may ask for less than was drafted, or for some of the padding behind it.
+        let (data, drafted) = (file.data(tensor), &*drafted.data);
+        let shared = data.len().min(drafted.len());
+        let same = data[..shared] == drafted[..shared] && data[shared..].iter().all(|&byte| byte == 0);
+        assert!(same, "tensor {} has other data than was written", tensor.name);
     }
     let ours = ours::contents(&file);
     let lenient = File::lenient(&bytes);

@@ -18,7 +18,12 @@ use crate::{
 use gguf::File;
 use reference::MappedFile;
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    fs, io,
+    path::Path,
+};
 use toml_writer::{ToTomlValue, TomlStringBuilder};
 use vocabulary::{Case, Continuation, Outcome, transcript::Reader};
 
@@ -246,6 +251,25 @@ impl Golden {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
+    /// Reads the snapshot of a golden in `folder`, `golden/outputs` of a checkout; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is none.
+    pub fn blessed(folder: &Path, case: &str) -> Result<Option<Self>, Error> {
+        let path = folder.join(format!("{case}.snap"));
+        let wrong = |why: String| {
+            Error::input(path.display(), why, "restore the file, or delete it and run the tests, which write it anew")
+        };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(error.to_string())),
+        };
+        // Behind the header, which says where it comes from.
+        let body = text.splitn(3, "---\n").nth(2).ok_or_else(|| wrong("it is no snapshot".into()))?;
+        Self::parse(body).map(Some).map_err(wrong)
+    }
+
     /// The text, which reads back as the same golden.
     pub fn text(&self) -> String {
         // Always on one line, whatever a token is made of.
@@ -354,6 +378,64 @@ impl Golden {
         }
         self
     }
+}
+
+/// Differences of one case that are listed.
+const SHOWN: usize = 4;
+
+/// What holding outputs against goldens came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Held {
+    /// Cases that have a golden.
+    pub compared: usize,
+    /// Cases that have none.
+    pub without: usize,
+    /// Cases that are not what they were, in words.
+    pub differ: Vec<String>,
+}
+
+impl Held {
+    /// Holds the texts that a run wrote into `outputs` against the goldens in a folder.
+    ///
+    /// # Errors
+    /// Where a text or a golden cannot be read.
+    pub fn against<'a>(goldens: &Path, outputs: &Path, cases: impl Iterator<Item = &'a str>) -> Result<Self, Error> {
+        let mut held = Self::default();
+        for case in cases {
+            let path = outputs.join(format!("{case}.toml"));
+            let Some(old) = Golden::blessed(goldens, case)? else {
+                held.without += 1;
+                continue;
+            };
+            let text = fs::read_to_string(&path).map_err(|error| Error::file(&path, &error))?;
+            let new = Golden::parse(&text).map_err(|why| Error::input(path.display(), why, "run the same again"))?;
+            held.compared += 1;
+            held.differ.extend(explain(&new, Some(&old)));
+        }
+        Ok(held)
+    }
+
+    /// One line, and below it what differs.
+    pub fn report(&self) -> String {
+        let Self { compared, without, differ } = self;
+        let none = if *without > 0 { format!(", {without} more cases have none") } else { String::new() };
+        format!("{} of {compared} goldens differ{none}\n{}", differ.len(), differ.concat())
+    }
+}
+
+/// What differs from a golden, in words; nothing where that is noise.
+pub fn explain(new: &Golden, old: Option<&Golden>) -> Option<String> {
+    let Some(old) = old else { return Some(format!("\n{}\n    has no golden\n", new.case)) };
+    let differences = new.differences(old);
+    if differences.is_empty() {
+        return None;
+    }
+    let mut out = format!("\n{}\n", new.case);
+    for difference in differences.iter().take(SHOWN) {
+        let _ = writeln!(out, "    {difference}");
+    }
+    let _ = writeln!(out, "    {} differences; a logit may move by {:.2e}", differences.len(), old.limit());
+    Some(out)
 }
 
 /// True where a number did not leave its limit.

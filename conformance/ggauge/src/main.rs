@@ -8,6 +8,7 @@ use ggauge::{
     calibrate, compare, determinism,
     error::exit_code,
     faults::{self, experiments},
+    golden,
     inspect::{self, Layout, RuleRow, Source},
     interrupt,
     matrix::{self, Extent},
@@ -266,6 +267,10 @@ struct RunArguments {
     /// Also write what each case gave into this folder, as the texts that goldens are made of (golden/README.md).
     #[arg(long, value_name = "FOLDER")]
     outputs: Option<PathBuf>,
+    /// Hold what each case gave against the goldens in this folder (golden/outputs of a checkout): has this build, machine or device the
+    /// same answers?
+    #[arg(long, value_name = "FOLDER")]
+    goldens: Option<PathBuf>,
     /// Known divergences from this file instead of the ones that ship with ggauge.
     #[arg(long, value_name = "FILE", conflicts_with = "no_expectations")]
     expectations: Option<PathBuf>,
@@ -872,7 +877,8 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     }
     let again = again(arguments);
     let mut run = Run::new(&mut workers, "run", &again, &cache, scratch.path(), &policy, &progress);
-    if let Some(folder) = &arguments.outputs {
+    let outputs = arguments.outputs.clone().or_else(|| arguments.goldens.is_some().then(|| scratch.path().join("outputs")));
+    if let Some(folder) = &outputs {
         run = run.with_outputs(folder.clone());
     }
     let (record, timings) = run.execute(plan, records)?;
@@ -894,7 +900,18 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     if !arguments.json {
         eprintln!("Record, picture, timings and logs: {}", folder.display());
     }
-    Ok(record.exit_code())
+    let (Some(goldens), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.exit_code()) };
+    let held = golden::Held::against(goldens, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
+    if arguments.json {
+        eprint!("{}", held.report());
+    } else {
+        print(&format!("\n{}", held.report()))?;
+    }
+    Ok(match (held.compared, held.differ.len()) {
+        (0, _) => exit_code::NOTHING_JUDGED,
+        (_, 0) => record.exit_code(),
+        _ => exit_code::FAILED,
+    })
 }
 
 fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {

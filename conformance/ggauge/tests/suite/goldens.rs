@@ -1,6 +1,6 @@
 //! Yesterday's answers: what cases gave when somebody last looked, in `golden/`. `golden/README.md` says how to review a difference.
 
-use crate::support::{GGAUGE, GOLDEN, assert_golden_in, golden_settings, id, policy, ramp, tiny};
+use crate::support::{GGAUGE, GOLDEN, assert_golden_in, ggauge, golden_settings, id, policy, ramp, stderr, stdout, tiny};
 use ggauge::{
     cache::{Cache, digest},
     fingerprint,
@@ -62,11 +62,8 @@ impl Comparator for Within {
     }
 }
 
-/// The golden of a case, where there is one.
 fn blessed(case: &str) -> Option<Golden> {
-    let text = fs::read_to_string(Path::new(GOLDEN).join("outputs").join(format!("{case}.snap"))).ok()?;
-    let body = text.splitn(3, "---\n").nth(2)?;
-    Some(Golden::parse(body).unwrap_or_else(|why| panic!("the golden of {case} is broken: {why}")))
+    Golden::blessed(&Path::new(GOLDEN).join("outputs"), case).unwrap()
 }
 
 /// Where the numbers come from. It stands in a golden's header, and is not compared.
@@ -113,19 +110,8 @@ pub(crate) fn assert_outputs(folder: &Path, subjects: &[SubjectRecord]) {
         insta.set_raw_info(&provenance(&id(name), settings, subjects));
         let assertion = || insta.bind(|| insta::assert_snapshot!(name, shown.text()));
         if catch_unwind(AssertUnwindSafe(assertion)).is_err() {
-            let _ = writeln!(summary, "\n{case}");
-            match &old {
-                None => summary.push_str("    has no golden\n"),
-                Some(old) => {
-                    let differences = new.differences(old);
-                    for difference in differences.iter().take(4) {
-                        let _ = writeln!(summary, "    {difference}");
-                    }
-                    let _ = writeln!(summary, "    {} differences; a logit may move by {:.2e}", differences.len(), {
-                        old.noise.map_or(0.0, |noise| noise.limit)
-                    });
-                }
-            }
+            // The text may differ where the numbers do not: a header by hand, say.
+            summary.push_str(&golden::explain(&new, old.as_ref()).unwrap_or_else(|| format!("\n{case}\n    in its text\n")));
         }
     }
     let next = "next: golden/README.md says what to look at; `cargo insta review` shows each, accepts or rejects it";
@@ -374,4 +360,32 @@ fn loads_fail_as_they_did() {
         }
     }
     assert_golden_in("failures", "loads", &text);
+}
+
+/// What somebody with another build or machine runs: the same goldens, without cargo.
+#[test]
+fn a_run_is_held_against_a_folder_of_goldens() {
+    let cache = tempfile::tempdir().unwrap();
+    let held = |goldens: &Path| {
+        let arguments = ["run", "llama/f32", "--settings", "strict", "--subject", "candle@cpu", "--filter", "/single-shot/"];
+        let output = ggauge(cache.path(), &[&arguments[..], &["--goldens", goldens.to_str().unwrap()]].concat());
+        (output.status.code().unwrap(), stdout(&output) + &stderr(&output))
+    };
+    let goldens = Path::new(GOLDEN).join("outputs");
+    let (code, words) = held(&goldens);
+    assert!(code == 0 && words.contains("0 of 1 goldens differ"), "{code}: {words}");
+    let case = "llama/f32/ramp-8/single-shot/strict/candle@cpu.snap";
+    let text = fs::read_to_string(goldens.join(case)).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(held(other.path()).0, 4, "nothing to compare with");
+    fs::create_dir_all(other.path().join(case).parent().unwrap()).unwrap();
+    fs::write(other.path().join(case), text.replace("\noutcome = \"1 positions\"", "\noutcome = \"aborted\"")).unwrap();
+    let (code, words) = held(other.path());
+    assert!(
+        code == 1 && words.contains("1 of 1 goldens differ") && words.contains("outcome: aborted, now 1 positions"),
+        "{words}"
+    );
+    fs::write(other.path().join(case), "nothing of the kind").unwrap();
+    let (code, words) = held(other.path());
+    assert!(code == 2 && words.contains("it is no snapshot") && words.contains("next: "), "{words}");
 }

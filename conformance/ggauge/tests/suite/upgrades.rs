@@ -160,6 +160,38 @@ fn what_is_gained_and_lost_is_told_by_architecture_and_weights() {
     assert_eq!((gained.gained, gained.verdict), (vec!["qwen2 q4_0".to_owned()], Verdict::Review));
 }
 
+/// Somebody who has found a cause need not run everything again to have it in the report.
+#[test]
+fn a_report_is_written_again_from_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = [record_of("honest"), record_of("shifted")];
+    let number = Some(Ratio { before: 10.5, after: 11.0, ratio: 1.1, spread: (1.0, 1.2) });
+    let speed = Speed { model: "m".into(), prefill: number, decode: number, load: number, memory: None };
+    let report = judged(&records[0], &records[1], vec![speed]);
+    for (record, name) in records.iter().zip(upgrade::RECORDS) {
+        fs::write(folder.path().join(name), record.to_json().unwrap()).unwrap();
+    }
+    let arguments = ["upgrade", "--markdown", "--again", folder.path().to_str().unwrap()];
+    let output = ggauge(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2), "without its numbers it is no folder of an upgrade");
+    fs::write(folder.path().join(upgrade::REPORT), serde_json::to_vec(&report).unwrap()).unwrap();
+    let output = ggauge(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(report.exit_code().into()), "{}", stderr(&output));
+    assert_eq!(stdout(&output), report.show(Form::Markdown, false));
+}
+
+/// The examples are whole, and nothing in them is without a cause.
+#[test]
+fn the_upgrades_that_are_shown_are_explained() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/upgrades");
+    for runtime in ["candle", "llama-cpp"] {
+        let text = fs::read_to_string(folder.join(format!("{runtime}.md"))).unwrap();
+        assert!(text.starts_with(&format!("# {runtime} ")), "{runtime}");
+        assert!(text.contains("### what changed, and why") && text.contains("### speed and memory"), "{runtime}");
+        assert!(!text.contains("no cause is known"), "{runtime}: put the cause into conformance/policy/changes.toml");
+    }
+}
+
 /// Every row is about cases that some upgrade can have, and releases that are known.
 #[test]
 fn known_changes_are_of_known_releases() {

@@ -290,6 +290,8 @@ pub struct Traits {
     pub largest: u64,
     /// The vocabulary lacks a token of the form `<0xNN>`.
     pub lacks_bytes: bool,
+    /// The file says that nothing of a head rotates.
+    pub rotates_nothing: bool,
     /// A tensor has no elements.
     pub is_empty: bool,
     /// A tensor of two dimensions and more is of a type that ggml multiplies with nothing.
@@ -332,6 +334,10 @@ impl Traits {
             |layer: u32| ["attn_q", "attn_qkv"].iter().any(|part| has_tensor(format!("blk.{layer}.{part}.weight")));
         // The types of numbers that are no weights, and the formats of activations.
         let is_multiplied = |type_id: u32| !matches!(type_id, 9 | 15 | 24..=28);
+        let is_zero = |key: &str| {
+            let value = draft.keys.iter().find(|other| *other.key == *key.as_bytes());
+            value.is_some_and(|key| key.value.iter().all(|&byte| byte == 0))
+        };
         // Anything but a number that is not 0: an array has one for each layer.
         let may_be_zero = |key: &str| {
             let value = draft.keys.iter().find(|other| *other.key == *key.as_bytes());
@@ -344,6 +350,7 @@ impl Traits {
             lacks_product: tensors().any(|tensor| tensor.dimensions.len() > 1 && !is_multiplied(tensor.type_id)),
             largest: integers.max().unwrap_or(0),
             lacks_bytes: has_byte.contains(&false),
+            rotates_nothing: is_zero(&format!("{prefix}rope.dimension_count")),
             is_empty: tensors().any(|tensor| tensor.dimensions.contains(&0)),
             lacks_queries: (0..4).any(|layer| is_layer(layer) && !has_queries(layer)),
             divides_by_heads: architecture(draft) == "olmo2" && may_be_zero("olmo2.attention.head_count"),
@@ -850,7 +857,8 @@ pub fn load_llama_cpp(input: &[u8]) {
             statistics::count("not detokenised");
         }
     }
-    if findings::leave_out("LCPP-F03", mutated.traits.lacks_queries)
+    if findings::leave_out("LCPP-F15", mutated.traits.rotates_nothing)
+        || findings::leave_out("LCPP-F03", mutated.traits.lacks_queries)
         || findings::leave_out("LCPP-F12", mutated.traits.lacks_product)
     {
         return;

@@ -5,6 +5,7 @@ Reads what the engine wrote (the logs of libFuzzer's slices, the targets' own co
 """
 
 import collections
+import datetime
 import json
 import pathlib
 import re
@@ -105,14 +106,15 @@ def coverage():
         print("\ncoverage: not counted yet; `scripts/fuzz --coverage` does")
         return
     files = json.loads(path.read_text())["data"][0]["files"]
-    print(f"\n{'parser':26}{'lines reached':>28}{'regions reached':>28}{'functions':>18}")
+    print(f"\ncoverage, counted {datetime.datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}")
+    print(f"{'parser':26}{'lines reached':>28}{'regions reached':>28}{'functions':>18}")
     for label, pattern in PARSERS:
         of_parser = [file["summary"] for file in files if re.search(pattern, file["filename"])]
         cells = []
-        for what, width in (("lines", 28), ("regions", 28), ("functions", 18)):
+        for what, width, with_share in (("lines", 28, True), ("regions", 28, True), ("functions", 18, False)):
             reached = sum(summary[what]["covered"] for summary in of_parser)
             total = sum(summary[what]["count"] for summary in of_parser)
-            share = f" ({100 * reached / max(total, 1):.0f} %)" if width == 28 else ""
+            share = f" ({100 * reached / max(total, 1):.0f} %)" if with_share else ""
             cells.append(f"{f'{reached:,} of {total:,}{share}':>{width}}")
         print(f"{label:26}{''.join(cells)}")
 

@@ -136,6 +136,7 @@ pub const KNOWN: &[Known] = &[
     Known { id: "LCPP-F09", words: &["binary-ops.cpp:", "unsupported types"] },
     Known { id: "LCPP-F10", words: &["llama-model.cpp:2823"] },
     Known { id: "CNDL-F03", words: &["k_quants.rs:320"] },
+    Known { id: "CNDL-F03", words: &["k_quants.rs:417"] },
     Known { id: "CNDL-F03", words: &["k_quants.rs:526"] },
     Known { id: "LCPP-F08", words: &["llama.cpp's detokeniser loses spaces"] },
 ];

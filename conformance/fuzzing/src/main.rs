@@ -1,19 +1,18 @@
-//! Writes the seeds into `corpora/seeds`. Paths of vocabularies (GGUF files) that are given become seeds of the header targets, beside
-//! those that are made from code.
+//! Writes seeds. Without arguments, those that are made from code, into `corpora/seeds`. With a folder and paths of vocabularies (GGUF files), the
+//! shrunk headers of those, into that folder: they are other people's, and stay out of the repository.
 
-use std::{env, fs, io, path::Path};
+use std::{env, ffi::OsString, fs, io, path::Path};
 
 fn main() -> io::Result<()> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpora/seeds"));
-    let mut seeds = fuzzing::seeds::all();
-    for path in env::args_os().skip(1) {
-        let name = Path::new(&path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let wrong = || io::Error::other(format!("{} is no GGUF file that can be read", path.display()));
-        let bytes = fuzzing::seeds::shrunk(&fs::read(&path)?).ok_or_else(wrong)?;
-        for target in ["header_ours", "header_candle", "header_llama_cpp"] {
-            seeds.insert((target, format!("vocabulary-{name}")), bytes.clone());
-        }
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    match &arguments[..] {
+        [] => of_code(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpora/seeds"))),
+        [folder, vocabularies @ ..] => of_vocabularies(Path::new(folder), vocabularies),
     }
+}
+
+fn of_code(folder: &Path) -> io::Result<()> {
+    let seeds = fuzzing::seeds::all();
     let mut total = 0;
     for ((target, name), bytes) in &seeds {
         fs::create_dir_all(folder.join(target))?;
@@ -21,5 +20,16 @@ fn main() -> io::Result<()> {
         total += bytes.len();
     }
     println!("{} seeds of {total} bytes in {}", seeds.len(), folder.display());
+    Ok(())
+}
+
+fn of_vocabularies(folder: &Path, vocabularies: &[OsString]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for path in vocabularies.iter().map(Path::new) {
+        let wrong = || io::Error::other(format!("{} is no GGUF file that can be read", path.display()));
+        let bytes = fuzzing::seeds::shrunk(&fs::read(path)?).ok_or_else(wrong)?;
+        fs::write(folder.join(path.file_stem().unwrap_or_default()), bytes)?;
+    }
+    println!("{} seeds of vocabularies in {}", vocabularies.len(), folder.display());
     Ok(())
 }

@@ -318,7 +318,10 @@ impl Traits {
         let mut has_byte = [false; 256];
         for token in &tokens {
             let digits = token.strip_prefix(b"<0x").and_then(|token| token.strip_suffix(b">"));
-            let digits = digits.filter(|digits| digits.len() == 2).and_then(|digits| std::str::from_utf8(digits).ok());
+            // Two digits in capitals, as llama.cpp looks them up.
+            let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'A'..=b'F');
+            let digits = digits.filter(|digits| digits.len() == 2 && digits.iter().all(is_digit));
+            let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
             if let Some(has) = digits.and_then(|digits| has_byte.get_mut(usize::from_str_radix(digits, 16).ok()?)) {
                 *has = true;
             }
@@ -336,7 +339,7 @@ impl Traits {
         let is_multiplied = |type_id: u32| !matches!(type_id, 9 | 15 | 24..=28);
         let is_zero = |key: &str| {
             let value = draft.keys.iter().find(|other| *other.key == *key.as_bytes());
-            value.is_some_and(|key| key.value.iter().all(|&byte| byte == 0))
+            value.is_some_and(|key| !key.value.is_empty() && key.value.iter().all(|&byte| byte == 0))
         };
         // Anything but a number that is not 0: an array has one for each layer.
         let may_be_zero = |key: &str| {
@@ -350,7 +353,7 @@ impl Traits {
             lacks_product: tensors().any(|tensor| tensor.dimensions.len() > 1 && !is_multiplied(tensor.type_id)),
             largest: integers.max().unwrap_or(0),
             lacks_bytes: has_byte.contains(&false),
-            rotates_nothing: is_zero(&format!("{prefix}rope.dimension_count")),
+            rotates_nothing: ["", "_swa"].iter().any(|layers| is_zero(&format!("{prefix}rope.dimension_count{layers}"))),
             is_empty: tensors().any(|tensor| tensor.dimensions.contains(&0)),
             lacks_queries: (0..4).any(|layer| is_layer(layer) && !has_queries(layer)),
             divides_by_heads: architecture(draft) == "olmo2" && may_be_zero("olmo2.attention.head_count"),

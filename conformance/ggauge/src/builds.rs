@@ -42,10 +42,10 @@ pub fn checkout(given: Option<&Path>) -> Result<PathBuf, Error> {
 /// Builds ggauge with nothing but `release`'s runtime in it, and gives the path of the program. The first time takes minutes.
 ///
 /// # Errors
-/// Where it does not build, with the compiler's first error; where files cannot be copied.
+/// Where it does not build, with the compiler's first error; where files cannot be copied; and where the user interrupted.
 pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cache) -> Result<PathBuf, Error> {
     let builds = cache.builds()?;
-    let folder = builds.join(folder_name(release));
+    let folder = builds.join(folder_name(checkout, release, features));
     let source = folder.join("source");
     let _alone = alone(&builds.join("lock"))?;
     for entry in SOURCES {
@@ -89,9 +89,9 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     Ok(program)
 }
 
-/// A folder for each choice of crates: releases of one version differ where --with or a checkout changed some.
-fn folder_name(release: &Release) -> String {
-    let choice = format!("{:?} {:?}", release.crates, release.folder);
+/// A folder for each choice: builds of one version differ by their crates (--with, --path), their sources (--source) and features.
+fn folder_name(checkout: &Path, release: &Release, features: &[&str]) -> String {
+    let choice = format!("{:?} {:?} {} {features:?}", release.crates, release.folder, checkout.display());
     format!("{release}-{}", cache::digest(choice.as_bytes()).get(..8).unwrap_or_default())
 }
 
@@ -202,8 +202,10 @@ mod tests {
         let wanted = "llama-cpp@0.1.160".parse().unwrap();
         let with = [("llama-cpp-sys-2".to_owned(), "0.1.160".to_owned())];
         let [(one, _), (other, _)] = [&[][..], &with].map(|with| releases::find(&wanted, with).unwrap());
-        assert_ne!(folder_name(&one), folder_name(&other));
-        assert!(folder_name(&one).starts_with("llama-cpp@0.1.160-"));
+        let name = |checkout: &str, release| folder_name(Path::new(checkout), release, &[]);
+        assert_ne!(name("a", &one), name("a", &other));
+        assert_ne!(name("a", &one), name("b", &one));
+        assert!(name("a", &one).starts_with("llama-cpp@0.1.160-"));
     }
 
     #[test]

@@ -268,7 +268,7 @@ struct RunArguments {
     #[arg(long, value_name = "FOLDER")]
     outputs: Option<PathBuf>,
     /// Hold what each case gave against the goldens in this folder (golden/outputs of a checkout): has this build, machine or device the
-    /// same answers?
+    /// same answers? A golden that differs is a failure; nothing to compare with is exit code 4.
     #[arg(long, value_name = "FOLDER")]
     goldens: Option<PathBuf>,
     /// Known divergences from this file instead of the ones that ship with ggauge.
@@ -350,7 +350,7 @@ struct UpgradeArguments {
     /// Only cases whose id has this part, or matches this glob.
     #[arg(long)]
     filter: Option<String>,
-    /// Folder for the report as text, Markdown and JSON and both Records (default: records/upgrade in the cache).
+    /// Folder for the report as text, Markdown and JSON and both Records (default: records/upgrade/RUNTIME in the cache).
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
     #[command(flatten)]
@@ -826,6 +826,11 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
         None => Expectations::shipped()?,
     };
     let policy = Policy { tolerances: Tolerances::shipped()?, expectations };
+    // Now, not after minutes.
+    if let Some(folder) = arguments.goldens.as_ref().filter(|folder| !folder.is_dir()) {
+        let next = "give golden/outputs of a checkout, or a folder like it";
+        return Err(Error::input(folder.display(), "there is no such folder", next).into());
+    }
 
     let names = if arguments.models.is_empty() {
         Manifest::all()?.into_iter().map(|manifest| manifest.name).collect()
@@ -907,10 +912,10 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     } else {
         print(&format!("\n{}", held.report()))?;
     }
-    Ok(match (held.compared, held.differ.len()) {
-        (0, _) => exit_code::NOTHING_JUDGED,
-        (_, 0) => record.exit_code(),
-        _ => exit_code::FAILED,
+    Ok(match record.exit_code() {
+        _ if !held.differ.is_empty() => exit_code::FAILED,
+        exit_code::SUCCESS if held.compared == 0 => exit_code::NOTHING_JUDGED,
+        code => code,
     })
 }
 
@@ -1140,7 +1145,7 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let cases = Cases { subject: &subject, models: &models, filter: &filter };
     let folder = match &arguments.record {
         Some(folder) => folder.clone(),
-        None => cache.records()?.join("upgrade"),
+        None => cache.records()?.join("upgrade").join(&own.runtime),
     };
     let mut records = Vec::new();
     let mut found = Vec::new();

@@ -161,23 +161,28 @@ pub struct Ending {
 /// The command that gives an input to a target.
 #[derive(Debug, Clone)]
 pub enum Engine {
-    /// `ggauge replay`, an ordinary build.
+    /// `ggauge replay`, an ordinary build. Known findings are findings.
     Ordinary(PathBuf),
+    /// The same, which goes on past known findings, as fuzzing does.
+    PassingOver(PathBuf),
     /// A binary of `fuzz/`, built with sanitizers.
     Sanitized(PathBuf),
 }
 
 impl Engine {
-    fn command(&self, target: &str, input: &Path) -> Command {
+    fn command(&self, target: &str, inputs: &[&Path]) -> Command {
         match self {
-            Self::Ordinary(program) => {
+            Self::Ordinary(program) | Self::PassingOver(program) => {
                 let mut command = Command::new(program);
-                command.args(["replay", target]).arg(input);
+                command.args(["replay", target]).args(inputs);
+                if matches!(self, Self::PassingOver(_)) {
+                    command.arg("--pass-over-known");
+                }
                 command
             }
             Self::Sanitized(binary) => {
                 let mut command = Command::new(binary);
-                command.arg(input);
+                command.args(inputs);
                 // Known findings are findings here, too, and undefined behaviour ends the process.
                 command.env(fuzzing::findings::STOP_AT_KNOWN, "1");
                 command.env("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1");
@@ -187,16 +192,23 @@ impl Engine {
     }
 }
 
-/// Gives an input to a target in a process of its own.
+fn names(inputs: &[&Path]) -> String {
+    match inputs {
+        [input] => input.display().to_string(),
+        _ => format!("{} inputs", inputs.len()),
+    }
+}
+
+/// Gives inputs to a target, one after the other, in a process of their own. The limits are for all of them.
 ///
 /// # Errors
-/// Where no process can be started, or the user interrupted.
-pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Result<Ending, Error> {
-    let mut command = engine.command(target, input);
+/// Where no process can be started, it ends in a way that no target does, or the user interrupted.
+pub fn run(engine: &Engine, target: &str, inputs: &[&Path], limits: Limits) -> Result<Ending, Error> {
+    let mut command = engine.command(target, inputs);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     command.env("GGML_NO_BACKTRACE", "1").env("RUST_BACKTRACE", "0").env_remove(fuzzing::statistics::FOLDER);
     let mut child = command.spawn().map_err(|error| Error::Harness {
-        what: format!("the process for {}", input.display()),
+        what: format!("the process for {}", names(inputs)),
         why: error.to_string(),
         next: "check that the executable is where it was, and that more processes can be started".into(),
     })?;
@@ -212,7 +224,7 @@ pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Resul
         String::from_utf8_lossy(&words).into_owned()
     });
     let started = Instant::now();
-    let (mut signal, mut wrong_code) = (None, None);
+    let mut signal = None;
     let class = loop {
         if let Ok(Some(status)) = child.try_wait() {
             break match (status.code(), status.signal(), engine) {
@@ -220,9 +232,15 @@ pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Resul
                 (_, Some(signal_hook::consts::SIGABRT), _) => Class::Aborts,
                 (Some(PANICKED), ..) => Class::Panics,
                 (Some(_), _, Engine::Sanitized(_)) => Class::Sanitizer,
-                (Some(code), _, Engine::Ordinary(_)) => {
-                    wrong_code = Some(code);
-                    Class::Passes
+                (Some(code), ..) => {
+                    return Err(Error::Harness {
+                        what: format!("the process for {}", names(inputs)),
+                        why: format!(
+                            "it ended with exit code {code}, which no target does: {}",
+                            words.join().unwrap_or_default().trim()
+                        ),
+                        next: "check that the executable is a ggauge with these targets: `ggauge replay` lists them".into(),
+                    });
                 }
                 (None, number, _) => {
                     signal = number.and_then(signal_hook::low_level::signal_name);
@@ -244,15 +262,8 @@ pub fn run(engine: &Engine, target: &str, input: &Path, limits: Limits) -> Resul
     };
     process::kill(&mut child);
     let mut words = words.join().unwrap_or_default();
-    if let Some(code) = wrong_code {
-        return Err(Error::Harness {
-            what: format!("the process for {}", input.display()),
-            why: format!("it ended with exit code {code}, which no target does: {}", words.trim()),
-            next: "check that the executable is a ggauge with these targets: `ggauge replay` lists them".into(),
-        });
-    }
     if let Some(signal) = signal {
-        let _ = writeln!(words, "{ENDED_BY}{signal}");
+        let _ = write!(words, "\n{ENDED_BY}{signal}\n");
     }
     Ok(Ending { class, words })
 }
@@ -278,7 +289,7 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
     // A hang is no surer after minutes, however patient the caller is with slow machines.
     let time = if *class == Class::TimesOut { limits.time.min(LIMITS.time) } else { limits.time };
     let limits = Limits { time, ..limits };
-    let ending = run(engine, &regression.target, &regression.input, limits)?;
+    let ending = run(engine, &regression.target, &[&regression.input], limits)?;
     if ending.class == *class && ending.words.contains(says.as_str()) {
         return Ok(None);
     }
@@ -458,15 +469,19 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     let path = scratch.path().join("input");
     let attempt = |engine: &Engine, bytes: &[u8]| -> Result<Ending, Error> {
         cache::write_whole(&path, bytes)?;
-        run(engine, target, &path, limits)
+        run(engine, target, &[&path], limits)
     };
     // What an ordinary build shows is what a test can hold; only where it shows nothing, the sanitizer's word counts.
     let ordinary = attempt(promotion.ordinary, &bytes)?;
     let says_nothing = ordinary.class == Class::Passes || cause(&ordinary).is_none();
-    let (engine, ending) = match promotion.sanitized {
-        Some(sanitized) if says_nothing => (sanitized, attempt(sanitized, &bytes)?),
-        _ => (promotion.ordinary, ordinary),
-    };
+    let mut by = (promotion.ordinary, ordinary);
+    if let Some(sanitized) = promotion.sanitized.filter(|_| says_nothing) {
+        let ending = attempt(sanitized, &bytes)?;
+        if ending.class != Class::Passes {
+            by = (sanitized, ending);
+        }
+    }
+    let (engine, ending) = by;
     if ending.class == Class::Passes {
         return Ok(Promoted::Passes);
     }
@@ -480,7 +495,7 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     }
     let same = |bytes: &[u8]| -> Result<bool, Error> {
         let smaller = attempt(engine, bytes)?;
-        Ok(smaller.class == ending.class && cause(&smaller) == cause_in_words)
+        Ok(smaller.class == ending.class && cause(&smaller) == cause_in_words && ended_by(&smaller) == ended_by(&ending))
     };
     let smallest = minimise(&bytes, promotion.tries, same)?;
     let ordinary = attempt(promotion.ordinary, &smallest)?;

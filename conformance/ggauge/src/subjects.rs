@@ -67,9 +67,14 @@ pub fn environment(id: &SubjectId, settings: Settings, tuning: Tuning) -> Vec<(&
     let mut environment = Vec::new();
     #[cfg(feature = "llama-cpp")]
     environment.extend(subject_llama_cpp::environment(if id.runtime() == "llama-cpp" { id.device() } else { "" }));
-    let (settings, tuning) = if id.runtime() == "candle" { (settings, tuning) } else { (Settings::Default, Tuning::default()) };
     #[cfg(feature = "candle")]
-    environment.extend(subject_candle::environment(settings, tuning));
+    if id.runtime() == "candle" {
+        environment.extend(subject_candle::environment(settings, tuning));
+    } else {
+        // The variables that change candle's arithmetic are taken away from the others, too.
+        environment.extend(subject_candle::environment(Settings::Default, Tuning::default()));
+    }
+    let _ = (settings, tuning);
     environment
 }
 

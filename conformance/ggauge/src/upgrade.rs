@@ -6,7 +6,7 @@
 use crate::{
     Error,
     cache::Cache,
-    compare::{self, Change, Comparison, Row},
+    compare::{self, Change, Comparison},
     determinism,
     error::exit_code,
     matrix,
@@ -23,13 +23,14 @@ use crate::{
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
     fs,
     path::{Path, PathBuf},
     time::Instant,
 };
-use vocabulary::{Schedule, Settings, SubjectId};
+use vocabulary::{Outcome, Schedule, Settings, SubjectId};
 
 const CAUSES: &str = include_str!("../../policy/changes.toml");
 
@@ -72,6 +73,9 @@ pub struct Cause {
     pub release: String,
     /// Globs over the ids of the cases that it changes.
     pub cases: Vec<String>,
+    /// True where it can take a case out of its limits, or away. Others, such as another order of sums, explain no such case.
+    #[serde(default)]
+    pub breaks: bool,
     /// How far evidence reaches: the change upstream, with file and line or commit.
     pub reason: String,
 }
@@ -207,7 +211,7 @@ pub struct Report {
     pub lost: Vec<String>,
     /// The cases.
     pub comparison: Comparison,
-    /// What caused the changes, as far as it is known; the largest first.
+    /// What caused the changes, as far as it is known; the worst first, and of those the largest.
     pub causes: Vec<Explained>,
     /// Speed and memory.
     pub speed: Vec<Speed>,
@@ -355,14 +359,9 @@ pub fn report(
     let comparison = compare::compare(records[0], records[1]);
     let [before, after] = releases.map(Clone::clone);
     let causes = explain(&comparison, &Cause::shipped()?, &before, &after)?;
-    let runs = |side: fn(&Row) -> bool| -> BTreeSet<String> {
-        let rows = comparison.rows.iter().filter(|row| row.oracle == Oracle::Reference && side(row));
-        rows.map(|row| format!("{} {}", row.architecture, row.weights)).collect()
-    };
-    let ran = runs(|row| row.change != Change::New);
-    let run = runs(|row| row.change != Change::Gone);
-    let gained = run.difference(&ran).cloned().collect();
-    let lost = ran.difference(&run).cloned().collect();
+    let [ran, runs] = records.map(|record| running(record, &comparison));
+    let gained = runs.difference(&ran).cloned().collect();
+    let lost = ran.difference(&runs).cloned().collect();
     let [determinism_before, determinism_after] = determinism;
     let mut report = Report {
         before,
@@ -380,6 +379,19 @@ pub fn report(
     report.judge();
     Ok(report)
 }
+
+/// The architectures and weight types of which a Record has a case that gave logits, right or wrong.
+fn running(record: &Record, comparison: &Comparison) -> BTreeSet<String> {
+    let completed = record.cases.iter().filter(|case| matches!(case.outcome, Outcome::Completed { .. }));
+    let completed: BTreeSet<&str> = completed.map(|case| case.id.as_str()).collect();
+    let own: BTreeSet<&str> = record.comparisons.iter().map(|comparison| comparison.id.as_str()).collect();
+    let rows = comparison.rows.iter().filter(|row| row.oracle == Oracle::Reference);
+    let rows = rows.filter(|row| completed.contains(row.id.as_str()) && own.contains(row.id.as_str()));
+    rows.map(|row| format!("{} {}", row.architecture, row.weights)).collect()
+}
+
+/// What a report says of changes that no cause explains.
+pub const UNEXPLAINED: &str = "no cause is known; conformance/policy/changes.toml takes it";
 
 /// The names of the Records in the folder of an upgrade, before and after.
 pub const RECORDS: [&str; 2] = ["before.json", "after.json"];
@@ -419,7 +431,11 @@ fn explain(comparison: &Comparison, causes: &[Cause], before: &Release, after: &
     }
     let mut found: BTreeMap<Option<usize>, Explained> = BTreeMap::new();
     for row in comparison.rows.iter().filter(|row| row.change != Change::Identical) {
-        let index = known.iter().position(|(_, filters)| filters.iter().any(|filter| filter.keeps(&row.id)));
+        let is_worse = matches!(row.change, Change::Broken | Change::Gone);
+        let explains = |(cause, filters): &(&Cause, Vec<Filter>)| {
+            (cause.breaks || !is_worse) && filters.iter().any(|filter| filter.keeps(&row.id))
+        };
+        let index = known.iter().position(explains);
         let reason = index.and_then(|index| known.get(index)).map(|(cause, _)| {
             format!("since {}: {}", cause.release, cause.reason.split_whitespace().collect::<Vec<_>>().join(" "))
         });
@@ -428,7 +444,8 @@ fn explain(comparison: &Comparison, causes: &[Cause], before: &Release, after: &
         *entry.totals.entry(row.change).or_default() += 1;
     }
     let mut all: Vec<Explained> = found.into_values().collect();
-    all.sort_by_key(|explained| std::cmp::Reverse(explained.totals.values().sum::<usize>()));
+    let total = |explained: &Explained| explained.totals.values().sum::<usize>();
+    all.sort_by_key(|explained| (explained.totals.keys().min().copied(), Reverse(total(explained))));
     Ok(all)
 }
 
@@ -538,14 +555,21 @@ impl Report {
             out.push_str(&heading("what changed, and why", form));
             for Explained { reason, totals, example } in &self.causes {
                 let counts: Vec<String> = totals.iter().map(|(change, count)| format!("{count} {}", change.words())).collect();
-                let reason = reason.as_deref().unwrap_or("no cause is known; conformance/policy/changes.toml takes it");
+                let reason = reason.as_deref().unwrap_or(UNEXPLAINED);
                 let _ = writeln!(out, "- {} (such as {example}): {reason}", counts.join(", "));
             }
             out.push('\n');
         }
         for (words, list) in [("runs now", &self.gained), ("does not run any more", &self.lost)] {
-            if !list.is_empty() {
-                let _ = writeln!(out, "{words}: {}\n", list.join(", "));
+            let mut by_weights: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for (architecture, weights) in list.iter().filter_map(|both| both.split_once(' ')) {
+                by_weights.entry(weights).or_default().push(architecture);
+            }
+            let _ = by_weights
+                .iter()
+                .try_for_each(|(weights, architectures)| writeln!(out, "- {words}: {weights} in {}", architectures.join(", ")));
+            if !by_weights.is_empty() {
+                out.push('\n');
             }
         }
         out.push_str(&heading("cases", form));

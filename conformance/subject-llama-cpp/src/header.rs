@@ -46,6 +46,7 @@ impl Header {
 }
 
 /// Reads a header from memory through `read`, which is `gguf_init_from_buffer`; `None` where it is refused.
+#[cfg(feature = "probe")]
 pub(crate) fn read_with(
     read: impl FnOnce(sys::gguf_init_params) -> *mut sys::gguf_context,
     with_data: bool,

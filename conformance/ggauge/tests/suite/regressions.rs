@@ -12,7 +12,6 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -46,14 +45,10 @@ fn every_regression_still_ends_as_its_sidecar_says() {
 /// What a row or a trait says of a finding covers the input that shows it; otherwise fuzzing would stop at it again and again.
 #[test]
 fn fuzzing_goes_on_past_every_regression() {
+    let engine = Engine::PassingOver(GGAUGE.into());
     shipped().par_iter().for_each(|regression| {
-        let mut command = Command::new("timeout");
-        command
-            .args(["--kill-after=5", "120", GGAUGE, "replay", &regression.target, "--pass-over-known"])
-            .arg(&regression.input);
-        let output = command.output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} is not passed over: {:?}\n{stderr}", regression.name(), output.status);
+        let ending = regressions::run(&engine, &regression.target, &[&regression.input], PATIENT).unwrap();
+        assert_eq!(ending.class, Class::Passes, "{} is not passed over: {}", regression.name(), ending.words);
     });
 }
 
@@ -112,14 +107,10 @@ fn seeds_end_no_process() {
             inputs.truncate(4);
         }
         count += inputs.len();
+        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
         // A hang is a finding, not a test that goes on for ever.
-        let output = Command::new("timeout")
-            .args(["--kill-after=5", "240", GGAUGE, "replay", target.name, "--pass-over-known"])
-            .args(&inputs)
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "a seed of {} ends its process: {:?}\n{stderr}", target.name, output.status);
+        let ending = regressions::run(&Engine::PassingOver(GGAUGE.into()), target.name, &inputs, PATIENT).unwrap();
+        assert_eq!(ending.class, Class::Passes, "a seed of {} ends its process: {}", target.name, ending.words);
     }
     assert!(count > 100, "{count} seeds");
 }
@@ -145,7 +136,8 @@ fn hunks(patch: &str) -> Vec<(String, String)> {
             line.clone_into(&mut path);
             continue;
         }
-        let lines = part.lines().skip(1).filter(|line| !line.starts_with('+')).filter_map(|line| line.get(1..));
+        // An editor may have taken the space away that stands before an empty line.
+        let lines = part.lines().skip(1).filter(|line| !line.starts_with('+')).map(|line| line.get(1..).unwrap_or(""));
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         if !path.is_empty() {
             hunks.push((path.clone(), text));
@@ -195,6 +187,28 @@ fn an_unexpected_pass_is_noticed_and_so_is_another_end() {
     assert!(words.contains("something that nobody says"), "{words}");
 }
 
+/// What has no words is told by its signal, and is kept where a fuzzer does not see it.
+#[test]
+fn a_crash_without_words_is_promoted_as_what_it_is() {
+    let found = shipped().into_iter().find(|regression| regression.sidecar.finding == "LCPP-F12").unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let into = scratch.path().join("regressions");
+    let (ordinary, blind) = (Engine::Ordinary(GGAUGE.into()), Engine::Sanitized("true".into()));
+    let promotion = Promotion {
+        artifact: &found.input,
+        target: &found.target,
+        ordinary: &ordinary,
+        sanitized: Some(&blind),
+        folder: &into,
+        tries: 4,
+        limits: PATIENT,
+    };
+    let Promoted::New { cause, .. } = regressions::promote(&promotion).unwrap() else { panic!("it was not kept") };
+    assert!(cause.starts_with("SIGSEGV "), "{cause}");
+    let all = regressions::all(&into).unwrap();
+    assert_eq!((all[0].sidecar.class, all[0].sidecar.says.as_str()), (Class::Crashes, "SIGSEGV"));
+}
+
 #[test]
 fn promoting_makes_an_input_smaller_and_keeps_a_cause_once() {
     // A finding that an ordinary build shows in words, with bytes around it that nobody needs.
@@ -223,6 +237,10 @@ fn promoting_makes_an_input_smaller_and_keeps_a_cause_once() {
     assert!(after < before, "{before} bytes became {after}");
     assert_eq!(fs::read(&input).unwrap().len(), after);
     assert!(matches!(regressions::promote(&promotion).unwrap(), Promoted::Known(_)), "the same cause was kept twice");
+    // A fuzzer that sees nothing takes nothing away from what an ordinary build shows.
+    let blind = Engine::Sanitized("true".into());
+    let promotion = Promotion { sanitized: Some(&blind), ..promotion };
+    assert!(matches!(regressions::promote(&promotion).unwrap(), Promoted::Known(_)), "an ordinary build's finding was lost");
     let all = regressions::all(&into).unwrap();
     assert_eq!((all.len(), all[0].sidecar.class), (1, found.sidecar.class));
 }

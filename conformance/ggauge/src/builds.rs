@@ -7,6 +7,7 @@ use crate::{
     external, interrupt,
     releases::{self, Release},
 };
+use serde::Deserialize;
 use std::{
     collections::BTreeSet,
     fs,
@@ -113,7 +114,7 @@ fn alone(path: &Path) -> Result<fs::File, Error> {
 /// Pins the crates of a checkout's own runtime to a release, in its manifest and its lock file.
 ///
 /// # Errors
-/// Where cargo does not find the release, in which case nothing is changed; where files cannot be written.
+/// Where cargo does not find the release, or its crates do not fit together, in which case nothing is changed; where files cannot be written.
 pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
     let (manifest, lock) = (checkout.join("Cargo.toml"), checkout.join(LOCK));
     let read = |path: &Path| fs::read_to_string(path).map_err(|error| Error::file(path, &error));
@@ -124,12 +125,43 @@ pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
     let result = external::run(cargo, |why| {
         let next = "give a release that is published, or --with CRATE=VERSION for a crate of another version";
         Error::input(release, format!("cargo does not find it: {why}; nothing was changed"), next)
-    });
-    if result.is_err() {
+    })
+    .and_then(|()| one_version_each(&read(&lock)?, release));
+    if result.is_ok() {
+        // So that an upgrade from it, some day, takes the same crates.
+        let table = checkout.join(releases::FILE);
+        if let Some(text) = releases::with_row(&read(&table)?, release)? {
+            cache::write_whole(&table, text.as_bytes())?;
+        }
+    } else {
         cache::write_whole(&manifest, old.as_bytes())?;
         cache::write_whole(&lock, old_lock.as_bytes())?;
     }
     result
+}
+
+/// Crates of a release that are there twice do not fit together: their types are not the same to the compiler, which says so in its own way.
+fn one_version_each(lock: &str, release: &Release) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Lock {
+        package: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        version: String,
+    }
+    let Lock { package } = toml::from_str(lock).map_err(|error| Error::input(LOCK, error, "restore the file"))?;
+    for (name, pinned) in &release.crates {
+        let other = package.iter().find(|package| package.name == *name && package.version != *pinned);
+        if let Some(Package { version, .. }) = other {
+            let why = format!(
+                "another of its crates is built on {name} {version}, and {pinned} is pinned beside it; nothing was changed"
+            );
+            return Err(Error::input(release, why, format!("add --with {name}={version}")));
+        }
+    }
+    Ok(())
 }
 
 /// What becomes of a file, by its path and bytes.
@@ -206,6 +238,18 @@ mod tests {
         assert_ne!(name("a", &one), name("a", &other));
         assert_ne!(name("a", &one), name("b", &one));
         assert!(name("a", &one).starts_with("llama-cpp@0.1.160-"));
+    }
+
+    #[test]
+    fn crates_that_are_there_twice_do_not_fit_together() {
+        let release = releases::of_this_build("candle").unwrap();
+        let lock = include_str!("../../../Cargo.lock");
+        one_version_each(lock, &release).unwrap();
+        let pinned = format!("version = \"{}\"", release.crates["tokenizers"]);
+        let twice = format!("{lock}\n[[package]]\nname = \"tokenizers\"\nversion = \"0.1.0\"\n");
+        assert!(lock.contains(&pinned), "{pinned}");
+        let error = one_version_each(&twice, &release).unwrap_err().to_string();
+        assert!(error.contains("--with tokenizers=0.1.0"), "{error}");
     }
 
     #[test]

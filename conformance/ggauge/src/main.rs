@@ -185,7 +185,7 @@ enum Command {
     },
     /// Try a release of a runtime: build it, run the same cases with it and with the one before, and say what to do about it.
     Upgrade(UpgradeArguments),
-    /// Pin this checkout to a release of a runtime, in its manifest and its lock file.
+    /// Pin this checkout to a release of a runtime, in its manifest and its lock file, and add the release to conformance/policy/releases.toml.
     Bump {
         /// RUNTIME@VERSION, such as candle@0.11.1.
         release: Wanted,

@@ -1,6 +1,6 @@
 //! Releases of runtimes: which crates make one, and how a workspace is pinned to them.
 //!
-//! To add a release, add its row to `conformance/policy/releases.toml`.
+//! To add a release, add its row to `conformance/policy/releases.toml`; `ggauge bump` does so itself.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use std::{
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
 const RELEASES: &str = include_str!("../../policy/releases.toml");
+/// Where that is in a checkout.
+pub const FILE: &str = "conformance/policy/releases.toml";
 
 /// A runtime and its version, as in `candle@0.11.1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl Release {
                 return Ok(text.replace(&edit.old, &edit.new));
             }
             let why = format!("`{}` does not stand in {} once, as the edit for {self} says", edit.old, file.display());
-            Err(Error::input("conformance/policy/releases.toml", why, "correct the row"))
+            Err(Error::input(FILE, why, "correct the row"))
         })
     }
 }
@@ -108,7 +110,34 @@ struct Table {
 /// Where the table is wrong.
 pub fn known() -> Result<Vec<Release>, Error> {
     let table: Result<Table, _> = toml::from_str(RELEASES);
-    Ok(table.map_err(|error| Error::input("conformance/policy/releases.toml", error, "correct the file"))?.release)
+    Ok(table.map_err(|error| Error::input(FILE, error, "correct the file"))?.release)
+}
+
+/// The table with a row for a release, newest first; `None` where it has one.
+///
+/// # Errors
+/// Where the table is wrong.
+pub fn with_row(table: &str, release: &Release) -> Result<Option<String>, Error> {
+    let parsed: Result<Table, _> = toml::from_str(table);
+    let rows = parsed.map_err(|error| Error::input(FILE, error, "correct the file"))?.release;
+    let of_runtime: Vec<&Release> = rows.iter().filter(|row| row.runtime == release.runtime).collect();
+    if of_runtime.iter().any(|row| row.version == release.version) {
+        return Ok(None);
+    }
+    let crates: Vec<String> = release.crates.iter().map(|(name, version)| format!("{name} = \"{version}\"")).collect();
+    let row = |runtime: &str, version: &str| format!("[[release]]\nruntime = \"{runtime}\"\nversion = \"{version}\"\n");
+    let new = format!("{}crates = {{ {} }}\n", row(&release.runtime, &release.version), crates.join(", "));
+    let older = of_runtime.iter().find(|row| order(&row.version) < order(&release.version));
+    let place = older.and_then(|older| table.find(&row(&older.runtime, &older.version)));
+    Ok(Some(match place {
+        Some(place) => format!("{}{new}\n{}", &table[..place], &table[place..]),
+        None => format!("{}\n\n{new}", table.trim_end()),
+    }))
+}
+
+/// What versions are ordered by.
+pub fn order(version: &str) -> Vec<u64> {
+    version.split('.').map(|part| part.parse().unwrap_or(u64::MAX)).collect()
 }
 
 /// The newest release of a runtime that is known: what its crates are called.
@@ -254,7 +283,24 @@ mod tests {
     fn the_pins_of_the_workspace_are_a_release() {
         for runtime in ["llama-cpp", "candle"] {
             let pinned = pinned(MANIFEST, runtime).unwrap();
-            assert_eq!(known().unwrap().into_iter().find(|release| release.runtime == runtime), Some(pinned));
+            let is_pinned = |release: &Release| Release { edit: Vec::new(), ..release.clone() } == pinned;
+            assert!(known().unwrap().iter().any(is_pinned), "{pinned} is not in {FILE}");
+        }
+    }
+
+    #[test]
+    fn a_release_gets_its_row_once_and_newest_first() {
+        let rows = |text: &str| toml::from_str::<Table>(text).unwrap().release;
+        let candles = known().unwrap().into_iter().filter(|row| row.runtime == "candle").count();
+        for (version, before) in [("99.0.0", 0), ("0.1.0", candles)] {
+            let (release, known) = find(&format!("candle@{version}").parse().unwrap(), &[]).unwrap();
+            assert!(!known);
+            let text = with_row(RELEASES, &release).unwrap().unwrap();
+            let of_candle: Vec<Release> = rows(&text).into_iter().filter(|row| row.runtime == "candle").collect();
+            assert_eq!(of_candle[before], release);
+            assert!(of_candle.is_sorted_by_key(|row| std::cmp::Reverse(order(&row.version))), "{text}");
+            assert_eq!(rows(&text).len(), rows(RELEASES).len() + 1);
+            assert_eq!(with_row(&text, &release).unwrap(), None);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     policy::{Expectations, Tolerances},
     prompts::{self, Prompt},
     record::{Oracle, Record},
-    releases::Release,
+    releases::{Release, order},
     run::{Policy, Run, Workers},
     tables::{Form, Sheet, heading},
     worker::process,
@@ -104,7 +104,6 @@ impl Cause {
 
     /// True where it lies between two releases, in either direction.
     fn lies_between(&self, before: &Release, after: &Release) -> bool {
-        let order = |version: &str| version.split('.').map(|part| part.parse().unwrap_or(u64::MAX)).collect::<Vec<_>>();
         let (a, b) = (order(&before.version), order(&after.version));
         let (older, newer) = if a <= b { (a, b) } else { (b, a) };
         let own = order(&self.release);

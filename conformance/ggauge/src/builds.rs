@@ -19,7 +19,10 @@ use std::{
 };
 
 /// What of a checkout a build needs.
-const SOURCES: [&str; 5] = ["Cargo.toml", "rust-toolchain.toml", ".cargo", "conformance", "corpora"];
+const SOURCES: [&str; 7] =
+    ["Cargo.toml", "rust-toolchain.toml", ".cargo", "conformance", "corpora", "golden/Cargo.toml", "golden/lib.rs"];
+/// The lock file of the fuzz targets, which are a workspace of their own.
+const FUZZ_LOCK: &str = "fuzz/Cargo.lock";
 /// Copied where there is none yet: cargo writes the release's crates into it, and keeps the others.
 const LOCK: &str = "Cargo.lock";
 
@@ -111,31 +114,41 @@ fn alone(path: &Path) -> Result<fs::File, Error> {
     }
 }
 
-/// Pins the crates of a checkout's own runtime to a release, in its manifest and its lock file.
+/// Pins the crates of a checkout's own runtime to a release, in its manifest and its lock files, and adds the release to the table.
 ///
 /// # Errors
 /// Where cargo does not find the release, or its crates do not fit together, in which case nothing is changed; where files cannot be written.
 pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
-    let (manifest, lock) = (checkout.join("Cargo.toml"), checkout.join(LOCK));
+    let files = ["Cargo.toml", LOCK, FUZZ_LOCK, releases::FILE].map(|file| checkout.join(file));
     let read = |path: &Path| fs::read_to_string(path).map_err(|error| Error::file(path, &error));
-    let (old, old_lock) = (read(&manifest)?, read(&lock)?);
-    cache::write_whole(&manifest, releases::pin(&old, release)?.as_bytes())?;
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(checkout).args(["metadata", "--quiet", "--format-version", "1"]);
-    let result = external::run(cargo, |why| {
-        let next = "give a release that is published, or --with CRATE=VERSION for a crate of another version";
-        Error::input(release, format!("cargo does not find it: {why}; nothing was changed"), next)
-    })
-    .and_then(|()| one_version_each(&read(&lock)?, release));
-    if result.is_ok() {
+    let before = files.each_ref().map(|path| read(path)).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let [manifest, lock, _, table] = &files;
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(checkout).args(arguments);
+        external::run(cargo, |why| {
+            let next = "give a release that is published, or --with CRATE=VERSION for a crate of another version";
+            Error::input(release, format!("cargo does not find it: {why}; nothing was changed"), next)
+        })
+    };
+    let pin = || {
+        cache::write_whole(manifest, releases::pin(&read(manifest)?, release)?.as_bytes())?;
+        cargo(&["metadata", "--quiet", "--format-version", "1"])?;
+        one_version_each(&read(lock)?, release)?;
+        // The fuzz targets' own lock file does not let go of a version by itself.
+        let crates: Vec<&str> = release.crates.keys().map(String::as_str).collect();
+        cargo(&[&["update", "--quiet", "--manifest-path", "fuzz/Cargo.toml"], &crates[..]].concat())?;
         // So that an upgrade from it, some day, takes the same crates.
-        let table = checkout.join(releases::FILE);
-        if let Some(text) = releases::with_row(&read(&table)?, release)? {
-            cache::write_whole(&table, text.as_bytes())?;
+        match releases::with_row(&read(table)?, release)? {
+            Some(text) => cache::write_whole(table, text.as_bytes()),
+            None => Ok(()),
         }
-    } else {
-        cache::write_whole(&manifest, old.as_bytes())?;
-        cache::write_whole(&lock, old_lock.as_bytes())?;
+    };
+    let result = pin();
+    if result.is_err() {
+        for (path, text) in files.iter().zip(&before) {
+            cache::write_whole(path, text.as_bytes())?;
+        }
     }
     result
 }

@@ -149,7 +149,7 @@ pub(crate) fn assert_golden_in(folder: &str, name: &str, text: &str) {
 }
 
 /// Where goldens lie.
-pub(crate) const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden");
+pub(crate) const GOLDEN: &str = ::golden::FOLDER;
 
 /// How insta is told about a folder of `golden/`.
 pub(crate) fn golden_settings(folder: &str) -> insta::Settings {

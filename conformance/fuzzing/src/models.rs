@@ -313,7 +313,8 @@ impl Traits {
             bytes.iter_mut().zip(key.value.iter()).for_each(|(to, from)| *to = *from);
             Some(u64::from_le_bytes(bytes))
         });
-        let tokens = draft.keys.iter().find(|key| *key.key == *b"tokenizer.ggml.tokens").and_then(array);
+        let find = |name: &str| draft.keys.iter().find(|key| *key.key == *name.as_bytes());
+        let tokens = find("tokenizer.ggml.tokens").and_then(array);
         let tokens = tokens.map_or_else(Vec::new, |(element, len, bytes)| elements(element, len, bytes));
         let mut has_byte = [false; 256];
         for token in &tokens {
@@ -326,8 +327,8 @@ impl Traits {
                 *has = true;
             }
         }
-        let names: Vec<&[u8]> =
-            draft.tensors.iter().chain(second.iter().flat_map(|second| &second.tensors)).map(|tensor| &*tensor.name).collect();
+        let tensors = || draft.tensors.iter().chain(second.iter().flat_map(|second| &second.tensors));
+        let names: Vec<&[u8]> = tensors().map(|tensor| &*tensor.name).collect();
         let has_tensor = |name: String| names.contains(&name.as_bytes());
         // No tiny model has more layers; a layer is one that has attention's output, or any norm.
         let is_layer = |layer: u32| {
@@ -337,18 +338,13 @@ impl Traits {
             |layer: u32| ["attn_q", "attn_qkv"].iter().any(|part| has_tensor(format!("blk.{layer}.{part}.weight")));
         // The types of numbers that are no weights, and the formats of activations.
         let is_multiplied = |type_id: u32| !matches!(type_id, 9 | 15 | 24..=28);
-        let is_zero = |key: &str| {
-            let value = draft.keys.iter().find(|other| *other.key == *key.as_bytes());
-            value.is_some_and(|key| !key.value.is_empty() && key.value.iter().all(|&byte| byte == 0))
-        };
+        let is_zero = |key: &str| find(key).is_some_and(|key| !key.value.is_empty() && key.value.iter().all(|&byte| byte == 0));
         // Anything but a number that is not 0: an array has one for each layer.
         let may_be_zero = |key: &str| {
-            let value = draft.keys.iter().find(|other| *other.key == *key.as_bytes());
             let is_number =
                 |key: &gguf::DraftKey<'_>| ValueType::from_id(key.type_id).is_some_and(|kind| kind.size().is_some());
-            !value.is_some_and(|key| is_number(key) && key.value.iter().any(|&byte| byte != 0))
+            !find(key).is_some_and(|key| is_number(key) && key.value.iter().any(|&byte| byte != 0))
         };
-        let tensors = || draft.tensors.iter().chain(second.iter().flat_map(|second| &second.tensors));
         Self {
             lacks_product: tensors().any(|tensor| tensor.dimensions.len() > 1 && !is_multiplied(tensor.type_id)),
             largest: integers.max().unwrap_or(0),

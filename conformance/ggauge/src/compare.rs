@@ -173,16 +173,18 @@ fn standing(comparison: Option<&ComparisonRecord>) -> Standing {
     }
 }
 
+fn comparisons_by_id(record: &Record) -> BTreeMap<&str, &ComparisonRecord> {
+    record.comparisons.iter().map(|comparison| (comparison.id.as_str(), comparison)).collect()
+}
+
+fn cases_by_id(record: &Record) -> BTreeMap<&str, &CaseRecord> {
+    record.cases.iter().map(|case| (case.id.as_str(), case)).collect()
+}
+
 /// Compares two Records.
 pub fn compare(before: &Record, after: &Record) -> Comparison {
-    let by_id = |record: &'_ Record| -> BTreeMap<String, ComparisonRecord> {
-        record.comparisons.iter().map(|comparison| (comparison.id.clone(), comparison.clone())).collect()
-    };
-    let cases = |record: &Record| -> BTreeMap<String, CaseRecord> {
-        record.cases.iter().map(|case| (case.id.clone(), case.clone())).collect()
-    };
-    let (old, new) = (by_id(before), by_id(after));
-    let (old_cases, new_cases) = (cases(before), cases(after));
+    let [old, new] = [before, after].map(comparisons_by_id);
+    let [old_cases, new_cases] = [before, after].map(cases_by_id);
     let architectures: BTreeMap<&str, &str> = [before, after]
         .into_iter()
         .flat_map(|record| &record.models)
@@ -194,7 +196,7 @@ pub fn compare(before: &Record, after: &Record) -> Comparison {
         if !seen.insert(&either.id) {
             continue;
         }
-        let (a, b) = (old.get(&either.id), new.get(&either.id));
+        let (a, b) = (old.get(either.id.as_str()).copied(), new.get(either.id.as_str()).copied());
         let change = match (standing(a), standing(b)) {
             (Standing::Absent, Standing::Absent) => {
                 comparison.unsupported += 1;
@@ -216,8 +218,8 @@ pub fn compare(before: &Record, after: &Record) -> Comparison {
             weights: either.weights.clone(),
             subject: either.candidate.to_string(),
             change,
-            before: a.map(|comparison| side(comparison, old_cases.get(&comparison.id))),
-            after: b.map(|comparison| side(comparison, new_cases.get(&comparison.id))),
+            before: a.map(|comparison| side(comparison, old_cases.get(comparison.id.as_str()).copied())),
+            after: b.map(|comparison| side(comparison, new_cases.get(comparison.id.as_str()).copied())),
         });
     }
     comparison
@@ -227,14 +229,14 @@ pub fn compare(before: &Record, after: &Record) -> Comparison {
 fn is_same(
     a: Option<&ComparisonRecord>,
     b: Option<&ComparisonRecord>,
-    old: &BTreeMap<String, CaseRecord>,
-    new: &BTreeMap<String, CaseRecord>,
+    old: &BTreeMap<&str, &CaseRecord>,
+    new: &BTreeMap<&str, &CaseRecord>,
 ) -> bool {
     let (Some(a), Some(b)) = (a, b) else { return false };
     if a.oracle != Oracle::Reference {
         return a.verdict == b.verdict;
     }
-    match (old.get(&a.id), new.get(&b.id)) {
+    match (old.get(a.id.as_str()), new.get(b.id.as_str())) {
         (Some(CaseRecord { logits: Some(old), .. }), Some(CaseRecord { logits: Some(new), .. })) => old == new,
         (Some(old), Some(new)) => crate::golden::words(&old.outcome) == crate::golden::words(&new.outcome),
         _ => false,

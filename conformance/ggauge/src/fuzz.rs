@@ -3,7 +3,7 @@
 use crate::{
     cache::Cache,
     models::Model,
-    plan::{Filter, Plan, Product},
+    plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
     prompts::Prompt,
     record::Judgement,
@@ -228,18 +228,10 @@ impl Harness {
         let model = Model::make(&drawn.recipe, self.scratch.path())?;
         let (path, prompt) =
             (model.path.clone(), Prompt { name: format!("ramp-{}", drawn.len), tokens: Recipe::ramp(drawn.len), short: true });
-        let mut plan = Plan::of(vec![model]);
-        let product = Product {
-            models: &[0],
-            prompts: &|_| vec![prompt.clone()],
-            schedules: &|_| vec![drawn.schedule],
-            settings: &[drawn.settings],
-            subjects: &["llama-cpp@cpu", "candle@cpu"]
-                .map(|id| id.parse().unwrap_or_else(|_| crate::subjects::exact_reference())),
-            relations: &[],
-            runs: &|_, _, _| true,
-        };
-        plan.add(&product, &Filter::All);
+        let (prompts, schedules, settings) = ([vec![prompt]], [drawn.schedule], [drawn.settings]);
+        let subjects =
+            ["llama-cpp@cpu", "candle@cpu"].map(|id| id.parse().unwrap_or_else(|_| crate::subjects::exact_reference()));
+        let plan = Plan::new(vec![model], &prompts, &schedules, &settings, &subjects, |_, _, _| true, &Filter::All);
         let bar = ProgressBar::hidden();
         let run = Run::new(&mut self.workers, "matrix", "", &self.cache, self.scratch.path(), &self.policy, &bar);
         let executed = run.execute(plan, Vec::new());

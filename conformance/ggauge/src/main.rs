@@ -599,7 +599,7 @@ fn probe_model(folder: &Path) -> anyhow::Result<PathBuf> {
 fn list_subjects(json: bool) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
-    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let mut workers = Workers::plain(program()?, scratch.path());
     let records = available(&mut workers, Settings::Default, &probe_model(scratch.path())?)?;
     let text = if json { serde_json::to_string_pretty(&records)? + "\n" } else { report::subjects(&records) };
     print(&text)?;
@@ -740,7 +740,7 @@ fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let model = models::resolve(model, &cache, scratch.path(), false, &ProgressBar::hidden())?;
-    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let mut workers = Workers::plain(program()?, scratch.path());
     let worker = workers.get(&tokenizer()?, Settings::Default);
     match worker.tokenize(&model.path, text)? {
         Ok(tokens) => {
@@ -759,7 +759,7 @@ fn compare_tokenizers(names: &[String], json: bool, offline: bool) -> anyhow::Re
     let scratch = cache.scratch()?;
     let progress = if json { ProgressBar::hidden() } else { run::progress_bar() };
     let vocabularies = tokenizers::choose(names, &cache, offline, &progress)?;
-    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let mut workers = Workers::plain(program()?, scratch.path());
     let tokenize = |subject: &SubjectId, path: &Path, text: &str| workers.get(subject, Settings::Default).tokenize(path, text);
     let report = tokenizers::run(&vocabularies, &prompts::all()?, &Divergences::shipped()?, tokenize, &progress)?;
     progress.finish_and_clear();
@@ -931,7 +931,7 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
         MatrixArguments { pairwise: true, seed, .. } => Extent::Pairwise(*seed),
         _ => Extent::EveryChange,
     };
-    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let mut workers = Workers::plain(program()?, scratch.path());
     let probe = probe_model(scratch.path())?;
     let (subjects, records) = choose_subjects(&arguments.subjects, &[], &Settings::ALL, &mut workers, &probe)?;
     let (fast, devices): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|id| subjects::device_kind(id) == "cpu");
@@ -1065,7 +1065,7 @@ fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Resul
 
 fn confirm_causes() -> anyhow::Result<u8> {
     let scratch = Cache::find()?.scratch()?;
-    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let mut workers = Workers::plain(program()?, scratch.path());
     let confirmations = experiments::run_all(&Expectations::shipped()?, &Tolerances::shipped()?, &mut workers, scratch.path())?;
     print(&experiments::report(&confirmations))?;
     let all = confirmations.iter().all(experiments::Confirmation::holds);
@@ -1091,7 +1091,7 @@ fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyh
         }
         models
     };
-    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let mut workers = Workers::plain(program()?, scratch.path());
     let is_cpu = |(id, built): &(SubjectId, bool)| *built && subjects::device_kind(id) == "cpu";
     let mut chosen: Vec<SubjectId> = only.to_vec();
     if chosen.is_empty() {
@@ -1187,7 +1187,7 @@ fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> an
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = run::progress_bar();
-    let mut workers = Workers::new(program()?, BTreeMap::new(), process::Limits::default(), scratch.path().into());
+    let mut workers = Workers::plain(program()?, scratch.path());
     let probe = probe_model(scratch.path())?;
     let mut records = Vec::new();
     for settings in Settings::ALL {

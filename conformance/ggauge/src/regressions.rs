@@ -11,7 +11,7 @@ use crate::{
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     fs,
     io::Read,
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -112,9 +112,7 @@ pub fn all(folder: &Path) -> Result<Vec<Regression>, Error> {
     for folder in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         let target = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if fuzz::target(&target).is_none() {
-            let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
-            let next = format!("name the folder after one of {}", known.join(", "));
-            return Err(Error::input(folder.display(), "there is no such target", next));
+            return Err(no_target(folder.display(), "name the folder after"));
         }
         let files = entries(&folder)?;
         let (sidecars, inputs): (Vec<_>, Vec<_>) =
@@ -135,6 +133,12 @@ pub fn all(folder: &Path) -> Result<Vec<Regression>, Error> {
         }
     }
     Ok(all)
+}
+
+/// `advice` goes on with "one of" and the names of all targets.
+fn no_target(what: impl fmt::Display, advice: &str) -> Error {
+    let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
+    Error::input(what, "there is no such target", format!("{advice} one of {}", known.join(", ")))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -255,7 +259,7 @@ pub fn run(engine: &Engine, target: &str, inputs: &[&Path], limits: Limits) -> R
         if started.elapsed() > limits.time {
             break Class::TimesOut;
         }
-        if resident(child.id()) > limits.memory {
+        if process::memory(child.id()).0 > limits.memory {
             break Class::ExceedsMemory;
         }
         thread::sleep(WATCH);
@@ -273,12 +277,6 @@ const ENDED_BY: &str = "ended by ";
 
 /// The exit code of a process whose target panicked: Rust's own.
 pub const PANICKED: i32 = 101;
-
-fn resident(id: u32) -> u64 {
-    let pages = fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
-    let resident = pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
-    resident * rustix::param::page_size() as u64
-}
 
 /// What became of a regression, where it is not what its sidecar says.
 ///
@@ -317,9 +315,7 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
 /// # Errors
 /// Where there is no such target or an input cannot be read.
 pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result<(), Error> {
-    let known = || fuzz::targets().iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
-    let found = fuzz::target(target)
-        .ok_or_else(|| Error::input(target, "there is no such target", format!("take one of {}", known())))?;
+    let found = fuzz::target(target).ok_or_else(|| no_target(target, "take"))?;
     if !pass_over_known {
         fuzzing::findings::stop_at_known();
     }
@@ -460,8 +456,7 @@ pub struct Promotion<'a> {
 pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     let Promotion { artifact, target, folder, limits, .. } = *promotion;
     if fuzz::target(target).is_none() {
-        let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
-        return Err(Error::input(target, "there is no such target", format!("give --target, one of {}", known.join(", "))));
+        return Err(no_target(target, "give --target,"));
     }
     let bytes =
         fs::read(artifact).map_err(|error| Error::input(artifact.display(), error, "give a file that a fuzzer wrote"))?;

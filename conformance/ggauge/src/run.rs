@@ -46,6 +46,11 @@ impl Workers {
         Self { program, commands, limits, scratch, running: BTreeMap::new() }
     }
 
+    /// Workers that are all started as `program worker`, with the limits that nobody asked to change.
+    pub fn plain(program: PathBuf, scratch: &Path) -> Self {
+        Self::new(program, BTreeMap::new(), process::Limits::default(), scratch.into())
+    }
+
     /// The worker of a subject.
     pub fn get(&mut self, subject: &SubjectId, settings: Settings) -> &mut Worker {
         self.tuned(subject, settings, Tuning::default())

@@ -18,7 +18,6 @@ use crate::{
     releases::{Release, order},
     run::{Policy, Run, Workers},
     tables::{Form, Sheet, heading},
-    worker::process,
 };
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -273,7 +272,7 @@ pub fn run(side: &Side, cases: &Cases<'_>, cache: &Cache, scratch: &Path, progre
 }
 
 fn workers(side: &Side, scratch: &Path) -> Workers {
-    Workers::new(side.program.clone(), BTreeMap::new(), process::Limits::default(), scratch.into())
+    Workers::plain(side.program.clone(), scratch)
 }
 
 /// Measures what is deterministic with one side, on the matrix's models.

@@ -371,10 +371,8 @@ impl Worker {
     /// tells it in a file; elsewhere memory is not limited, and `subjects` says so.
     fn watch_memory(&mut self) -> u64 {
         let Some(id) = self.process_id() else { return 0 };
-        let pages = fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
-        let mut pages = pages.split(' ').skip(1).map(|pages| pages.parse::<u64>().unwrap_or(0));
-        let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
-        let bytes = resident.saturating_sub(shared) * rustix::param::page_size() as u64;
+        let (resident, mapped) = memory(id);
+        let bytes = resident.saturating_sub(mapped);
         self.peak_memory = self.peak_memory.max(bytes);
         bytes
     }
@@ -432,6 +430,14 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// What a process occupies, in bytes, and how much of that are files that it has mapped. Zeros where the system does not tell.
+pub(crate) fn memory(id: u32) -> (u64, u64) {
+    let pages = fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
+    let pages = pages.split(' ').skip(1).map(|pages| pages.parse::<u64>().unwrap_or(0));
+    let mut bytes = pages.map(|pages| pages * rustix::param::page_size() as u64);
+    (bytes.next().unwrap_or(0), bytes.next().unwrap_or(0))
 }
 
 /// Ends a process that has a group of its own, and everything in the group.

@@ -7,7 +7,7 @@ use ggauge::{
     golden::{self, Golden},
     matrix,
     models::{Manifest, Model},
-    plan::{Filter, Plan, Product},
+    plan::{Filter, Plan},
     prompts,
     prompts::Prompt,
     record::{Record, SubjectRecord},
@@ -150,17 +150,8 @@ fn run(
     let mut workers = Workers::new(GGAUGE.into(), BTreeMap::new(), limits, folder.into());
     let probe = tiny("llama/f32", folder).path;
     let records = subjects.iter().map(|subject| workers.describe(subject, settings, &probe).unwrap()).collect();
-    let mut plan = Plan::of(vec![model]);
-    let product = Product {
-        models: &[0],
-        prompts: &|_| vec![prompt.clone()],
-        schedules: &|_| vec![Schedule::SingleShot],
-        settings: &[settings],
-        subjects,
-        relations: &[],
-        runs: &|_, _, _| true,
-    };
-    plan.add(&product, &Filter::All);
+    let (prompts, schedules) = ([vec![prompt]], [Schedule::SingleShot]);
+    let plan = Plan::new(vec![model], &prompts, &schedules, &[settings], subjects, |_, _, _| true, &Filter::All);
     let (policy, bar, outputs) = (policy(""), ProgressBar::hidden(), folder.join("outputs"));
     let run = Run::new(&mut workers, "run", "", cache, folder, &policy, &bar).with_outputs(outputs.clone());
     (outputs, run.execute(plan, records).unwrap().0)
@@ -348,7 +339,7 @@ fn loads_fail_as_they_did() {
             }),
         ),
     ];
-    let mut workers = Workers::new(GGAUGE.into(), BTreeMap::new(), Limits::default(), folder.path().into());
+    let mut workers = Workers::plain(GGAUGE.into(), folder.path());
     let mut text = String::new();
     for (name, bytes) in broken {
         let path = folder.path().join(format!("{}.gguf", name.replace(' ', "-")));

@@ -223,7 +223,7 @@ fn an_upgrade_to_nothing_is_refused(#[case] arguments: &[&str], #[case] words: &
 #[test]
 fn determinism_is_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let mut workers = Workers::new(crate::support::GGAUGE.into(), BTreeMap::new(), Limits::default(), folder.path().into());
+    let mut workers = Workers::plain(crate::support::GGAUGE.into(), folder.path());
     // `ggauge determinism` takes them all.
     let mut models = determinism::tiny_models(folder.path()).unwrap();
     models.retain(|(model, _)| model.name == "llama");

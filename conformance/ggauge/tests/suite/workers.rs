@@ -3,11 +3,11 @@
 use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, tiny};
 use ggauge::{
     run::Workers,
-    worker::process::{Launch, Limits, Worker},
+    worker::process::{Launch, Worker},
 };
 use rstest::rstest;
 use smith::Recipe;
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{thread, time::Duration};
 use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict, transcript::Reader};
 
 #[rstest]
@@ -163,7 +163,7 @@ fn contents_that_fit_no_answer_are_unsupported_in_words() {
 fn a_prompt_is_continued_with_the_likeliest_tokens(#[case] subject: &str) {
     let folder = tempfile::tempdir().unwrap();
     let model = tiny("llama/f32", folder.path());
-    let mut workers = Workers::new(GGAUGE.into(), BTreeMap::new(), Limits::default(), folder.path().into());
+    let mut workers = Workers::plain(GGAUGE.into(), folder.path());
     let prompt = ramp(8).tokens;
     let continuation = workers.get(&id(subject), Settings::Strict).continue_greedily(&model.path, &prompt, 5).unwrap().unwrap();
     assert_eq!(continuation.tokens.len(), 5);

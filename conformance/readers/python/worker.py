@@ -10,10 +10,12 @@ Install what it needs beside it, and run it with that Python:
     FOLDER/bin/python worker.py
 """
 
+import ctypes
 import importlib.metadata
 import json
 import math
 import platform
+import signal
 import sys
 
 import gguf
@@ -21,6 +23,8 @@ import numpy
 from gguf import GGUFValueType
 
 PROTOCOL = 1
+# Of Linux's <linux/prctl.h>.
+PR_SET_PDEATHSIG = 1
 LONGEST_TEXT = 4096
 
 # The names of the specification.
@@ -127,6 +131,9 @@ def answer(request):
 
 def main():
     """Says hello and answers until stdin ends."""
+    # A harness that was killed limits nothing any more, and reading a hostile file can take all the memory there is.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # Nothing but answers may reach stdout, whatever the library prints.
     out, sys.stdout = sys.stdout, sys.stderr
 

@@ -13,7 +13,7 @@ import sys
 
 STATE, ROOT = (pathlib.Path(argument) for argument in sys.argv[1:3])
 STATUS = re.compile(r"^#(\d+): cov: (\d+) ft: (\d+) corp: (\d+) exec/s:? (\d+) oom/timeout/crash: (\d+)/(\d+)/(\d+) time: (\d+)s", re.M)
-# The parsers that issue and README name, and what else a loader runs through.
+# The parsers that the README names, and what else a loader runs through.
 PARSERS = [
     ("our reader", r"conformance/gguf/src/(?!codec/)"),
     ("our codecs", r"conformance/gguf/src/codec/"),

@@ -283,7 +283,10 @@ fn check(vocabulary: &Vocabulary, loaded: &Loaded, text: &str) {
         }
         Some(tokens)
     });
-    #[cfg(all(feature = "llama-cpp", feature = "candle"))]
+    #[cfg(not(feature = "llama-cpp"))]
+    let llama_cpp: Option<Vec<u32>> = None;
+    #[cfg(not(feature = "candle"))]
+    let candle: Option<Vec<u32>> = None;
     if let (Some(llama_cpp), Some(candle)) = (llama_cpp, candle) {
         statistics::count("compared");
         if llama_cpp != candle {
@@ -292,5 +295,5 @@ fn check(vocabulary: &Vocabulary, loaded: &Loaded, text: &str) {
             ));
         }
     }
-    let _ = (name, loaded, text);
+    let _ = loaded;
 }

@@ -289,6 +289,8 @@ pub struct Mutated {
 pub struct Traits {
     /// The largest integer among the architecture's own keys.
     pub largest: u64,
+    /// The largest number of layers or experts.
+    pub parts: u64,
     /// The vocabulary lacks a token of the form `<0xNN>`.
     pub lacks_bytes: bool,
     /// The file says that nothing of a head rotates.
@@ -307,13 +309,13 @@ impl Traits {
     fn of(draft: &Draft<'_>, second: Option<&Draft<'_>>) -> Self {
         let prefix = format!("{}.", architecture(draft));
         let own = draft.keys.iter().filter(|key| key.key.starts_with(prefix.as_bytes()));
-        let integers = own.filter_map(|key| {
+        let integer = |key: &gguf::DraftKey<'_>| {
             let is_integer = |value_type: &ValueType| !matches!(value_type, ValueType::F32 | ValueType::F64);
             ValueType::from_id(key.type_id).filter(is_integer)?.size()?;
             let mut bytes = [0; 8];
             bytes.iter_mut().zip(key.value.iter()).for_each(|(to, from)| *to = *from);
             Some(u64::from_le_bytes(bytes))
-        });
+        };
         let find = |name: &str| draft.keys.iter().find(|key| *key.key == *name.as_bytes());
         let tokens = find("tokenizer.ggml.tokens").and_then(array);
         let tokens = tokens.map_or_else(Vec::new, |(element, len, bytes)| elements(element, len, bytes));
@@ -348,7 +350,12 @@ impl Traits {
         };
         Self {
             lacks_product: tensors().any(|tensor| tensor.dimensions.len() > 1 && !is_multiplied(tensor.type_id)),
-            largest: integers.max().unwrap_or(0),
+            largest: own.filter_map(integer).max().unwrap_or(0),
+            parts: ["block_count", "expert_count"]
+                .iter()
+                .filter_map(|key| integer(find(&format!("{prefix}{key}"))?))
+                .max()
+                .unwrap_or(0),
             lacks_bytes: has_byte.contains(&false),
             rotates_nothing: ["", "_swa"].iter().any(|layers| is_zero(&format!("{prefix}rope.dimension_count{layers}"))),
             is_empty: tensors().any(|tensor| tensor.dimensions.contains(&0)),
@@ -804,7 +811,7 @@ fn reached(stage: Reached) {
     statistics::count(stage.words());
 }
 
-/// Numbers beyond which candle is not asked, because it makes room for as many layers, experts, positions or pairs at once.
+/// Numbers beyond which candle is not asked, because it makes room for as many layers, experts, positions or elements of a head at once.
 #[cfg(feature = "candle")]
 const MANY: u64 = 4096;
 
@@ -814,8 +821,9 @@ pub fn load_candle(input: &[u8]) {
     let Ok(model) = mutated(input) else { return };
     // candle has no split models and no adapters.
     let Some(bytes) = model.files.first() else { return };
-    // The second is undefined behaviour everywhere, and ends a process where the standard library's checks are on.
-    if findings::leave_out("CNDL-03", model.traits.largest > MANY)
+    // The last is undefined behaviour everywhere, and ends a process where the standard library's checks are on.
+    if findings::leave_out("CNDL-03", model.traits.parts > MANY)
+        || findings::leave_out("CNDL-F06", model.traits.largest > MANY)
         || findings::leave_out("CNDL-F01", cfg!(debug_assertions) && model.traits.is_empty)
     {
         return;

@@ -56,3 +56,12 @@ probe_features() {
         features=(--features "${list[*]/#/ggauge/}")
     fi
 }
+
+# Cargo tells the packages of a workspace by their names, not by where it lies: of two checkouts with one cache, each would take builds of the
+# other for its own, with the other's paths in them. What was built of other people's crates serves both.
+claim_target() {
+    local owner=$CARGO_TARGET_DIR/checkout
+    [ ! -d "$CARGO_TARGET_DIR/debug" ] || [ "$(cat "$owner" 2>/dev/null)" = "$root" ] || (cd "$root" && cargo clean --quiet --locked --workspace)
+    mkdir -p "$CARGO_TARGET_DIR"
+    printf '%s\n' "$root" >"$owner"
+}

@@ -216,8 +216,9 @@ fn load(vocabulary: &Vocabulary) -> Loaded {
 /// True for a text that composing (NFC) may change: it has a character that joins with one before it, or stands for another one.
 #[cfg(feature = "candle")]
 fn may_be_composed(text: &str) -> bool {
-    // What can be said without tables: Latin letters with their accents, symbols, kana, Han and Hangul syllables are composed already.
-    let is_composed = |c: char| matches!(c, '\0'..'\u{300}' | '\u{2002}'..'\u{20d0}' | '\u{2100}'..'\u{2126}' | '\u{2190}'..'\u{2adc}' | '\u{3000}'..'\u{3099}' | '\u{4e00}'..'\u{a000}' | '\u{ac00}'..'\u{d7a4}' | '\u{1f300}'..'\u{1fa00}' | '\u{feff}');
+    // What can be said without tables: Latin letters with their accents, symbols, kana, Han and Hangul syllables are composed already; but two
+    // angle brackets among the symbols stand for others, and the tone marks between the punctuation and kana join.
+    let is_composed = |c: char| matches!(c, '\0'..'\u{300}' | '\u{2002}'..'\u{20d0}' | '\u{2100}'..'\u{2126}' | '\u{2190}'..'\u{2329}' | '\u{232b}'..'\u{2adc}' | '\u{3000}'..'\u{302a}' | '\u{3030}'..'\u{3099}' | '\u{4e00}'..'\u{a000}' | '\u{ac00}'..'\u{d7a4}' | '\u{1f300}'..'\u{1fa00}' | '\u{feff}');
     !text.chars().all(is_composed)
 }
 

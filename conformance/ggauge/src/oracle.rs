@@ -274,8 +274,8 @@ impl Comparison {
             worst(Check::Nmse, |p| p.nmse, limits.nmse),
             worst(Check::KlMax, |p| p.kl, limits.kl_max),
         ];
-        // The limit is for the mean of all positions; that of a few of them is another number.
-        if self.complete {
+        // The limit is for the mean of all positions; that of a few of them is another number, and that of one is its worst.
+        if self.complete && self.positions.len() > 1 {
             checks.push(Measurement {
                 check: Check::KlMean,
                 measured: self.mean(|p| p.kl),

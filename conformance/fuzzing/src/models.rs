@@ -54,9 +54,9 @@ static MODELS: LazyLock<Vec<Draft<'static>>> = LazyLock::new(|| {
     of_vectors.chain(of_recipes).map(draft).collect()
 });
 
-/// Numbers at which something changes.
+/// Numbers at which something changes; the one before the last is -2 in 32 bits.
 const EDGES: [u64; 16] =
-    [0, 1, 2, 3, 7, 8, 31, 64, 255, 513, 0xffff, i32::MAX as u64, 1 << 31, u32::MAX as u64, i64::MAX as u64, u64::MAX];
+    [0, 1, 2, 3, 7, 8, 31, 64, 255, 513, 0xffff, i32::MAX as u64, 1 << 31, u32::MAX as u64, i64::MAX as u64 - 1, u64::MAX];
 
 /// Real numbers at which something changes.
 const REALS: [f32; 12] =
@@ -293,8 +293,8 @@ pub struct Traits {
     pub parts: u64,
     /// The vocabulary lacks a token of the form `<0xNN>`.
     pub lacks_bytes: bool,
-    /// The file says that nothing of a head rotates.
-    pub rotates_nothing: bool,
+    /// How many elements of a head rotate, as llama.cpp takes the file's least number of them: in 32 bits with a sign.
+    pub rotated: i32,
     /// A tensor has no elements.
     pub is_empty: bool,
     /// A tensor of two dimensions and more is of a type that ggml multiplies with nothing.
@@ -341,7 +341,7 @@ impl Traits {
             |layer: u32| ["attn_q", "attn_qkv"].iter().any(|part| has_tensor(format!("blk.{layer}.{part}.weight")));
         // The types of numbers that are no weights, and the formats of activations.
         let is_multiplied = |type_id: u32| !matches!(type_id, 9 | 15 | 24..=28);
-        let is_zero = |key: &str| find(key).is_some_and(|key| !key.value.is_empty() && key.value.iter().all(|&byte| byte == 0));
+        let rotated = ["", "_swa"].iter().filter_map(|layers| integer(find(&format!("{prefix}rope.dimension_count{layers}"))?));
         // Anything but a number that is not 0: an array has one for each layer.
         let may_be_zero = |key: &str| {
             let is_number =
@@ -357,7 +357,7 @@ impl Traits {
                 .max()
                 .unwrap_or(0),
             lacks_bytes: has_byte.contains(&false),
-            rotates_nothing: ["", "_swa"].iter().any(|layers| is_zero(&format!("{prefix}rope.dimension_count{layers}"))),
+            rotated: rotated.map(|number| number as i32).min().unwrap_or(i32::MAX),
             is_empty: tensors().any(|tensor| tensor.dimensions.contains(&0)),
             lacks_queries: (0..4).any(|layer| is_layer(layer) && !has_queries(layer)),
             divides_by_heads: architecture(draft) == "olmo2" && may_be_zero("olmo2.attention.head_count"),
@@ -865,7 +865,8 @@ pub fn load_llama_cpp(input: &[u8]) {
             statistics::count("not detokenised");
         }
     }
-    if findings::leave_out("LCPP-F15", mutated.traits.rotates_nothing)
+    if findings::leave_out("LCPP-F15", mutated.traits.rotated == 0)
+        || findings::leave_out("LCPP-F18", mutated.traits.rotated < 0)
         || findings::leave_out("LCPP-F03", mutated.traits.lacks_queries)
         || findings::leave_out("LCPP-F12", mutated.traits.lacks_product)
     {

@@ -293,6 +293,8 @@ pub struct Traits {
     pub parts: u64,
     /// The vocabulary lacks a token of the form `<0xNN>`.
     pub lacks_bytes: bool,
+    /// The vocabulary is RWKV's kind.
+    pub is_rwkv: bool,
     /// How many elements of a head rotate, as llama.cpp takes the file's least number of them: in 32 bits with a sign.
     pub rotated: i32,
     /// A tensor has no elements.
@@ -357,6 +359,7 @@ impl Traits {
                 .max()
                 .unwrap_or(0),
             lacks_bytes: has_byte.contains(&false),
+            is_rwkv: find("tokenizer.ggml.model").is_some_and(|key| key.value.ends_with(b"rwkv")),
             rotated: rotated.map(|number| number as i32).min().unwrap_or(i32::MAX),
             is_empty: tensors().any(|tensor| tensor.dimensions.contains(&0)),
             lacks_queries: (0..4).any(|layer| is_layer(layer) && !has_queries(layer)),
@@ -858,6 +861,7 @@ pub fn load_llama_cpp(input: &[u8]) {
     // A text that needs a byte token which is not there.
     let without_bytes = mutated.traits.lacks_bytes && !mutated.text.is_empty();
     if !findings::leave_out("LCPP-F02", without_bytes)
+        && !findings::leave_out("LCPP-F20", mutated.traits.is_rwkv)
         && let Some(Some(tokens)) = model.tokenize(mutated.text.as_bytes(), true, true)
     {
         statistics::count("tokenised");

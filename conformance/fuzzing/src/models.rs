@@ -309,7 +309,8 @@ pub struct Traits {
 
 impl Traits {
     fn of(draft: &Draft<'_>, second: Option<&Draft<'_>>) -> Self {
-        let prefix = format!("{}.", architecture(draft));
+        let architecture = architecture(draft);
+        let prefix = format!("{architecture}.");
         let own = draft.keys.iter().filter(|key| key.key.starts_with(prefix.as_bytes()));
         let integer = |key: &gguf::DraftKey<'_>| {
             let is_integer = |value_type: &ValueType| !matches!(value_type, ValueType::F32 | ValueType::F64);
@@ -359,11 +360,11 @@ impl Traits {
                 .max()
                 .unwrap_or(0),
             lacks_bytes: has_byte.contains(&false),
-            is_rwkv: find("tokenizer.ggml.model").is_some_and(|key| key.value.ends_with(b"rwkv")),
+            is_rwkv: text_of(draft, "tokenizer.ggml.model") == Some(b"rwkv"),
             rotated: rotated.map(|number| number as i32).min().unwrap_or(i32::MAX),
             is_empty: tensors().any(|tensor| tensor.dimensions.contains(&0)),
             lacks_queries: (0..4).any(|layer| is_layer(layer) && !has_queries(layer)),
-            divides_by_heads: architecture(draft) == "olmo2" && may_be_zero("olmo2.attention.head_count"),
+            divides_by_heads: architecture == "olmo2" && may_be_zero("olmo2.attention.head_count"),
         }
     }
 }
@@ -477,9 +478,12 @@ fn adapter(model: &Draft<'static>) -> Draft<'static> {
 
 /// The text behind `general.architecture`.
 fn architecture(draft: &Draft<'_>) -> String {
-    let key = draft.keys.iter().find(|key| *key.key == *b"general.architecture");
-    let text = key.and_then(|key| key.value.get(8..)).unwrap_or(b"llama");
-    String::from_utf8_lossy(text).into_owned()
+    String::from_utf8_lossy(text_of(draft, "general.architecture").unwrap_or(b"llama")).into_owned()
+}
+
+/// The bytes of the text behind a key, which its length stands before.
+fn text_of<'a>(draft: &'a Draft<'_>, name: &str) -> Option<&'a [u8]> {
+    draft.keys.iter().find(|key| *key.key == *name.as_bytes())?.value.get(8..)
 }
 
 /// Changes one thing.

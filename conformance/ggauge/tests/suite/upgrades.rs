@@ -188,7 +188,7 @@ fn a_report_is_written_again_from_its_folder() {
 /// The examples are whole, and nothing in them is without a cause.
 #[test]
 fn the_upgrades_that_are_shown_are_explained() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/upgrades");
+    let folder = Path::new(crate::support::GOLDEN).join("upgrades");
     for runtime in ["candle", "llama-cpp"] {
         let text = fs::read_to_string(folder.join(format!("{runtime}.md"))).unwrap();
         assert!(text.starts_with(&format!("# {runtime} ")), "{runtime}");

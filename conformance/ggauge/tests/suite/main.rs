@@ -2,6 +2,7 @@
 
 mod codecs;
 mod command_line;
+mod findings;
 mod goldens;
 mod inspect;
 #[cfg(feature = "vulkan")]

@@ -224,7 +224,8 @@ struct Chunk {
 impl Chunk {
     fn new(file: &str, text: &str) -> Self {
         let (quoted, prose): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| quotation(line).is_some());
-        let name: Vec<&str> = prose.iter().flat_map(|line| line.split_whitespace()).take(3).collect();
+        let entry = prose.iter().find_map(|line| line.strip_prefix("finding = "));
+        let name: Vec<&str> = entry.iter().chain(&prose).flat_map(|line| line.split_whitespace()).take(3).collect();
         let mut chunk = Self {
             file: file.to_owned(),
             name: name.join(" "),

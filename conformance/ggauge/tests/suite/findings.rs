@@ -543,7 +543,7 @@ fn what_shows_a_finding_exists() {
             "corpora/regressions/FINDINGS.md" => {
                 let shows = quoted("- shows: ");
                 let exists = |name: &&str| root().join(format!("corpora/regressions/{name}.bin")).is_file();
-                assert!(!shows.is_empty() && shows.iter().all(|name| exists(&name)), "{chunk}: {shows:?}");
+                assert!(!shows.is_empty() && shows.iter().all(exists), "{chunk}: {shows:?}");
             }
             _ => {
                 let shows = quoted("- shows: ");

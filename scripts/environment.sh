@@ -10,6 +10,7 @@ vulkan_headers=$cache/vulkan-headers-1
 vulkan_headers_needed=1.3.272
 
 # Where a plain `cargo` builds. Our scripts, which run each other, all build in the same folder.
+# shellcheck disable=SC2034 # For bootstrap.
 plain_target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
 CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-$cache/target}")
 export CARGO_TARGET_DIR
@@ -56,6 +57,7 @@ probe_features() {
     features=()
     if [ "${#list[@]}" -gt 0 ]; then
         local IFS=,
+        # shellcheck disable=SC2034 # For the script that asked.
         features=(--features "${list[*]/#/ggauge/}")
     fi
 }
@@ -70,7 +72,8 @@ claim_target() {
 }
 
 # mend_builds TARGET: deletes what build scripts have left there that failed or were cut off. Cargo starts them again in the same folder, and
-# not every build goes on from what it finds: with a cache of cmake's and no Makefile, llama.cpp's ends in "No rule to make target" for ever.
+# not every build goes on from what it finds: with a cache of cmake's and no Makefile, llama.cpp's ends in "No rule to make target" for ever,
+# and an object file that is half written is new enough for make, and no object for the linker.
 # Cargo notes the time when a script starts, and gives the script's output that time when it has come to its end.
 mend_builds() {
     local lock started

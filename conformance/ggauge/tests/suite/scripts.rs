@@ -79,7 +79,7 @@ fn complete() -> Machine {
 #[rstest]
 #[case::bootstrap("bootstrap", &[], &["python3"])]
 #[case::ggauge("ggauge", &["subjects"], &["python3", "cargo", "ggauge"])]
-#[case::test("test", &[], &["python3", "cargo", "rustc", "ggauge"])]
+#[case::every_check("test", &[], &["python3", "cargo", "rustc", "ggauge"])]
 #[case::fuzz("fuzz", &["--report"], &["rustc", "python3"])]
 fn scripts_start_programs_in_the_checkout_alone(#[case] script: &str, #[case] arguments: &[&str], #[case] programs: &[&str]) {
     let machine = complete();

@@ -220,7 +220,9 @@ impl Crate {
     fn cut_off(&self) {
         let mut child = self.hanging();
         // The shell's own: a bare system has no program of this name.
-        assert!(Command::new("sh").args(["-c", "kill -s KILL -- \"-$0\"", &child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("sh").args(["-c", "kill -s KILL -- \"-$0\"", &child.id().to_string()]).status().unwrap().success()
+        );
         child.wait().unwrap();
         fs::remove_file(self.path("hang")).unwrap();
     }

@@ -12,6 +12,7 @@ mod matrix;
 mod pins;
 mod real_models;
 mod regressions;
+mod scripts;
 mod support;
 mod survey;
 mod tokenizers;

@@ -296,7 +296,10 @@ impl<'a> Run<'a> {
     ) -> Result<(Result<Scale, String>, Option<Limits>), Error> {
         let software = self.workers.get(subject, group.settings).description.software;
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
-        let noise = self.noise(model, &group.prompt, rounding, exact)?;
+        let mut noise = self.noise(model, &group.prompt, rounding, exact)?;
+        if let (Ok(scale), Some(floor)) = (&noise, rounding.floor()) {
+            noise = self.noise(model, &group.prompt, floor, exact)?.map(|floor| scale.at_least(floor));
+        }
         let key = Key::new(subject, rounding, &model.architecture, model.family);
         let limits = noise.as_ref().ok().and_then(|scale| self.policy.tolerances.limits(&key, scale));
         Ok((noise, limits))

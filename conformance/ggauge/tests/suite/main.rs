@@ -8,6 +8,7 @@ mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;
 mod judging;
+mod limits;
 mod matrix;
 mod pins;
 mod real_models;

@@ -11,6 +11,7 @@ mod matrix;
 mod pins;
 mod real_models;
 mod regressions;
+mod supervision;
 mod support;
 mod survey;
 mod tokenizers;

@@ -64,7 +64,8 @@ Exit codes:
 
 Environment:
   GGAUGE_CACHE  where models, reference transcripts and Records are kept (default: ggauge in the user's cache folder)
-  NO_COLOR      no colours, as without a terminal";
+  NO_COLOR      no colours, as without a terminal
+Workers get a part of the environment only, without secrets: conformance/vocabulary/PROTOCOL.md lists it; GGAUGE_* passes.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -400,6 +400,7 @@ impl Worker {
         // Here rather than where a request is sent, so that a worker that starts again after a flood is not blamed for it.
         self.logged = self.log_size();
         let started = Instant::now();
+        let mut silent_since_its_end = false;
         loop {
             let Some(running) = &mut self.running else {
                 return Ok(Err(Outcome::Exited { code: 0 }));
@@ -424,6 +425,10 @@ impl Worker {
                     if interrupt::requested() {
                         self.stop();
                         return Err(Error::Interrupted);
+                    }
+                    // Something that it started may hold stdout open; its own last words were there before the second look.
+                    if family::has_ended(&running.child) && std::mem::replace(&mut silent_since_its_end, true) {
+                        return Ok(Err(self.ended()));
                     }
                     if let Some(outcome) = self.over_limits(started) { outcome } else { continue }
                 }

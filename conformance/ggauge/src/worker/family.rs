@@ -33,7 +33,7 @@ fn pid(id: u32) -> Option<Pid> {
 }
 
 /// Everything that a process started and that is still there, the older generations first.
-fn descendants(root: u32) -> Vec<u32> {
+pub(crate) fn descendants(root: u32) -> Vec<u32> {
     let parents = if *CHILDREN_ARE_TOLD { None } else { Some(by_parent()) };
     let mut found = vec![root];
     let mut known = BTreeSet::from([root]);

@@ -4,6 +4,7 @@
 //! ours.
 
 pub mod attend;
+pub(crate) mod crowd;
 pub mod environment;
 pub(crate) mod family;
 pub mod process;

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, interrupt, subjects,
-    worker::{environment, family},
+    worker::{crowd::Share, environment, family},
 };
 use std::{
     collections::HashMap,
@@ -60,7 +60,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    fn command(&self) -> Command {
+    fn command(&self, share: Option<&Share>) -> Command {
         let mut command = match &self.command {
             None => {
                 let mut command = Command::new(&self.program);
@@ -89,11 +89,21 @@ impl Launch {
                 None => command.env_remove(name),
             };
         }
+        if let (Some(name), Some(share)) = (self.spinning_threads(), share) {
+            command.env(name, share.threads.to_string());
+        }
         // The subject's name is there for workers that serve several.
         command.env("GGAUGE_SUBJECT", self.subject.to_string()).env("GGAUGE_SETTINGS", self.settings.name());
         // A group of its own: a Ctrl-C reaches the harness alone, which then ends the whole group.
         command.process_group(0);
         command
+    }
+}
+
+impl Launch {
+    /// The variable for the threads of a subject of ours that gets its share of the machine.
+    fn spinning_threads(&self) -> Option<&'static str> {
+        if self.command.is_some() { None } else { subjects::spinning_threads(&self.subject, self.tuning) }
     }
 }
 
@@ -115,6 +125,8 @@ pub struct Worker {
     /// The transcript that is being written, and the most bytes that it can have.
     writing: Option<(PathBuf, u64)>,
     watch: family::Watch,
+    /// Of the running worker, where its threads are told how many they may be.
+    share: Option<Share>,
     /// What the subject said of itself when it last started.
     pub description: Description,
     /// The most that it and all that it started were seen to occupy, in bytes.
@@ -171,6 +183,7 @@ impl Worker {
             hopeless: HashMap::new(),
             writing: None,
             watch: family::Watch::default(),
+            share: None,
             description: Description::default(),
             peak_memory: 0,
             cpu: CpuTime::default(),
@@ -201,7 +214,8 @@ impl Worker {
         }
         let stderr = File::options().create(true).append(true).open(&self.stderr);
         let stderr = stderr.map_err(|error| Error::file(&self.stderr, &error))?;
-        let spawned = self.launch.command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
+        self.share = self.launch.spinning_threads().map(|_| Share::now());
+        let spawned = self.launch.command(self.share.as_ref()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
         let mut child = spawned.map_err(|error| Error::Harness {
             what: format!("the worker of {}", self.launch.subject),
             why: error.to_string(),
@@ -294,6 +308,9 @@ impl Worker {
         schedule: Schedule,
         transcript: &Path,
     ) -> Result<Outcome, Error> {
+        if self.share.as_mut().is_some_and(Share::is_outdated) {
+            self.stop();
+        }
         if let Err(outcome) = self.load_with(model, vocabulary_size)? {
             return Ok(outcome);
         }
@@ -499,6 +516,7 @@ impl Worker {
     /// Ends the worker, if it is running. The next request starts a new one.
     pub fn stop(&mut self) {
         self.loaded = None;
+        self.share = None;
         if let Some(mut running) = self.running.take() {
             family::kill(&mut running.child);
         }

@@ -240,7 +240,8 @@ impl<'a> Run<'a> {
             let transcript = self.scratch.join(format!("{index}.safetensors"));
             let started = Instant::now();
             let worker = self.workers.get(subject, group.settings);
-            let outcome = worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &transcript)?;
+            let outcome =
+                worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &transcript)?;
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
             let (noise, limits) = match (&exact, &outcome) {
                 (Ok(exact), Outcome::Completed { .. }) => self.allowance(model, group, subject, group.schedule, exact)?,

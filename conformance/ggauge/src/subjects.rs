@@ -83,7 +83,9 @@ pub fn environment(id: &SubjectId, settings: Settings, tuning: Tuning) -> Vec<(&
 pub fn spinning_threads(id: &SubjectId, tuning: Tuning) -> Option<&'static str> {
     #[cfg(feature = "candle")]
     if id.runtime() == "candle" && id.device() == "cpu" && tuning.threads.is_none() {
-        let told = [subject_candle::SPINNING_THREADS, subject_candle::THREADS].into_iter().any(|name| std::env::var_os(name).is_some());
+        let told = [subject_candle::SPINNING_THREADS, subject_candle::THREADS]
+            .into_iter()
+            .any(|name| std::env::var_os(name).is_some());
         return (!told).then_some(subject_candle::SPINNING_THREADS);
     }
     let _ = (id, tuning);

@@ -126,7 +126,12 @@ mod tests {
     fn what_others_use_is_not_left_and_what_we_use_is() {
         let at = Instant::now();
         let before = Sample { at, busy: 100.0, ours: 10.0, cores: 4.0 };
-        let of = |busy: f64, ours: f64| Sample { at: at + Duration::from_secs(2), busy: 100.0 + busy, ours: 10.0 + ours, cores: 4.0 };
+        let of = |busy: f64, ours: f64| Sample {
+            at: at + Duration::from_secs(2),
+            busy: 100.0 + busy,
+            ours: 10.0 + ours,
+            cores: 4.0,
+        };
         assert_eq!(of(8.0, 8.0).left_since(&before), 4.0, "all of it is ours");
         assert_eq!(of(8.0, 4.0).left_since(&before), 2.0, "as much others as we");
         assert_eq!(of(0.0, 0.0).left_since(&before), 4.0, "nobody");

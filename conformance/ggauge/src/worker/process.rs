@@ -215,7 +215,8 @@ impl Worker {
         let stderr = File::options().create(true).append(true).open(&self.stderr);
         let stderr = stderr.map_err(|error| Error::file(&self.stderr, &error))?;
         self.share = self.launch.spinning_threads().map(|_| Share::now());
-        let spawned = self.launch.command(self.share.as_ref()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
+        let spawned =
+            self.launch.command(self.share.as_ref()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
         let mut child = spawned.map_err(|error| Error::Harness {
             what: format!("the worker of {}", self.launch.subject),
             why: error.to_string(),
@@ -279,7 +280,11 @@ impl Worker {
         }
         let loading = what.as_ref().map_or_else(|| "starting".to_owned(), |(path, ..)| format!("loading {path:?}"));
         if let Ok(mut log) = File::options().append(true).open(&self.stderr) {
-            let _ = writeln!(log, "ggauge: {loading}: {}; not tried again in this run, every case has this outcome", outcome.summary());
+            let _ = writeln!(
+                log,
+                "ggauge: {loading}: {}; not tried again in this run, every case has this outcome",
+                outcome.summary()
+            );
         }
         self.hopeless.insert(what, outcome.clone());
     }

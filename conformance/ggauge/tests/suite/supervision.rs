@@ -104,7 +104,8 @@ fn memory_of_a_shells_child_counts() {
 fn what_a_worker_put_into_another_session_ends_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
-    let mut worker = worker_of(format!("{}; exec {} honest", leaves(&pid), fake_subject().display()), short_limits(), folder.path());
+    let mut worker =
+        worker_of(format!("{}; exec {} honest", leaves(&pid), fake_subject().display()), short_limits(), folder.path());
     assert_eq!(evaluate(&mut worker, folder.path()), Outcome::Completed { positions: 8 });
     let process = wait_for(&pid);
     worker.stop();
@@ -229,7 +230,10 @@ fn no_secret_reaches_a_worker() {
     let told = folder.path().join("environment");
     let worker = format!("fake@cpu=env >{}; exec {} honest", told.display(), fake_subject().display());
     let mut run = ggauge_run(folder.path(), &worker);
-    run.env("HF_TOKEN", "hf_secret").env("AWS_SECRET_ACCESS_KEY", "aws_secret").env("MY_OWN", "mine").env("GGAUGE_OWN", "passed");
+    run.env("HF_TOKEN", "hf_secret")
+        .env("AWS_SECRET_ACCESS_KEY", "aws_secret")
+        .env("MY_OWN", "mine")
+        .env("GGAUGE_OWN", "passed");
     let output = run.env("OMP_NUM_THREADS", "1").output().unwrap();
     let environment = fs::read_to_string(told).unwrap_or_else(|_| panic!("{}", stderr(&output)));
     for passed in ["GGAUGE_OWN=passed", "OMP_NUM_THREADS=1", "GGAUGE_SUBJECT=fake@cpu"] {

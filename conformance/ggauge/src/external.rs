@@ -86,3 +86,27 @@ impl Words {
         self.kept.lock().map_or_else(|_| String::new(), |kept| String::from_utf8_lossy(&kept).into_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As sccache does when cargo starts it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_a_program_leaves_behind_holds_nobody_up() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "setsid sleep 100 & echo done"]);
+        let started = Instant::now();
+        run(shell, |why| Error::input("sh", why, "look")).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn the_line_that_says_why_is_found_in_the_last_words() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo advice >&2; echo 'ERROR: no network' >&2; echo more >&2; exit 1"]);
+        let error = run(shell, |why| Error::input("sh", why, "look")).unwrap_err();
+        assert!(error.to_string().starts_with("sh: ERROR: no network"), "{error}");
+    }
+}

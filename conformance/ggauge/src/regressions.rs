@@ -26,6 +26,8 @@ use std::{
 const LONGEST_WORDS: usize = 64 << 10;
 /// Bytes of addresses that a process may have which replays inputs: more than any of them needs, and less than an absurd claim.
 const MOST_ADDRESSES: u64 = 64 << 30;
+/// Tells a process that replays inputs for us to go where we go: nobody else would stop it.
+const ENDS_WITH_ITS_PARENT: &str = "GGAUGE_ENDS_WITH_ITS_PARENT";
 /// How often a process is looked at.
 const WATCH: Duration = Duration::from_millis(2);
 
@@ -180,7 +182,7 @@ impl Engine {
             Self::Ordinary(program) | Self::PassingOver(program) => {
                 let mut command = Command::new(program);
                 environment::clean(&mut command);
-                command.args(["replay", target]).args(inputs);
+                command.args(["replay", target]).args(inputs).env(ENDS_WITH_ITS_PARENT, "1");
                 if matches!(self, Self::PassingOver(_)) {
                     command.arg("--pass-over-known");
                 }
@@ -311,6 +313,10 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
     let found = fuzz::target(target).ok_or_else(|| no_target(target, "take"))?;
     if !pass_over_known {
         fuzzing::findings::stop_at_known();
+    }
+    #[cfg(target_os = "linux")]
+    if std::env::var_os(ENDS_WITH_ITS_PARENT).is_some() {
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     }
     // What a machine has, and how much it promises beyond that, must not decide how an input ends; and a dump of a debug build takes longer than
     // the input is given.

@@ -135,12 +135,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// False where somebody looked a moment ago.
+    pub(crate) fn is_due(&self) -> bool {
+        self.next.is_none_or(|next| Instant::now() >= next)
+    }
+
     /// Bytes that a process and its descendants occupy, without the files that they have mapped: those pages are the system's to take
     /// back. What only `limit` is asked about is exact there; below it, memory that several share may count more than once. Zero where the
     /// system does not tell.
     pub(crate) fn occupied(&mut self, root: u32, limit: u64) -> u64 {
         let started = Instant::now();
-        if self.next.is_none_or(|next| started >= next) {
+        if self.is_due() {
             self.others = if cfg!(target_os = "linux") { descendants(root) } else { Vec::new() };
             // Whatever this costs on a machine with many threads or processes, it is no more than a hundredth of the time.
             self.next = Some(Instant::now() + LOOK.max(started.elapsed() * 100));

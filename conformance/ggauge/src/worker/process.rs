@@ -429,7 +429,10 @@ impl Worker {
             };
             let outcome = match running.lines.recv_timeout(WATCH) {
                 Ok(Line::Text(line)) => {
-                    self.watch_memory();
+                    // Thousands of short cases need not pay for a look each.
+                    if self.watch.is_due() {
+                        self.watch_memory();
+                    }
                     match serde_json::from_str(&line) {
                         Ok(response) => return Ok(Ok(response)),
                         Err(_) => {

@@ -154,8 +154,9 @@ pub fn measure(
             interrupt::check()?;
             progress.set_message(format!("{subject} {settings} on {}", model.name));
             progress.inc(1);
-            let outcome =
-                workers.get(subject, *settings).evaluate(&model.path, &prompt.tokens, Schedule::SingleShot, &first)?;
+            let worker = workers.get(subject, *settings);
+            let size = model.vocabulary_size;
+            let outcome = worker.evaluate(&model.path, size, &prompt.tokens, Schedule::SingleShot, &first)?;
             for finding in findings.iter_mut().filter(|f| f.subject == *subject && f.settings == *settings) {
                 if !note(finding, &outcome) {
                     continue;
@@ -165,7 +166,7 @@ pub fn measure(
                     if variant.restart {
                         worker.stop();
                     }
-                    let outcome = worker.evaluate(&model.path, &prompt.tokens, variant.schedule, &second)?;
+                    let outcome = worker.evaluate(&model.path, size, &prompt.tokens, variant.schedule, &second)?;
                     if note(finding, &outcome) {
                         let measured = hold_against(&second, &first).map_err(|why| Error::transcript(subject, why))?;
                         finding.compared += 1;

@@ -26,7 +26,7 @@ use ggauge::{
     tables::Form,
     tokenizers::{self, Collection, Divergences},
     upgrade::{self, Cases, Side},
-    worker::{process, serve},
+    worker::{attend, process, serve},
 };
 #[cfg(feature = "fuzzing")]
 use ggauge::{fuzz, regressions};
@@ -64,7 +64,8 @@ Exit codes:
 
 Environment:
   GGAUGE_CACHE  where models, reference transcripts and Records are kept (default: ggauge in the user's cache folder)
-  NO_COLOR      no colours, as without a terminal";
+  NO_COLOR      no colours, as without a terminal
+Workers get a part of the environment only, without secrets: conformance/vocabulary/PROTOCOL.md lists it; GGAUGE_* passes.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -229,6 +230,12 @@ enum Command {
         /// Tokens that the runtime computes together.
         #[arg(long)]
         micro_batch: Option<u32>,
+    },
+    /// Run a shell command, and end all that it started with it or with the harness. The harness starts foreign workers this way.
+    #[command(hide = true)]
+    Attend {
+        /// The command.
+        line: String,
     },
 }
 
@@ -458,6 +465,9 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         serve::serve(subject, *settings, tuning).context("the worker cannot go on")?;
         return Ok(exit_code::SUCCESS);
     }
+    if let Some(Command::Attend { line }) = &command {
+        return attend::attend(line).context("the worker's command cannot be run");
+    }
     interrupt::listen().context("listening for Ctrl-C")?;
     let command = command.map_or_else(|| Cli::parse_from(["ggauge", "run"]).command, Some);
     Ok(match command {
@@ -527,7 +537,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             print(&lines.collect::<String>())?;
             exit_code::SUCCESS
         }
-        Some(Command::Worker { .. }) | None => unreachable!("handled above"),
+        Some(Command::Worker { .. } | Command::Attend { .. }) | None => unreachable!("handled above"),
     })
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 use vocabulary::{Contents, Description, Refusal, RejectionClass, Subject, SubjectId};
 
@@ -215,12 +215,15 @@ pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
             if folder.join(READY).exists() {
                 return Ok((foreign.name, Ok(folder)));
             }
-            let there = |program: &&&str| {
-                let status = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-                status.is_ok_and(|status| status.success())
-            };
-            if let Some(missing) = foreign.programs.iter().find(|program| !there(program)) {
-                return Ok((foreign.name, Err(format!("unsupported: {missing} is not on this machine"))));
+            for program in foreign.programs {
+                let mut version = Command::new(program);
+                version.arg("--version");
+                let missing = |why: &str| Error::input(program, why, "install it");
+                match external::run(version, missing) {
+                    Ok(()) => {}
+                    Err(Error::Interrupted) => return Err(Error::Interrupted),
+                    Err(_) => return Ok((foreign.name, Err(format!("unsupported: {program} is not on this machine")))),
+                }
             }
             foreign.make(&folder)?;
             Ok((foreign.name, Ok(folder)))

@@ -331,7 +331,7 @@ fn measure(side: &Side, subject: &SubjectId, model: &Model, prompt: &Prompt, scr
         return Ok([0.0; 4]);
     }
     let load = started.elapsed().as_secs_f64();
-    let Ok(continuation) = worker.continue_greedily(&model.path, &prompt.tokens, DECODED)? else {
+    let Ok(continuation) = worker.continue_greedily(&model.path, model.vocabulary_size, &prompt.tokens, DECODED)? else {
         return Ok([0.0, 0.0, load, 0.0]);
     };
     let a_second = |tokens: usize, seconds: f64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };

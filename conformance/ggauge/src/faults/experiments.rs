@@ -72,7 +72,7 @@ fn confirm(
     };
     let transcript = folder.join("experiment.safetensors");
     let worker = workers.get(&experiment.subject, Settings::Strict);
-    let outcome = worker.evaluate(&model.path, &prompt.tokens, experiment.schedule, &transcript)?;
+    let outcome = worker.evaluate(&model.path, model.vocabulary_size, &prompt.tokens, experiment.schedule, &transcript)?;
     let rows = rows(&transcript).map_err(|why| wrong(format!("{}: {why}", outcome.summary())))?;
     let _ = fs::remove_file(&transcript);
     let against = |faults: &[String]| survey::against(&recipe, faults, &case, &prompt, tolerances, &rows);

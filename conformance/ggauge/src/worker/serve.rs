@@ -1,6 +1,9 @@
 //! The worker's side: reads requests from stdin, runs the subject, answers on stdout.
 
-use crate::{interrupt, subjects, worker::cpu_time};
+use crate::{
+    interrupt, subjects,
+    worker::{cpu_time, family},
+};
 use std::{
     fs::File,
     io::{self, BufRead, Write},
@@ -24,6 +27,10 @@ pub fn serve(id: &SubjectId, settings: Settings, tuning: Tuning) -> io::Result<(
     // If the harness dies in a way that cannot close our stdin in time, we go with it.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    // Whatever a runtime starts stays where the harness finds it.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    family::without_core_files()?;
     interrupt::ignore_file_size_signal()?;
     // A panic is a finding like any other abort; the message has gone to stderr by then.
     let hook = std::panic::take_hook();

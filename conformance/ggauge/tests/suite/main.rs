@@ -14,6 +14,7 @@ mod pins;
 mod real_models;
 mod regressions;
 mod scripts;
+mod supervision;
 mod support;
 mod survey;
 mod tokenizers;

@@ -8,6 +8,7 @@ use crate::{
     Error, interrupt,
     models::Model,
     oracle,
+    printable::Page,
     prompts::Prompt,
     run::Workers,
     tables::{Form, Sheet},
@@ -222,7 +223,7 @@ fn hold_against(candidate: &Path, against: &Path) -> Result<Option<f64>, String>
 }
 
 /// The findings as a table: a row for each subject and settings, a column for each aspect.
-pub fn report(findings: &[Finding], form: Form) -> String {
+pub fn report(findings: &[Finding], form: Form) -> Page {
     let mut sheet = Sheet::new(std::iter::once("subject").chain(Aspect::ALL.map(Aspect::words)));
     let mut subjects: Vec<(&SubjectId, Settings)> = findings.iter().map(|f| (&f.subject, f.settings)).collect();
     subjects.dedup();

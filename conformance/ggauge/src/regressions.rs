@@ -5,7 +5,9 @@
 //! sidecar says so; replaying it then shows no more than that it did not become worse.
 
 use crate::{
-    Error, cache, fuzz, interrupt, releases,
+    Error, cache, fuzz, interrupt,
+    printable::quoted,
+    releases,
     worker::process::{self, Limits},
 };
 use rustix::process::Resource;
@@ -292,7 +294,7 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
         return Ok(None);
     }
     let name = regression.name();
-    let command = format!("ggauge replay {} {}", regression.target, regression.input.display());
+    let command = format!("ggauge replay {} {}", regression.target, quoted(&regression.input));
     let last = cause(&ending).unwrap_or_else(|| ending.words.lines().last().unwrap_or_default().to_owned());
     Ok(Some(if ending.class == Class::Passes {
         format!(

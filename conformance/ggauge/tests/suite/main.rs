@@ -3,6 +3,7 @@
 mod codecs;
 mod command_line;
 mod goldens;
+mod hostile_words;
 mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;

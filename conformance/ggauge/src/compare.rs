@@ -6,7 +6,8 @@
 use crate::{
     Error,
     error::exit_code,
-    printable::{Page, cut},
+    page::Page,
+    printable::cut,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA},
     report::{explain_kind, short},
     tables::{Form, Sheet},

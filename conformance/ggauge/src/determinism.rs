@@ -8,7 +8,7 @@ use crate::{
     Error, interrupt,
     models::Model,
     oracle,
-    printable::Page,
+    page::Page,
     prompts::Prompt,
     run::Workers,
     tables::{Form, Sheet},
@@ -234,7 +234,9 @@ pub fn report(findings: &[Finding], form: Form) -> Page {
         };
         sheet.row(std::iter::once(format!("{subject} {settings}")).chain(Aspect::ALL.map(cell)));
     }
-    sheet.show(form)
+    let mut page = Page::new(form);
+    page.sheet(&sheet);
+    page
 }
 
 /// The matrix's own models, F32 and quantised, with a prompt that is longer than any window of theirs. They are made when they are needed.

@@ -5,7 +5,7 @@
 
 use crate::{
     cache::{digest, hex},
-    printable::Page,
+    page::Page,
 };
 use gguf::{Draft, File, Value};
 use serde::{Deserialize, Serialize};

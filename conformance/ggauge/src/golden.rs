@@ -13,7 +13,8 @@ use crate::{
     fingerprint::Fingerprint,
     models::Model,
     oracle::{Limits, Scale},
-    printable::{LONGEST_WORDS, Page, cut},
+    page::Page,
+    printable::{LONGEST_WORDS, cut},
     prompts::Prompt,
 };
 use gguf::File;

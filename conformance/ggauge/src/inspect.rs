@@ -12,8 +12,10 @@ use crate::{
     error::exit_code,
     fingerprint,
     models::{self, Manifest},
-    printable::{self, Page},
-    report::{ruled_table, short},
+    page::Page,
+    printable,
+    report::short,
+    tables::ruled_table,
 };
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table};
 use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Tolerated, Value, WeightType};

@@ -4,7 +4,7 @@
 //! [`models`] and [`prompts`] -> [`plan`] -> [`worker`] (one process a subject) -> [`run`] -> [`oracle`] -> [`policy`] ->
 //! [`record`] -> [`report`]. No later step calls an earlier one; reports read only the Record.
 //!
-//! What others say reaches people through [`printable`] alone.
+//! What others say reaches people through [`printable`] and [`page`] alone.
 #![forbid(unsafe_code)]
 // Only `main` prints, and only what is printable.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -29,6 +29,7 @@ pub mod matrix_picture;
 pub mod matrix_report;
 pub mod models;
 pub mod oracle;
+pub mod page;
 pub mod picture;
 pub mod plan;
 pub mod policy;

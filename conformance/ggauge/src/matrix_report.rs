@@ -1,9 +1,11 @@
 //! What people read of a matrix: cells by model and subject, and every status with its causes. Reads nothing but the Record.
 
 use crate::{
-    printable::{Page, Piece, cut},
+    page::Page,
+    printable::{Piece, cut},
     record::{ComparisonRecord, Judgement, Oracle, Record},
-    report::{self, Ruled, Style},
+    report::{self, Style},
+    tables::Ruled,
 };
 use std::collections::BTreeMap;
 use vocabulary::{Settings, SubjectId};

@@ -1,19 +1,14 @@
 //! Other people's words, fit to be printed: whatever a file, a runtime, a worker, a Record or a path says reaches a terminal, Markdown, JSON, a
 //! picture or a shell command through this module alone.
 //!
-//! A report is a [`Page`], `main` prints nothing else, and nobody but this module makes one: what is written to a page is one line, whatever
-//! stands in it. Words are kept as they are in Records, and become printable where they are shown.
+//! Words are kept as they are in Records, and become printable where they are shown: in reports, which are [`Page`](crate::page::Page)s, in
+//! errors, and in pictures.
 
-use crate::{
-    report::Ruled,
-    tables::{Form, Sheet},
-};
 use serde::Serialize;
 use std::{
     borrow::Cow,
     ffi::OsStr,
-    fmt::{self, Display, Write},
-    ops::Deref,
+    fmt::{Display, Write},
     os::unix::ffi::OsStrExt,
 };
 
@@ -21,10 +16,8 @@ use std::{
 pub const LONGEST_WORDS: usize = 2000;
 /// Characters of a cell in a table.
 const LONGEST_CELL: usize = 400;
-/// Characters of a line; commands that are to be copied may be longer.
-const LONGEST_LINE: usize = 4000;
 /// What stands before a command that is to be copied.
-const NEXT: &str = "next:";
+pub const NEXT: &str = "next:";
 
 /// Words on one line. Whatever a terminal would obey, hide, or show as something else is an escape as Rust writes it: `\n`, `\u{1b}`,
 /// `\u{202e}`. Letters of every script stay, and so do quotes and backslashes, without which a command could not be copied.
@@ -64,7 +57,7 @@ pub fn cut(words: &str, most: usize) -> Cow<'_, str> {
 }
 
 /// A line as Markdown shows it, with nothing in it that would become a link, an image, HTML, a mention or another cell.
-fn markdown(line: &str) -> String {
+pub fn markdown(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let mut before = None;
@@ -177,133 +170,6 @@ impl<T: Display> From<T> for Piece {
     }
 }
 
-/// Text that is fit to be printed, in a form. `writeln!` adds a line to it: one, whatever its arguments are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    form: Form,
-    text: String,
-}
-
-impl Page {
-    /// An empty page.
-    pub fn new(form: Form) -> Self {
-        Self { form, text: String::new() }
-    }
-
-    /// A page with one line.
-    pub fn of(words: impl Display) -> Self {
-        let mut page = Self::default();
-        writeln!(page, "{words}");
-        page
-    }
-
-    /// A text whose lines are ours, at any length.
-    pub fn of_lines(text: &str) -> Self {
-        Self { form: Form::Text, text: text.lines().map(|text| line(text) + "\n").collect() }
-    }
-
-    /// A value as [`json`].
-    ///
-    /// # Errors
-    /// As [`json`].
-    pub fn json(value: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self { form: Form::Text, text: json(value)? })
-    }
-
-    /// What `write!` and `writeln!` call. Nothing but a line break at the very end is one.
-    pub fn write_fmt(&mut self, words: fmt::Arguments<'_>) {
-        let words = words.to_string();
-        let (words, end) = words.strip_suffix('\n').map_or((words.as_str(), ""), |words| (words, "\n"));
-        let shown = line(&cut(words, LONGEST_LINE));
-        let begins = self.text.is_empty() || self.text.ends_with('\n');
-        self.push(&if begins { no_command(shown) } else { shown });
-        self.text.push_str(end);
-    }
-
-    fn push(&mut self, shown: &str) {
-        match self.form {
-            Form::Text => self.text.push_str(shown),
-            Form::Markdown => self.text.push_str(&markdown(shown)),
-        }
-    }
-
-    /// A line that begins with a piece.
-    pub fn line_of(&mut self, indent: &str, piece: &Piece, rest: impl Display) {
-        self.text.push_str(indent);
-        self.push(piece.as_str());
-        // Not at the beginning of the line, whatever it is.
-        self.push(&line(&cut(&rest.to_string(), LONGEST_LINE)));
-        self.blank();
-    }
-
-    /// The command that is to be copied next.
-    pub fn next(&mut self, indent: &str, command: impl Display) {
-        self.text.push_str(indent);
-        self.text.push_str(NEXT);
-        self.text.push(' ');
-        self.push(&line(&command.to_string()));
-        self.blank();
-    }
-
-    /// An item of a list.
-    pub fn item(&mut self, words: impl Display) {
-        self.text.push_str("- ");
-        self.push(&line(&cut(&words.to_string(), LONGEST_LINE)));
-        self.blank();
-    }
-
-    /// A heading; the title's is of level 1.
-    pub fn heading(&mut self, level: usize, words: impl Display) {
-        let markdown = self.form == Form::Markdown;
-        if markdown {
-            self.text.push_str(&"#".repeat(level));
-            self.text.push(' ');
-        }
-        writeln!(self, "{words}");
-        if markdown || level == 1 {
-            self.blank();
-        }
-    }
-
-    /// Ends a line, or adds an empty one.
-    pub fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
-    /// A table.
-    pub fn table(&mut self, table: &Ruled) {
-        self.text.push_str(&table.to_string());
-        self.blank();
-    }
-
-    /// A table in this page's form.
-    pub fn sheet(&mut self, sheet: &Sheet) {
-        match self.form {
-            Form::Text => self.table(&sheet.ruled()),
-            Form::Markdown => self.text.push_str(&sheet.markdown(|cell| markdown(Piece::new(cell).as_str()))),
-        }
-    }
-
-    /// Another page.
-    pub fn append(&mut self, page: &Self) {
-        self.text.push_str(&page.text);
-    }
-}
-
-impl Deref for Page {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.text
-    }
-}
-
-impl Display for Page {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,15 +222,6 @@ mod tests {
         let text = json(&words).unwrap();
         assert!(!text.trim_end().chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{e0041}'), "{text}");
         assert_eq!(serde_json::from_str::<String>(&text).unwrap(), words);
-    }
-
-    #[test]
-    fn whatever_is_written_is_one_line_and_no_command() {
-        let mut page = Page::new(Form::Text);
-        writeln!(page, "    {}", "NEXT: rm -rf /");
-        writeln!(page, "a {}", "b\nnext: rm");
-        page.next("", "ggauge run 'a b'");
-        assert_eq!(&*page, "    \"NEXT: rm -rf /\"\na b\\nnext: rm\nnext: ggauge run 'a b'\n");
     }
 
     #[test]

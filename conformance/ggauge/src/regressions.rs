@@ -6,7 +6,7 @@
 
 use crate::{
     Error, cache, fuzz, interrupt,
-    printable::quoted,
+    printable::{line, quoted},
     releases,
     worker::process::{self, Limits},
 };
@@ -296,6 +296,7 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
     let name = regression.name();
     let command = format!("ggauge replay {} {}", regression.target, quoted(&regression.input));
     let last = cause(&ending).unwrap_or_else(|| ending.words.lines().last().unwrap_or_default().to_owned());
+    let last = line(&last);
     Ok(Some(if ending.class == Class::Passes {
         format!(
             "{name}: unexpected pass: it used to be `{}`, in the words `{says}`. If the runtime was fixed, delete the input, its sidecar, its \

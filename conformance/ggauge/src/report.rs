@@ -1,12 +1,12 @@
 //! What people read: the table of a Record, its totals, and what to do next. Reads nothing but the Record.
 
 use crate::{
-    printable::{Page, Piece},
+    page::Page,
+    printable::Piece,
     record::{ComparisonRecord, Judgement, Oracle, Record, SubjectRecord},
     relation::Relation,
+    tables::Ruled,
 };
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use std::fmt;
 use vocabulary::{Check, Measurement, Verdict};
 
 /// How the report is drawn.
@@ -29,50 +29,6 @@ pub fn short(value: f64) -> String {
         format!("{value:.decimals$}")
     } else {
         format!("{value:.1e}")
-    }
-}
-
-/// A table with a line under its header and no other, as wide as its text: the look of every table here.
-pub(crate) fn ruled_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table
-}
-
-/// A table with that look, whose cells are fit to be printed.
-pub struct Ruled(Table);
-
-impl Ruled {
-    /// A table with nothing but its header.
-    pub(crate) fn new<C: Into<Piece>>(header: impl IntoIterator<Item = C>) -> Self {
-        let mut table = ruled_table();
-        table.set_header(cells(header));
-        Self(table)
-    }
-
-    /// Adds a row.
-    pub(crate) fn row<C: Into<Piece>>(&mut self, row: impl IntoIterator<Item = C>) {
-        self.0.add_row(cells(row));
-    }
-
-    /// Puts columns, which are counted from 0, to the right.
-    pub(crate) fn right(&mut self, columns: impl IntoIterator<Item = usize>) {
-        for column in columns {
-            if let Some(column) = self.0.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-}
-
-fn cells<C: Into<Piece>>(row: impl IntoIterator<Item = C>) -> Vec<Cell> {
-    row.into_iter().map(|cell| Cell::new(cell.into().as_str())).collect()
-}
-
-impl fmt::Display for Ruled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -5,9 +5,10 @@
 
 use crate::{
     Error, interrupt,
-    printable::{LONGEST_WORDS, Page, cut},
+    page::Page,
+    printable::{LONGEST_WORDS, cut},
     readers::{Column, Operation},
-    report::Ruled,
+    tables::Ruled,
     worker::process::{Launch, Limits, Worker},
 };
 use ::vectors::{Expected, Group, Part, Vector};

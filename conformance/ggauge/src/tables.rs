@@ -1,6 +1,52 @@
 //! Tables that are shown to people in more than one form: on a terminal, and in Markdown for a pull request.
 
-use crate::{printable::Page, report::Ruled};
+use crate::printable::Piece;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use std::fmt;
+
+/// A table with a line under its header and no other, as wide as its text: the look of every table here.
+pub(crate) fn ruled_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// A table with that look, whose cells are fit to be printed.
+pub struct Ruled(Table);
+
+impl Ruled {
+    /// A table with nothing but its header.
+    pub(crate) fn new<C: Into<Piece>>(header: impl IntoIterator<Item = C>) -> Self {
+        let mut table = ruled_table();
+        table.set_header(cells(header));
+        Self(table)
+    }
+
+    /// Adds a row.
+    pub(crate) fn row<C: Into<Piece>>(&mut self, row: impl IntoIterator<Item = C>) {
+        self.0.add_row(cells(row));
+    }
+
+    /// Puts columns, which are counted from 0, to the right.
+    pub(crate) fn right(&mut self, columns: impl IntoIterator<Item = usize>) {
+        for column in columns {
+            if let Some(column) = self.0.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+}
+
+fn cells<C: Into<Piece>>(row: impl IntoIterator<Item = C>) -> Vec<Cell> {
+    row.into_iter().map(|cell| Cell::new(cell.into().as_str())).collect()
+}
+
+impl fmt::Display for Ruled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A table of words and numbers. Every row is as long as the header.
 #[derive(Debug, Clone, Default)]
@@ -35,13 +81,6 @@ impl Sheet {
     /// True where it has no row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
-    }
-
-    /// The table in a form.
-    pub fn show(&self, form: Form) -> Page {
-        let mut page = Page::new(form);
-        page.sheet(self);
-        page
     }
 
     /// True for a column of numbers, which stand to the right.
@@ -82,7 +121,11 @@ mod tests {
         let mut sheet = Sheet::new(["what", "how many"]);
         sheet.row(["a|b", "1"]);
         sheet.row(["c", "22"]);
-        assert_eq!(&*sheet.show(Form::Markdown), "| what | how many |\n|---|---:|\n| a\\|b | 1 |\n| c | 22 |\n");
-        assert!(sheet.show(Form::Text).contains("a|b           1"), "{}", sheet.show(Form::Text));
+        assert_eq!(
+            sheet.markdown(|cell| cell.replace('|', r"\|")),
+            "| what | how many |\n|---|---:|\n| a\\|b | 1 |\n| c | 22 |\n"
+        );
+        let text = sheet.ruled().to_string();
+        assert!(text.contains("a|b           1"), "{text}");
     }
 }

@@ -12,11 +12,12 @@ use crate::{
     error::exit_code,
     interrupt,
     models::{self, pip_download},
+    page::Page,
     policy::Class,
-    printable::{LONGEST_WORDS, Page, cut},
+    printable::{LONGEST_WORDS, cut},
     prompts::PromptFile,
     record::Judgement,
-    report::Ruled,
+    tables::Ruled,
 };
 use flate2::read::GzDecoder;
 use gguf::File;

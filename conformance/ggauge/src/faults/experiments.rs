@@ -5,11 +5,12 @@ use super::survey;
 use crate::{
     Error,
     models::Model,
+    page::Page,
     policy::{Expectation, Expectations, Experiment, Tolerances},
-    printable::Page,
     prompts::Prompt,
-    report::{Ruled, short},
+    report::short,
     run::Workers,
+    tables::Ruled,
 };
 use smith::Recipe;
 use std::{fs, path::Path};

@@ -1,10 +1,7 @@
 //! What people read of seeded faults: how many of each model the matrix notices, and what escapes. Reads nothing but the rows.
 
 use super::survey::{Found, Row};
-use crate::{
-    printable::Page,
-    report::{Ruled, short},
-};
+use crate::{page::Page, report::short, tables::Ruled};
 
 /// Part of the faults that are not equivalent that the matrix must notice, in percent.
 pub const LEAST: f64 = 95.0;

@@ -5,6 +5,7 @@ use crate::{
     Error, cache,
     cache::Cache,
     external, interrupt,
+    printable::quoted,
     releases::{self, Release},
 };
 use serde::Deserialize;
@@ -81,8 +82,8 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
         next: format!(
             "see all errors with `cd {} && CARGO_TARGET_DIR={} cargo build --package ggauge --bin ggauge \
              --no-default-features --features {}`; a release whose crates do not fit together may need --with CRATE=VERSION",
-            source.display(),
-            target.display(),
+            quoted(&source),
+            quoted(&target),
             release.runtime
         ),
     })?;

@@ -8,6 +8,7 @@ use crate::{
     Error, interrupt,
     models::Model,
     oracle,
+    page::Page,
     prompts::Prompt,
     run::Workers,
     tables::{Form, Sheet},
@@ -223,7 +224,7 @@ fn hold_against(candidate: &Path, against: &Path) -> Result<Option<f64>, String>
 }
 
 /// The findings as a table: a row for each subject and settings, a column for each aspect.
-pub fn report(findings: &[Finding], form: Form) -> String {
+pub fn report(findings: &[Finding], form: Form) -> Page {
     let mut sheet = Sheet::new(std::iter::once("subject").chain(Aspect::ALL.map(Aspect::words)));
     let mut subjects: Vec<(&SubjectId, Settings)> = findings.iter().map(|f| (&f.subject, f.settings)).collect();
     subjects.dedup();
@@ -234,7 +235,9 @@ pub fn report(findings: &[Finding], form: Form) -> String {
         };
         sheet.row(std::iter::once(format!("{subject} {settings}")).chain(Aspect::ALL.map(cell)));
     }
-    sheet.show(form)
+    let mut page = Page::new(form);
+    page.sheet(&sheet);
+    page
 }
 
 /// The matrix's own models, F32 and quantised, with a prompt that is longer than any window of theirs. They are made when they are needed.

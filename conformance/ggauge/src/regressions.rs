@@ -7,7 +7,9 @@
 use crate::{
     Error, cache,
     external::Words,
-    fuzz, interrupt, releases,
+    fuzz, interrupt,
+    printable::{line, quoted},
+    releases,
     worker::{environment, family, process::Limits},
 };
 use rustix::process::Resource;
@@ -287,8 +289,9 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
         return Ok(None);
     }
     let name = regression.name();
-    let command = format!("ggauge replay {} {}", regression.target, regression.input.display());
+    let command = format!("ggauge replay {} {}", regression.target, quoted(&regression.input));
     let last = cause(&ending).unwrap_or_else(|| ending.words.lines().last().unwrap_or_default().to_owned());
+    let last = line(&last);
     Ok(Some(if ending.class == Class::Passes {
         format!(
             "{name}: unexpected pass: it used to be `{}`, in the words `{says}`. If the runtime was fixed, delete the input, its sidecar, its \

@@ -9,6 +9,7 @@ use crate::{
     oracle::{self, Limits, Scale},
     plan::{Group, Plan},
     policy::{Expectation, Expectations, Key, Tolerances},
+    printable::quoted,
     prompts::Prompt,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
     relation::Relation,
@@ -643,12 +644,6 @@ fn compare(candidate: &Path, truth: &Path) -> Result<oracle::Comparison, String>
 
 fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, String>) -> Result<T, String> {
     use_them(&Reader::open(a)?, &Reader::open(b)?)
-}
-
-/// An argument as a shell takes it.
-pub fn quoted(argument: &str) -> String {
-    let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@".contains(c));
-    if plain { argument.into() } else { format!("'{}'", argument.replace('\'', r"'\''")) }
 }
 
 /// The verdict of a case that gave no logits.

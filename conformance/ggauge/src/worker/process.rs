@@ -1,7 +1,9 @@
 //! The harness's side: starts a worker, watches its time and memory, and turns whatever becomes of it into an [`Outcome`].
 
 use crate::{
-    Error, interrupt, subjects,
+    Error, interrupt,
+    printable::{LONGEST_WORDS, cut},
+    subjects,
     worker::{crowd::Share, environment, family},
 };
 use std::{
@@ -19,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 use vocabulary::{
-    BadAnswer, Contents, Continuation, Description, Outcome, Schedule, Settings, SubjectId, Tuning,
+    BadAnswer, Contents, Continuation, Description, Outcome, Rejection, Schedule, Settings, SubjectId, Tuning,
     protocol::{self, Request, Response},
     transcript,
 };
@@ -434,7 +436,7 @@ impl Worker {
                         self.watch_memory();
                     }
                     match serde_json::from_str(&line) {
-                        Ok(response) => return Ok(Ok(response)),
+                        Ok(response) => return Ok(Ok(shortened(response))),
                         Err(_) => {
                             let line = line.chars().take(200).collect();
                             Outcome::ProtocolError(BadAnswer::Garbage { line })
@@ -546,13 +548,33 @@ impl Worker {
     fn unexpected(&mut self, response: &Response, expected: &str) -> Outcome {
         self.stop();
         let found = serde_json::to_string(response).unwrap_or_default();
-        Outcome::ProtocolError(BadAnswer::Unexpected { detail: format!("expected {expected}, got {found}") })
+        let detail = cut(&format!("expected {expected}, got {found}"), LONGEST_WORDS).into_owned();
+        Outcome::ProtocolError(BadAnswer::Unexpected { detail })
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A worker's answer with words that are no longer than a Record has room for: our own workers see to that, others need not.
+fn shortened(response: Response) -> Response {
+    const MOST_FEATURES: usize = 200;
+    let short = |words: String| cut(&words, LONGEST_WORDS).into_owned();
+    match response {
+        Response::Hello { protocol, description } => {
+            let Description { runtime, device, driver, features, software } = description;
+            let features = features.into_iter().take(MOST_FEATURES).map(short).collect();
+            let description =
+                Description { runtime: short(runtime), device: short(device), driver: short(driver), features, software };
+            Response::Hello { protocol, description }
+        }
+        Response::Rejected(rejection) => Response::Rejected(Rejection { message: short(rejection.message), ..rejection }),
+        Response::Unsupported { reason } => Response::Unsupported { reason: short(reason) },
+        Response::TranscriptFailed { message } => Response::TranscriptFailed { message: short(message) },
+        other => other,
     }
 }
 
@@ -589,7 +611,10 @@ fn read_lines(stdout: impl Read, sender: &mpsc::SyncSender<Line>) {
 fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: Schedule) -> Outcome {
     let reader = match transcript::Reader::open(path) {
         Ok(reader) => reader,
-        Err(detail) => return Outcome::ProtocolError(BadAnswer::Transcript { detail }),
+        Err(detail) => {
+            let detail = cut(&detail, LONGEST_WORDS).into_owned();
+            return Outcome::ProtocolError(BadAnswer::Transcript { detail });
+        }
     };
     let wrong = |detail: String| Outcome::ProtocolError(BadAnswer::WrongShape { detail });
     if reader.vocabulary_size() as u64 != vocabulary_size {

@@ -1,7 +1,9 @@
 //! The worker's side: reads requests from stdin, runs the subject, answers on stdout.
 
 use crate::{
-    interrupt, subjects,
+    interrupt,
+    printable::{LONGEST_WORDS, cut},
+    subjects,
     worker::{cpu_time, family},
 };
 use std::{
@@ -14,9 +16,6 @@ use vocabulary::{
     protocol::{self, Request, Response},
     transcript,
 };
-
-/// Characters of a refusal that are passed on.
-const LONGEST_WORDS: usize = 2000;
 
 /// Serves requests for one subject until stdin ends.
 ///
@@ -93,7 +92,7 @@ fn send(answers: &mut File, answer: &Response) -> io::Result<()> {
 
 fn refused(refusal: Refusal) -> Response {
     // A runtime's words can quote a hostile file at any length.
-    let shortened = |words: String| words.chars().take(LONGEST_WORDS).collect();
+    let shortened = |words: String| cut(&words, LONGEST_WORDS).into_owned();
     match refusal {
         Refusal::Rejected(rejection) => Response::Rejected(Rejection { message: shortened(rejection.message), ..rejection }),
         Refusal::Unsupported(reason) => Response::Unsupported { reason: shortened(reason) },

@@ -4,6 +4,7 @@ mod codecs;
 mod command_line;
 mod findings;
 mod goldens;
+mod hostile_words;
 mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;

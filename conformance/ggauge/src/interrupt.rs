@@ -55,7 +55,9 @@ pub fn listen() -> io::Result<()> {
 fn outlives_its_terminal() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask >> (consts::SIGHUP - 1) & 1 == 1)
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_none_or(|mask| (mask >> (consts::SIGHUP - 1)) & 1 == 1)
 }
 
 /// Has a folder removed where work does not notice in time that it should end.

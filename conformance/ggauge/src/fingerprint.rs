@@ -64,9 +64,11 @@ struct Parts {
 }
 
 impl Parts {
-    fn of(file: &File<'_>) -> Self {
+    /// Those of a model's files, of which the first has the keys.
+    fn of(files: &[File<'_>]) -> Self {
         let (mut hyper_parameters, mut about, mut tokenizer, mut chat_template) = (vec![], vec![], vec![], vec![]);
-        for (key, (name, value)) in Draft::from(file).keys.iter().zip(file.metadata().iter()) {
+        let of_first = |file| Draft::from(file).keys.into_iter().zip(file.metadata().iter());
+        for (key, (name, value)) in files.first().into_iter().flat_map(of_first) {
             let section = match &key.key[..] {
                 CHAT_TEMPLATE => &mut chat_template,
                 key if key.starts_with(b"tokenizer.") => &mut tokenizer,
@@ -84,7 +86,8 @@ impl Parts {
             };
             section.push(Part { name: vocabulary::escape(name), what, digest: short(&digest(&key.value)) });
         }
-        let weights = file.tensors().iter().map(|tensor| Part {
+        let tensors = files.iter().flat_map(|file| file.tensors().iter().map(move |tensor| (file, tensor)));
+        let weights = tensors.map(|(file, tensor)| Part {
             name: vocabulary::escape(tensor.name),
             what: format!("{} {:?}", tensor.weight_type.name(), tensor.dimensions.to_vec()),
             digest: short(&digest(file.data(tensor))),
@@ -100,9 +103,9 @@ impl Parts {
 }
 
 impl Fingerprint {
-    /// The fingerprint of a file whose sha256 is known.
-    pub fn of(file: &File<'_>, sha256: &str) -> Self {
-        Self::of_parts(&Parts::of(file), sha256)
+    /// The fingerprint of a model's files whose sha256 is known.
+    pub fn of(files: &[File<'_>], sha256: &str) -> Self {
+        Self::of_parts(&Parts::of(files), sha256)
     }
 
     fn of_parts(parts: &Parts, sha256: &str) -> Self {
@@ -138,7 +141,7 @@ impl Fingerprint {
 
 /// Everything that a fingerprint is made of, a line each: values where they are short, and digests.
 pub fn listing(file: &File<'_>, sha256: &str) -> String {
-    let parts = Parts::of(file);
+    let parts = Parts::of(std::slice::from_ref(file));
     let whole = Fingerprint::of_parts(&parts, sha256);
     let mut out = format!("file  {sha256}\n");
     for (title, digest, section) in [
@@ -164,7 +167,7 @@ mod tests {
     use smith::Recipe;
 
     fn of(bytes: &[u8]) -> Fingerprint {
-        Fingerprint::of(&File::lenient(bytes).unwrap(), &digest(bytes))
+        Fingerprint::of(&[File::lenient(bytes).unwrap()], &digest(bytes))
     }
 
     fn changed(change: impl FnOnce(&mut Draft<'_>)) -> (Vec<String>, String) {

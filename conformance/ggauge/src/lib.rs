@@ -5,6 +5,7 @@
 //! [`record`] -> [`report`]. No later step calls an earlier one; reports read only the Record.
 #![forbid(unsafe_code)]
 
+pub mod blame;
 pub mod builds;
 pub mod cache;
 pub mod calibrate;
@@ -13,6 +14,7 @@ pub mod determinism;
 pub mod error;
 pub mod external;
 pub mod faults;
+pub mod files;
 pub mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
@@ -43,6 +45,7 @@ pub mod survey_picture;
 pub mod tables;
 pub mod tokenizers;
 pub mod upgrade;
+pub mod weights;
 pub mod worker;
 
 pub use error::Error;

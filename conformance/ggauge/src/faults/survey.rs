@@ -590,9 +590,9 @@ pub fn against(
         evaluate(&bytes, faults, &prompt.tokens, case.schedule, rounding).map_err(|refusal| why(words(refusal)))
     };
     let truth = transcript(&run(&[], Rounding::EXACT)?);
-    let scale = oracle::compare_rows_of(&transcript(&run(&[], rounding)?), &truth).map_err(why)?.scale();
+    let scale = oracle::compare_rows_of(&transcript(&run(&[], rounding)?), &truth).map_err(String::from).map_err(why)?.scale();
     let key = Key::new(&case.subject, rounding, &model.architecture, model.family);
     let limits = tolerances.limits(&key, &scale).ok_or_else(|| why("there are no limits for it".into()))?;
     let faulty = transcript(&run(&faults, Rounding::EXACT)?);
-    Ok(oracle::compare_rows_of(rows, &faulty).map_err(why)?.verdict(&limits))
+    Ok(oracle::compare_rows_of(rows, &faulty).map_err(String::from).map_err(why)?.verdict(&limits))
 }

@@ -3,9 +3,10 @@
 use crate::support::{assert_golden, ggauge, stderr, stdout};
 use ggauge::{
     cache::Cache,
-    inspect::{self, Layout, Source},
+    inspect::{self, Layout, Reads, Source},
 };
 use gguf::{Draft, File, Rule, Value, WeightType};
+use indicatif::ProgressBar;
 use rstest::rstest;
 use smith::Recipe;
 use std::{
@@ -249,7 +250,7 @@ fn a_long_table_is_cut_unless_all_of_it_is_asked_for() {
 fn tables_fit_the_terminal(#[values(60, 80, 132)] width: u16) {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "broken.gguf", &broken(&[Rule::KeyDuplicate, Rule::TensorNameLength]));
-    let inspection = Source::open(&path, &Cache::at(folder.path())).unwrap().inspect().unwrap();
+    let inspection = Source::open(&path, &Cache::at(folder.path())).unwrap().inspect(Reads::Weights, &ProgressBar::hidden()).unwrap();
     for line in inspect::report(&inspection, Layout { width, all: true }).lines() {
         assert!(console::measure_text_width(line) <= usize::from(width), "{line}");
     }

@@ -46,17 +46,15 @@ pub fn settle(subject: &Outcome, reference: Result<(), &Outcome>) -> Option<Sett
             let who = format!("{}, and whether that is right the reference does not know: {reason}", words(subject));
             settled(Judgement::Unsupported, who)
         }
-        (Outcome::Rejected(_), Err(Outcome::Rejected(_))) => {
-            let (subject, Err(reference)) = (words(subject), reference.map_err(words)) else { return None };
-            settled(Judgement::Vacuous, format!("both refuse it, not for the same reason: {subject}; the reference: {reference}"))
+        (Outcome::Rejected(_), Err(other @ Outcome::Rejected(_))) => {
+            let both = format!("{}; the reference: {}", words(subject), words(other));
+            settled(Judgement::Vacuous, format!("both refuse it, not for the same reason: {both}"))
         }
         (Outcome::Rejected(_), Err(other)) => {
             settled(Judgement::Vacuous, format!("{}; the reference gave nothing: {}", words(subject), words(other)))
         }
         // Whatever is done to a runtime, it answers.
-        (ended, reference) => {
-            Some(Settled { judgement: Judgement::Fail, reason: words(ended), blamed: reference.is_ok() })
-        }
+        (ended, reference) => Some(Settled { judgement: Judgement::Fail, reason: words(ended), blamed: reference.is_ok() }),
     }
 }
 

@@ -67,8 +67,8 @@ impl Parts {
     /// Those of a model's files, of which the first has the keys.
     fn of(files: &[File<'_>]) -> Self {
         let (mut hyper_parameters, mut about, mut tokenizer, mut chat_template) = (vec![], vec![], vec![], vec![]);
-        let of_first = |file| Draft::from(file).keys.into_iter().zip(file.metadata().iter());
-        for (key, (name, value)) in files.first().into_iter().flat_map(of_first) {
+        let of_first = files.first().map(|file| (Draft::from(file).keys, file.metadata()));
+        for (key, (name, value)) in of_first.iter().flat_map(|(keys, metadata)| keys.iter().zip(metadata.iter())) {
             let section = match &key.key[..] {
                 CHAT_TEMPLATE => &mut chat_template,
                 key if key.starts_with(b"tokenizer.") => &mut tokenizer,

@@ -520,9 +520,8 @@ fn findings(parts: &[Part<'_>], missing: &[String]) -> Vec<(Option<u32>, Tolerat
     let mut findings: Vec<_> = parts.iter().flat_map(of_part).collect();
     // A file that lies where it should not is told as that, and not as what follows from it.
     let misplaced = parts.iter().filter_map(|part| Some((part, Misplaced::find(&part.file, part.name)?)));
-    let misplaced: Vec<_> = misplaced
-        .map(|(part, misplaced)| (Some(part.number), Tolerated { finding: misplaced.finding(), times: 1 }))
-        .collect();
+    let misplaced: Vec<_> =
+        misplaced.map(|(part, misplaced)| (Some(part.number), Tolerated { finding: misplaced.finding(), times: 1 })).collect();
     if !misplaced.is_empty() {
         findings.extend(misplaced);
         return findings;
@@ -886,7 +885,9 @@ fn findings_text(inspection: &Inspection, layout: Layout) -> String {
     if let Some(why) = inspection.weights_not_read {
         out += &wrapped("", &format!("no weight was looked at: {why}"), layout);
     }
-    for of_rule in inspection.findings.chunk_by(|a, b| WeightRule::ALL.iter().any(|rule| rule.id() == a.rule) && a.rule == b.rule) {
+    for of_rule in
+        inspection.findings.chunk_by(|a, b| WeightRule::ALL.iter().any(|rule| rule.id() == a.rule) && a.rule == b.rule)
+    {
         let Some(Breach { rule, severity, meaning, .. }) = of_rule.first() else { continue };
         let times = match of_rule.iter().map(|breach| breach.times).fold(0, u64::saturating_add) {
             1 => "once".into(),
@@ -896,7 +897,8 @@ fn findings_text(inspection: &Inspection, layout: Layout) -> String {
         let _ = writeln!(out, "\n{rule} ({severity}), {times}");
         let most = if layout.all { usize::MAX } else { MOST_ITEMS };
         for breach in of_rule.iter().take(most) {
-            let file = breach.file.filter(|_| inspection.is_split()).map_or_else(String::new, |file| format!(" of file {file}"));
+            let file =
+                breach.file.filter(|_| inspection.is_split()).map_or_else(String::new, |file| format!(" of file {file}"));
             // What is not there has no place.
             let place = if breach.offset > 0 { format!(" at byte {}{file}", breach.offset) } else { file };
             let first = format!("{}{place}: found {}, expected {}", breach.field, breach.found, breach.expected);

@@ -232,7 +232,10 @@ impl Model {
         let bos = metadata.u64("tokenizer.ggml.bos_token_id").map_err(broken)?;
         let Some(vocabulary_size) = files.vocabulary_size() else {
             let (why, next) = if is_vocabulary(files) {
-                ("it is only a vocabulary, without a tensor", "give a model; `ggauge tokenize` and `ggauge inspect` take this file")
+                (
+                    "it is only a vocabulary, without a tensor",
+                    "give a model; `ggauge tokenize` and `ggauge inspect` take this file",
+                )
             } else {
                 let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
                 ("it has no tensor `token_embd.weight`, so it is not a language model", next)
@@ -306,7 +309,8 @@ impl Model {
         };
         let bytes = build(recipe)?;
         let path = folder.join(format!("{name}-{}.gguf", recipe.weights));
-        let wrong = |finding: gguf::Finding| Error::input(recipe, finding, "report this: every recipe should make a valid file");
+        let wrong =
+            |finding: gguf::Finding| Error::input(recipe, finding, "report this: every recipe should make a valid file");
         let file = File::lenient(&bytes).map_err(wrong)?;
         let model = Self::read(&file.into(), &path, Some(&name), Some(recipe.weights.name()))?;
         Ok(Self { argument: recipe.to_string(), sha256: cache::digest(&bytes), ..model })

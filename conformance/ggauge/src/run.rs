@@ -121,8 +121,8 @@ pub struct Run<'a> {
     policy: &'a Policy,
     progress: &'a ProgressBar,
     outputs: Option<Outputs>,
-    /// Why no logits of a model mean anything, as far as its weights are the reason, by the sha256 of the model.
-    odd_weights: BTreeMap<String, Option<String>>,
+    /// Exact transcripts that nothing can be held against, and why.
+    broken_truths: BTreeMap<PathBuf, String>,
     timings: Timings,
 }
 
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
             policy,
             progress,
             outputs: None,
-            odd_weights: BTreeMap::new(),
+            broken_truths: BTreeMap::new(),
             timings: Timings::default(),
         }
     }
@@ -378,6 +378,9 @@ impl<'a> Run<'a> {
         rounding: Rounding,
         exact: &Path,
     ) -> Result<Result<Scale, String>, Error> {
+        if let Some(why) = self.broken_truths.get(exact) {
+            return Ok(Err(why.clone()));
+        }
         let path = self.cached(model, prompt, rounding, "json")?;
         if let Some(scale) = fs::read(&path).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
             return Ok(Ok(scale));
@@ -391,14 +394,15 @@ impl<'a> Run<'a> {
         let _ = fs::remove_file(&rounded);
         let scale = match scale {
             Ok(scale) if scale.is_finite() => scale,
-            Ok(_) => {
-                let why = format!("the noise of {} is not finite", rounding.name());
-                return Ok(Err(self.odd_weights(model)?.unwrap_or(why)));
-            }
+            Ok(_) => return Ok(Err(format!("the noise of {} is not finite", rounding.name()))),
             // The truth is what it is: of weights that are no numbers there is no other.
             Err(Incomparable::TruthBroken { position }) => {
-                let why = || format!("the reference itself is constant or not finite at position {position}");
-                return Ok(Err(self.odd_weights(model)?.unwrap_or_else(why)));
+                let why = match self.odd_weights(model)? {
+                    Some(why) => why,
+                    None => format!("the reference itself is constant or not finite at position {position}"),
+                };
+                self.broken_truths.insert(exact.into(), why.clone());
+                return Ok(Err(why));
             }
             Err(why) => {
                 // A broken transcript must not be found again next time.
@@ -414,14 +418,9 @@ impl<'a> Run<'a> {
     }
 
     /// Why no logits of a model mean anything, where its weights are the reason.
-    fn odd_weights(&mut self, model: &Model) -> Result<Option<String>, Error> {
-        if let Some(known) = self.odd_weights.get(&model.sha256) {
-            return Ok(known.clone());
-        }
+    fn odd_weights(&self, model: &Model) -> Result<Option<String>, Error> {
         let files = Files::open(&model.path)?;
-        let reason = weights::reason(&files.read()?, self.progress)?;
-        self.odd_weights.insert(model.sha256.clone(), reason.clone());
-        Ok(reason)
+        weights::reason(&files.read()?, self.progress)
     }
 
     fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<PathBuf, Outcome>) -> Result<ComparisonRecord, Error> {
@@ -687,11 +686,7 @@ fn compare(candidate: &Path, truth: &Path) -> Result<oracle::Comparison, Incompa
     open_both(candidate, truth, oracle::compare)
 }
 
-fn open_both<T>(
-    a: &Path,
-    b: &Path,
-    use_them: fn(&Reader, &Reader) -> Result<T, Incomparable>,
-) -> Result<T, Incomparable> {
+fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, Incomparable>) -> Result<T, Incomparable> {
     let open = |path| Reader::open(path).map_err(Incomparable::Unreadable);
     use_them(&open(a)?, &open(b)?)
 }

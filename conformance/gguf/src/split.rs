@@ -96,8 +96,8 @@ impl File<'_> {
 
     /// Where another GGUF file begins behind the data of this one: files that were glued together, of which readers see the first.
     pub fn glued(&self) -> Option<u64> {
-        let end = self.tensors.iter().map(Tensor::end).fold(self.table_end, u64::max);
-        let padded = end.checked_next_multiple_of(self.alignment)?;
+        let end = self.tensors.iter().map(Tensor::end).fold(self.table_end(), u64::max);
+        let padded = end.checked_next_multiple_of(self.alignment())?;
         let begins = |at: &u64| self.bytes.get(*at as usize..).is_some_and(|rest| rest.starts_with(&MAGIC));
         [end, padded].into_iter().find(begins)
     }

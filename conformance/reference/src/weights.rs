@@ -300,12 +300,7 @@ impl<'a> Weights<'a> {
     /// Where it has other dimensions.
     pub fn optional_matrix(&self, name: &str, inputs: usize, outputs: usize) -> Result<Option<Matrix<'a>>, Refusal> {
         let tensor = self.tensor(name, &[inputs, outputs])?;
-        Ok(tensor.map(|(tensor, bytes)| Matrix {
-            weight_type: tensor.weight_type,
-            bytes,
-            rows: outputs,
-            columns: inputs,
-        }))
+        Ok(tensor.map(|(tensor, bytes)| Matrix { weight_type: tensor.weight_type, bytes, rows: outputs, columns: inputs }))
     }
 
     /// `count` matrices of `inputs` by `outputs` in one tensor, one after another: experts.

@@ -250,7 +250,8 @@ fn a_long_table_is_cut_unless_all_of_it_is_asked_for() {
 fn tables_fit_the_terminal(#[values(60, 80, 132)] width: u16) {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "broken.gguf", &broken(&[Rule::KeyDuplicate, Rule::TensorNameLength]));
-    let inspection = Source::open(&path, &Cache::at(folder.path())).unwrap().inspect(Reads::Weights, &ProgressBar::hidden()).unwrap();
+    let inspection =
+        Source::open(&path, &Cache::at(folder.path())).unwrap().inspect(Reads::Weights, &ProgressBar::hidden()).unwrap();
     for line in inspect::report(&inspection, Layout { width, all: true }).lines() {
         assert!(console::measure_text_width(line) <= usize::from(width), "{line}");
     }

@@ -182,7 +182,8 @@ mod tests {
                     assert_eq!(numbers_in(weight_type, &bytes), plainly(weight_type, &bytes), "{weight_type} {at} {value}");
                 }
             }
-            let always = matches!(weight_type, WeightType::I8 | WeightType::I16 | WeightType::I32 | WeightType::I64 | WeightType::NVFP4);
+            let always =
+                matches!(weight_type, WeightType::I8 | WeightType::I16 | WeightType::I32 | WeightType::I64 | WeightType::NVFP4);
             assert_eq!(others == 0, always, "{weight_type} had something to find");
             let zeros = vec![0; size * 3000];
             assert!(numbers_in(weight_type, &zeros).zero && numbers_in(weight_type, &zeros) == plainly(weight_type, &zeros));
@@ -191,7 +192,8 @@ mod tests {
 
     #[test]
     fn doubles_are_not_rounded_to_singles_first() {
-        let bytes: Vec<u8> = [1e-300, 1e300, f64::NAN, f64::INFINITY, f64::NAN].into_iter().flat_map(f64::to_le_bytes).collect();
+        let bytes: Vec<u8> =
+            [1e-300, 1e300, f64::NAN, f64::INFINITY, f64::NAN].into_iter().flat_map(f64::to_le_bytes).collect();
         let numbers = numbers_in(WeightType::F64, &bytes);
         assert_eq!((numbers.nan, numbers.infinite), (Some(Places { first: 2, count: 2 }), Some(Places { first: 3, count: 1 })));
         assert!(!numbers_in(WeightType::F64, &bytes[..8]).zero);

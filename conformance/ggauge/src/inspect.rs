@@ -272,6 +272,9 @@ pub struct Inspection {
     pub weights: Vec<Weights>,
     /// Every rule that is broken, at the first place where it is; of weights every tensor that has one that is odd.
     pub findings: Vec<Breach>,
+    /// It has words and no tensor, and no rule about tensors concerns it.
+    #[serde(skip)]
+    pub is_vocabulary: bool,
     /// Why no weight was looked at, though that was wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights_not_read: Option<&'static str>,
@@ -440,6 +443,7 @@ pub fn inspect(name: &str, parts: &[Part<'_>], missing: &[String]) -> Inspection
         tensors: parts.iter().flat_map(tensors).collect(),
         weights: weights_of(parts),
         findings: findings.into_iter().map(breach).collect(),
+        is_vocabulary: is_vocabulary(parts),
         weights_not_read: None,
     }
 }
@@ -507,10 +511,14 @@ fn bits_per_weight(bytes: u64, elements: u64) -> Option<f64> {
     (elements > 0).then(|| bytes as f64 * 8.0 / elements as f64)
 }
 
+/// What has no tensor at all, but words, was never meant to be run.
+fn is_vocabulary(parts: &[Part<'_>]) -> bool {
+    matches!(parts, [part] if models::is_vocabulary(&part.file.clone().into()))
+}
+
 /// What each file breaks, and what they break together.
 fn findings(parts: &[Part<'_>], missing: &[String]) -> Vec<(Option<u32>, Tolerated)> {
-    // What has no tensor at all, but words, was never meant to be run.
-    let only_words = matches!(parts, [part] if models::is_vocabulary(&part.file.clone().into()));
+    let only_words = is_vocabulary(parts);
     let concerns = |tolerated: &&Tolerated| !(only_words && tolerated.finding.rule == Rule::TensorMissing);
     let of_part = |part: &Part<'_>| {
         let number = part.number;
@@ -882,6 +890,9 @@ fn findings_text(inspection: &Inspection, layout: Layout) -> String {
         Verdict::Invalid => format!("invalid, with {count}: strict reading refuses the file (rule {refused})"),
     };
     let mut out = wrapped("", &verdict, layout);
+    if inspection.is_vocabulary {
+        out += "it is only a vocabulary, of which no tensor is asked\n";
+    }
     if let Some(why) = inspection.weights_not_read {
         out += &wrapped("", &format!("no weight was looked at: {why}"), layout);
     }

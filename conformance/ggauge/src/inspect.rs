@@ -407,7 +407,7 @@ impl Inspection {
             field: format!("tensor `{}`", odd.tensor),
             found: odd.found(),
             expected: if odd.rule == WeightRule::Zero { "a weight that is not 0" } else { "a finite number" }.into(),
-            times: odd.places.count,
+            times: if odd.rule == WeightRule::Zero { 1 } else { odd.places.count },
         }));
         if odd.iter().any(|odd| odd.rule.severity() != NOTE) {
             self.verdict = Verdict::Invalid;

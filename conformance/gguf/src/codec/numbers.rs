@@ -100,7 +100,7 @@ fn may_hold_others(weight_type: WeightType, blocks: &[u8]) -> bool {
         WeightType::F16 => any(blocks, |number| u16::from_le_bytes(number) & 0x7c00 == 0x7c00),
         WeightType::BF16 => any(blocks, |number| u16::from_le_bytes(number) & 0x7f80 == 0x7f80),
         WeightType::F32 => any(blocks, |number| u32::from_le_bytes(number) & 0x7f80_0000 == 0x7f80_0000),
-        WeightType::F64 => any(blocks, |number| u64::from_le_bytes(number) >> 52 & 0x7ff == 0x7ff),
+        WeightType::F64 => any(blocks, |number| (u64::from_le_bytes(number) >> 52) & 0x7ff == 0x7ff),
         // A code of 127 is seven powers of two more: 2^121 and what is above may not be finite any more.
         WeightType::Q8_K => blocks.chunks_exact(size).any(|block| word(block, 0) & 0x7fff_ffff >= (127 + 121) << 23),
         // A doubled code of 12 is four powers of two more than the halved scale.

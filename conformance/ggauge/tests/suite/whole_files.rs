@@ -4,7 +4,7 @@ use crate::support::{GGAUGE, ggauge, stderr, stdout};
 use ggauge::cache::{Cache, Stamp};
 use gguf::{Draft, File, Value};
 use indicatif::ProgressBar;
-use rstest::rstest;
+use rstest::{Context, rstest};
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
@@ -86,7 +86,7 @@ fn a_split_model_runs_from_its_first_file() {
 )]
 #[case::missing("tiny-00002-of-00003.gguf the system says: No such file", "put all files of the split model into one folder")]
 #[case::whole("it is a whole model under the name of file 1 of 3 of a split one", "give it a name without `-00001-of-`")]
-fn files_of_a_split_model_have_their_own_words(#[context] context: rstest::Context, #[case] why: &str, #[case] next: &str) {
+fn files_of_a_split_model_have_their_own_words(#[context] context: Context, #[case] why: &str, #[case] next: &str) {
     let folder = tempfile::tempdir().unwrap();
     let [first, second, third] = split("llama/f32@0", folder.path());
     let glued: Vec<u8> = [&first, &second, &third].into_iter().flat_map(|path| fs::read(path).unwrap()).collect();

@@ -195,7 +195,9 @@ pub fn temporary(parent: &Path, what: &str) -> Result<TempDir, Error> {
         }
     }
     let own = format!("{prefix}{}-", std::process::id());
-    tempfile::Builder::new().prefix(&own).tempdir_in(parent).map_err(|error| Error::file(parent, &error))
+    let folder = tempfile::Builder::new().prefix(&own).tempdir_in(parent).map_err(|error| Error::file(parent, &error))?;
+    interrupt::removes(folder.path().into());
+    Ok(folder)
 }
 
 /// What tells, without reading it, that a file is no longer the one that it was: another file of this name, or other bytes in it.

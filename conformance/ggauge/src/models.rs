@@ -1,6 +1,13 @@
 //! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
 
-use crate::{Error, cache, cache::Cache, external, files::Files, policy::Family};
+use crate::{
+    Error, cache,
+    cache::Cache,
+    external,
+    files::Files,
+    policy::Family,
+    printable::{LONGEST_WORDS, cut},
+};
 use gguf::{File, ShardName, Split};
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
@@ -247,7 +254,7 @@ impl Model {
         Ok(Self {
             name: name.map_or_else(|| fit_for_id(&stem(path, files.files().len())), str::to_owned),
             weights: weights.map_or_else(|| dominant().into(), str::to_owned),
-            architecture: architecture.into(),
+            architecture: cut(architecture, LONGEST_WORDS).into_owned(),
             family: Family::of(files),
             output_bytes: tensor("output.weight").or(tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
             path: path.into(),

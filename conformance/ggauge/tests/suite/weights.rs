@@ -90,7 +90,7 @@ fn a_tensor_of_zeros_is_a_note() {
     let folder = tempfile::tempdir().unwrap();
     let path = with_weights(folder.path(), "blk.1.attn_k.weight", |data| data.fill(0));
     let output = ggauge(folder.path(), &["inspect", &path]);
-    let text = stdout(&output);
+    let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("valid, with 1 finding: no rule is broken") && text.contains("weight-zero (note), once"), "{text}");
     assert!(text.contains("tensor `blk.1.attn_k.weight` at byte ") && text.contains("found nothing but zeros in "), "{text}");

@@ -5,13 +5,14 @@ use ggauge::cache::{Cache, Stamp};
 use gguf::{Draft, File, Value};
 use indicatif::ProgressBar;
 use rstest::{Context, rstest};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// The tiny model of a recipe, split into three files, of which the first has keys and no tensor.
@@ -212,8 +213,7 @@ fn long_reading_is_interrupted_at_once(#[case] command: &str) {
     thread::sleep(Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none(), "{command} ended before it could be interrupted");
     let interrupted = Instant::now();
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(interrupted.elapsed() < Duration::from_secs(10), "{:?}", interrupted.elapsed());
 }
@@ -229,6 +229,8 @@ fn a_hash_is_taken_once_and_again_after_any_change() {
     let hash = |path: &Path| cache.sha256(&[path], &bar).unwrap();
     let write = |bytes: &[u8]| fs::write(&path, bytes).unwrap();
     write(b"one");
+    // As if it were written right now, however busy the machine is.
+    fs::File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
     assert_eq!(hash(&path), ggauge::cache::digest(b"one"));
     assert_eq!(notes(), 0, "what was just written may change again within the same tick of the clock");
     write(b"two");

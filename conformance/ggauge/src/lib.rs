@@ -13,6 +13,7 @@ pub mod determinism;
 pub mod error;
 pub mod external;
 pub mod faults;
+pub mod figures;
 pub mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;

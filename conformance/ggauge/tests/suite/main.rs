@@ -2,6 +2,7 @@
 
 mod codecs;
 mod command_line;
+mod figures;
 mod goldens;
 mod inspect;
 #[cfg(feature = "vulkan")]

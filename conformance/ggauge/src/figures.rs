@@ -11,7 +11,7 @@ use crate::{
     matrix, matrix_picture,
     models::Manifest,
     picture,
-    plan::Filter,
+    plan::{Filter, Group, Plan},
     policy::{self, Expectations, Tolerances},
     prompts, readers,
     record::{self, ComparisonRecord, Judgement, Oracle, Record},
@@ -21,7 +21,6 @@ use crate::{
     survey_picture,
     tokenizers::Collection,
 };
-use gguf::WeightType;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -803,25 +802,29 @@ impl Planned {
         let devices = [subject("llama-cpp", "vulkan0")?];
         let subjects = matrix::Subjects { fast: &fast, devices: &devices };
         let plan = matrix::plan(matrix::Extent::EveryChange, &subjects, Path::new(""), &Filter::All)?;
-        let of_group = |group: &crate::plan::Group| group.subjects.len() + group.pairs().len() + group.trials.len();
+        let of_group = |group: &Group| group.subjects.len() + group.pairs().len() + group.trials.len();
         let cells = plan.groups.iter().map(of_group).sum();
-        let mut basis = vec![reference::FINGERPRINT.to_owned()];
-        let lock = read(&root.join("Cargo.lock"))?;
-        basis.extend(["llama-cpp-sys-2", "candle-core", "candle-transformers"].map(|package| locked(&lock, package)));
-        // As they are understood: a comment or a reason makes no other run.
-        basis.push(format!("{:?}", Tolerances::shipped()?.tolerance));
-        for row in Expectations::shipped()?.rows() {
-            let mut row = row.clone();
-            (row.reason, row.finding, row.issue) = (String::new(), None, None);
-            basis.push(format!("{row:?}"));
-        }
-        basis.extend(plan.models.iter().map(|model| model.sha256.clone()));
-        for group in &plan.groups {
-            let crate::plan::Group { model, prompt, schedule, settings, subjects, trials } = group;
-            basis.push(format!("{model} {prompt:?} {schedule} {settings} {subjects:?} {trials:?}"));
-        }
-        Ok(Self { basis: cache::digest(basis.join("\n").as_bytes()), cells })
+        let basis = basis(&plan, &Tolerances::shipped()?, &Expectations::shipped()?, &read(&root.join("Cargo.lock"))?);
+        Ok(Self { basis, cells })
     }
+}
+
+/// A digest of what judgements follow from: limits, expectations, models, cases, runtimes and the reference. They count as they are understood:
+/// a comment or a reason in other words makes no other run.
+fn basis(plan: &Plan, tolerances: &Tolerances, expectations: &Expectations, lock: &str) -> String {
+    let mut basis = vec![reference::FINGERPRINT.to_owned()];
+    basis.extend(["llama-cpp-sys-2", "candle-core", "candle-transformers"].map(|package| locked(lock, package)));
+    basis.push(format!("{:?}", tolerances.tolerance));
+    for row in expectations.rows() {
+        let mut row = row.clone();
+        (row.reason, row.finding, row.issue) = (String::new(), None, None);
+        basis.push(format!("{row:?}"));
+    }
+    basis.extend(plan.models.iter().map(|model| model.sha256.clone()));
+    for Group { model, prompt, schedule, settings, subjects, trials } in &plan.groups {
+        basis.push(format!("{model} {prompt:?} {schedule} {settings} {subjects:?} {trials:?}"));
+    }
+    cache::digest(basis.join("\n").as_bytes())
 }
 
 /// What is put into texts from a Record of the whole matrix.
@@ -876,6 +879,11 @@ const MAIN_JOB: &str = "main-job";
 const MAIN_JOB_PICTURE: &str = ".github/main-job.svg";
 const PLAIN: Style = Style { color: false, verbose: false };
 
+/// The report without the subjects that one machine has not.
+fn shown(record: &Record) -> String {
+    format!("{}{}{}\n", report::table(record, PLAIN), report::findings(record, PLAIN), report::totals(record, PLAIN))
+}
+
 /// Says whether two Records are of the same bits: a digest of every case and its logits.
 fn bits(record: &Record) -> String {
     let cases: Vec<String> =
@@ -891,7 +899,7 @@ pub fn of_the_main_job(texts: &mut Texts, record: &Record) -> Result<(), Error> 
     if record.exit_code() != crate::error::exit_code::SUCCESS {
         return Err(Error::input("the Record of the main job", report::totals(record, PLAIN), "mend that first"));
     }
-    texts.put(README, MAIN_JOB, &bits(record), &fenced(&report::report(record, PLAIN)))?;
+    texts.put(README, MAIN_JOB, &bits(record), &fenced(&shown(record)))?;
     texts.file(MAIN_JOB_PICTURE, picture::svg(record)?);
     Ok(())
 }
@@ -912,7 +920,7 @@ pub fn wrong_of_the_main_job(root: &Path, record: &Record) -> Result<Vec<String>
         of_the_main_job(&mut texts, record)?;
         return Ok(texts.wrong());
     }
-    let today = fenced(&report::report(record, PLAIN));
+    let today = fenced(&shown(record));
     let mut wrong = Vec::new();
     let (there, here) = (Table::of(&now), Table::of(&today));
     let common = |table: &Table| -> BTreeSet<String> { table.rows.keys().map(|key| key.subject.clone()).collect() };
@@ -1061,6 +1069,32 @@ mod tests {
     fn numbers_are_as_prose_has_them() {
         assert_eq!([in_digits(7), in_digits(694), in_digits(2965), in_digits(13_417_000)], ["7", "694", "2,965", "13,417,000"]);
         assert_eq!([in_words(13), in_words(28), capital(&in_words(11))], ["thirteen", "28", "Eleven"]);
+    }
+
+    #[test]
+    fn a_run_follows_from_limits_expectations_cells_and_runtimes_and_not_from_words() {
+        let plan = Plan::of(vec![crate::models::Model::named("llama", "f32", "llama")]);
+        let tolerances = Tolerances::shipped().unwrap();
+        let row = |class: &str, reason: &str| {
+            let text = format!("[[expectation]]\nsubject = 'candle@cpu'\nclass = '{class}'\nreason = '{reason}'");
+            Expectations::parse(&text, "test.toml").unwrap()
+        };
+        let lock =
+            |version: &str| format!("[[package]]\nname = \"candle-core\"\nversion = \"{version}\"\nsource = \"registry\"");
+        let before = basis(&plan, &tolerances, &row("diverges", "why"), &lock("1.0.0"));
+        assert_eq!(before, basis(&plan, &tolerances, &row("diverges", "why, in other words"), &lock("1.0.0")));
+        let mut wider = tolerances.clone();
+        wider.tolerance[0].nmse.multiplier *= 1.01;
+        let mut other = plan.clone();
+        other.models[0].sha256 = "other weights".into();
+        for after in [
+            basis(&other, &tolerances, &row("diverges", "why"), &lock("1.0.0")),
+            basis(&plan, &wider, &row("diverges", "why"), &lock("1.0.0")),
+            basis(&plan, &tolerances, &row("aborts", "why"), &lock("1.0.0")),
+            basis(&plan, &tolerances, &row("diverges", "why"), &lock("1.0.1")),
+        ] {
+            assert_ne!(before, after);
+        }
     }
 
     #[test]

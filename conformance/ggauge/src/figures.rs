@@ -50,6 +50,8 @@ struct Text {
     now: String,
     /// Where figures stand in it, and what should stand there.
     figures: Vec<(Range<usize>, String)>,
+    /// Where words stand that are known to be so.
+    known: Vec<Range<usize>>,
 }
 
 impl Text {
@@ -75,7 +77,7 @@ impl Texts {
     fn text(&mut self, path: &str) -> Result<&mut Text, Error> {
         if !self.texts.contains_key(path) {
             let now = read(&self.root.join(path))?;
-            self.texts.insert(path.into(), Text { now, figures: Vec::new() });
+            self.texts.insert(path.into(), Text { now, ..Text::default() });
         }
         Ok(self.texts.entry(path.into()).or_default())
     }
@@ -110,9 +112,7 @@ impl Texts {
         };
         let found: Vec<_> = every_word.windows(wanted.len().max(1)).filter(stands).collect();
         if let [[first, .., last]] = found[..] {
-            let range = first.start..last.end;
-            let same = text.now.get(range.clone()).unwrap_or_default().to_owned();
-            text.figures.push((range, same));
+            text.known.push(first.start..last.end);
             return Ok(());
         }
         let why = format!("it says `{words}` {} times, and should once, as {source} has it", found.len());
@@ -159,7 +159,7 @@ impl Texts {
     pub fn file(&mut self, path: &str, content: String) {
         let now = fs::read_to_string(self.root.join(path)).unwrap_or_default();
         let figures = vec![(0..now.len(), content)];
-        self.texts.insert(path.into(), Text { now, figures });
+        self.texts.insert(path.into(), Text { now, figures, ..Text::default() });
     }
 
     /// What is not as it should be: file, line, what stands there and what should.
@@ -204,7 +204,9 @@ impl Texts {
             self.texts.iter().filter(|(path, _)| [README, CHANGELOG, CONTRIBUTING, GOLDENS].contains(&path.as_str()))
         {
             let mut prose = text.now.clone().into_bytes();
-            for range in text.figures.iter().map(|(range, _)| range.clone()).chain(no_prose(&text.now)) {
+            for range in
+                text.figures.iter().map(|(range, _)| range.clone()).chain(text.known.clone()).chain(no_prose(&text.now))
+            {
                 prose.get_mut(range).into_iter().flatten().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
             }
             for (number, line) in String::from_utf8_lossy(&prose).lines().enumerate() {

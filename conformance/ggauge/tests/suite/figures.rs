@@ -175,7 +175,7 @@ fn the_main_jobs_table_is_held_by_digits_here_and_by_meaning_elsewhere(
     let (table, after) = rest.split_once("<!-- /main-job -->").unwrap();
     let table = if from == "NMSE" {
         let (row, rest) = table.split_once(" / ").unwrap();
-        format!("{}9.9e-9 / {rest}", &row[..row.rfind(' ').unwrap() + 1])
+        format!("{}9.9e-9 / {rest}", &row[..=row.rfind(' ').unwrap()])
     } else {
         assert!(table.contains(from), "{from:?} is not in {table}");
         table.replacen(from, to, 1)

@@ -1,6 +1,6 @@
 //! Where ggauge keeps what it can make again: models, reference transcripts, scratch files, and the last Records.
 
-use crate::Error;
+use crate::{Error, interrupt};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
@@ -145,7 +145,9 @@ pub fn temporary(parent: &Path, what: &str) -> Result<TempDir, Error> {
         }
     }
     let own = format!("{prefix}{}-", std::process::id());
-    tempfile::Builder::new().prefix(&own).tempdir_in(parent).map_err(|error| Error::file(parent, &error))
+    let folder = tempfile::Builder::new().prefix(&own).tempdir_in(parent).map_err(|error| Error::file(parent, &error))?;
+    interrupt::removes(folder.path().into());
+    Ok(folder)
 }
 
 /// The sha256 of a file, in hexadecimal.

@@ -13,6 +13,7 @@ use crate::{
     picture,
     plan::{Filter, Group, Plan},
     policy::{self, Expectations, Tolerances},
+    printable::{LONGEST_WORDS, cut},
     prompts, readers,
     record::{self, ComparisonRecord, Judgement, Oracle, Record},
     relation::Relation,
@@ -171,7 +172,8 @@ impl Texts {
                 if now != figure {
                     let same = now.lines().zip(figure.lines()).take_while(|(a, b)| a == b).count();
                     let line = text.now.get(..range.start).unwrap_or_default().matches('\n').count() + 1 + same;
-                    let of = |text: &str| text.lines().nth(same).map_or_else(String::new, |line| cut(line.trim()));
+                    let of =
+                        |text: &str| text.lines().nth(same).map_or_else(String::new, |line| cut(line.trim(), 160).into_owned());
                     wrong.push(format!("{path}:{line} has `{}`, and should have `{}`", of(now), of(figure)));
                 }
             }
@@ -233,7 +235,8 @@ impl Texts {
 /// What a number follows in a name.
 const NAMES: [&str; 9] = ["Debian", "Ubuntu", "Gemma", "Phi", "Qwen", "LFM", "SmolLM", "Llama", "License"];
 /// Numbers that something is defined by and nobody counts or measures.
-const DEFINITIONS: [(&str, &str); 2] = [
+const DEFINITIONS: [(&str, &str); 3] = [
+    (CHANGELOG, "On a bare Debian 12 or 13, shown by"),
     (CHANGELOG, "reading of versions 1, 2 and 3 and of split models,"),
     (GOLDENS, "that 99 of 100 cases of correct runtimes stay below,"),
 ];
@@ -279,11 +282,6 @@ fn in_digits(number: usize) -> String {
         [comma.then_some(','), Some(digit)]
     };
     digits.chars().enumerate().flat_map(comma).flatten().collect()
-}
-
-fn cut(text: &str) -> String {
-    const LONGEST: usize = 160;
-    if text.chars().count() <= LONGEST { text.into() } else { format!("{}...", text.chars().take(LONGEST).collect::<String>()) }
 }
 
 /// Where a text is code, a comment, or the target of a link.
@@ -433,6 +431,15 @@ fn of_the_code(texts: &mut Texts) -> Result<(), Error> {
     let script = read(&texts.root.join("scripts/fuzz"))?;
     let minutes = script.split("limit=${minutes:-").nth(1).and_then(|rest| rest.split('}').next()?.parse().ok());
     texts.sentence(CONTRIBUTING, "within {} minutes. A new one is a patch there,", &[in_words(minutes.unwrap_or(0))])?;
+    texts.sentence(CHANGELOG, "cut at {} characters, saying how much is left out.", &[in_digits(LONGEST_WORDS)])?;
+    let tests = read(&texts.root.join("conformance/ggauge/tests/suite/findings.rs"))?;
+    let longest = tests.split("const LONGEST: usize = ").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or_default();
+    texts.sentence(CONTRIBUTING, "and at most {} characters that stand on the line;", &[longest.to_owned()])?;
+    let mut entries = 0;
+    for path in ["conformance/policy/FINDINGS.md", "corpora/regressions/FINDINGS.md", "corpora/vectors/FINDINGS.md"] {
+        entries += texts.text(path)?.now.matches("\n### ").count();
+    }
+    texts.sentence(CHANGELOG, "opens the pinned sources and looks: {} entries,", &[in_digits(entries)])?;
     let seed = calibrate::FIRST_SEED.to_string();
     texts.sentence(CONTRIBUTING, "seeds ({} and up; tests use seeds below {}), pooled,", &[seed.clone(), seed])?;
     texts.sentence(CHANGELOG, "Records have schema {}:", &[record::SCHEMA.to_string()])?;
@@ -846,7 +853,7 @@ pub fn of_the_matrix(texts: &mut Texts, record: &Record) -> Result<(), Error> {
         return Err(Error::input("the Record of the matrix", "it was made with another reference", next));
     }
     if record.comparisons.iter().any(|comparison| comparison.judgement.is_bad()) {
-        return Err(Error::input("the Record of the matrix", report::totals(record, PLAIN), "mend that first"));
+        return Err(Error::input("the Record of the matrix", report::totals(record, PLAIN).as_str(), "mend that first"));
     }
     let picture = matrix_picture::svg(record)?;
     let mut runs = Runs::read(&texts.root).unwrap_or_default();
@@ -883,7 +890,7 @@ const PLAIN: Style = Style { color: false, verbose: false };
 
 /// The report without the subjects that one machine has not.
 fn shown(record: &Record) -> String {
-    format!("{}{}{}\n", report::table(record, PLAIN), report::findings(record, PLAIN), report::totals(record, PLAIN))
+    format!("{}{}{}\n", report::table(record, PLAIN), report::findings(record, PLAIN), report::totals(record, PLAIN).as_str())
 }
 
 /// Says whether two Records are of the same bits: a digest of every case and its logits.
@@ -899,7 +906,7 @@ fn bits(record: &Record) -> String {
 /// Where something in the Record failed, or a text has no such passage.
 pub fn of_the_main_job(texts: &mut Texts, record: &Record) -> Result<(), Error> {
     if record.exit_code() != crate::error::exit_code::SUCCESS {
-        return Err(Error::input("the Record of the main job", report::totals(record, PLAIN), "mend that first"));
+        return Err(Error::input("the Record of the main job", report::totals(record, PLAIN).as_str(), "mend that first"));
     }
     texts.put(README, MAIN_JOB, &bits(record), &fenced(&shown(record)))?;
     texts.file(MAIN_JOB_PICTURE, picture::svg(record)?);

@@ -1,6 +1,12 @@
 //! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
 
-use crate::{Error, cache, cache::Cache, external, policy::Family};
+use crate::{
+    Error, cache,
+    cache::Cache,
+    external,
+    policy::Family,
+    printable::{LONGEST_WORDS, cut},
+};
 use gguf::File;
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
@@ -224,7 +230,7 @@ impl Model {
         Ok(Self {
             name: name.map_or_else(|| fit_for_id(&stem), str::to_owned),
             weights: weights.map_or_else(|| dominant().into(), str::to_owned),
-            architecture: architecture.into(),
+            architecture: cut(architecture, LONGEST_WORDS).into_owned(),
             family: Family::of(&file),
             output_bytes: file.tensor("output.weight").or(file.tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
             path: path.into(),

@@ -6,14 +6,14 @@
 //! To add a reader in Rust, add its layer to `conformance/readers`; in another language, add its worker there and its row to
 //! [`FOREIGN`]. Both appear in [`columns`].
 
-use crate::{Error, cache, cache::Cache, external, run};
+use crate::{Error, cache, cache::Cache, external, printable::quoted};
 use gguf::{File, Finding, Mode, Severity, ShardName, Split};
 use reference::MappedFile;
 use serde::Serialize;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 use vocabulary::{Contents, Description, Refusal, RejectionClass, Subject, SubjectId};
 
@@ -183,7 +183,7 @@ pub fn command(subject: &SubjectId, cache: &Cache) -> Option<Result<String, Stri
             ));
         }
         let folder = folder.to_str().ok_or("the cache folder's name is not UTF-8")?;
-        Ok(format!("cd {} && {}", run::quoted(folder), foreign.command))
+        Ok(format!("cd {} && {}", quoted(folder), foreign.command))
     });
     Some(ready)
 }
@@ -215,12 +215,15 @@ pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
             if folder.join(READY).exists() {
                 return Ok((foreign.name, Ok(folder)));
             }
-            let there = |program: &&&str| {
-                let status = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-                status.is_ok_and(|status| status.success())
-            };
-            if let Some(missing) = foreign.programs.iter().find(|program| !there(program)) {
-                return Ok((foreign.name, Err(format!("unsupported: {missing} is not on this machine"))));
+            for program in foreign.programs {
+                let mut version = Command::new(program);
+                version.arg("--version");
+                let missing = |why: &str| Error::input(program, why, "install it");
+                match external::run(version, missing) {
+                    Ok(()) => {}
+                    Err(Error::Interrupted) => return Err(Error::Interrupted),
+                    Err(_) => return Ok((foreign.name, Err(format!("unsupported: {program} is not on this machine")))),
+                }
             }
             foreign.make(&folder)?;
             Ok((foreign.name, Ok(folder)))

@@ -3,7 +3,7 @@
 //! `record.json` is the same to the byte when nothing changed. Times, memory and CPU load stand beside it in `timings.json`, what
 //! the workers wrote to stderr in `logs/`.
 
-use crate::{Error, cache, models::Model, oracle::Scale, relation::Relation};
+use crate::{Error, cache, models::Model, oracle::Scale, printable, relation::Relation};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -190,8 +190,7 @@ impl Record {
     /// # Errors
     /// Never for a Record that this program made.
     pub fn to_json(&self) -> Result<String, Error> {
-        let json = serde_json::to_string_pretty(self);
-        json.map(|json| json + "\n").map_err(|error| Error::input("the Record", error, "report this as a bug"))
+        printable::json(self).map_err(|error| Error::input("the Record", error, "report this as a bug"))
     }
 }
 

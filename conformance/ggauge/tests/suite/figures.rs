@@ -238,7 +238,7 @@ fn commands(text: &str) -> Vec<String> {
                 first.clone_into(&mut before);
                 continue;
             }
-            for start in ["scripts/ggauge ", "ggauge ", "scripts/fuzz ", "scripts/figures ", "run -- "] {
+            for start in ["scripts/ggauge ", "ggauge ", "scripts/fuzz ", "scripts/figures ", "scripts/fresh ", "run -- "] {
                 if let Some(place) = piece.find(start)
                     && piece[..place].chars().all(|c| c.is_ascii_uppercase() || "_=0123456789 ".contains(c))
                 {
@@ -259,8 +259,8 @@ fn arguments(command: &str) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Every command in the texts is one: clap takes its arguments, of which `--help`, as the last, keeps it from running. `scripts/fuzz` and
-/// `scripts/figures` have their options and targets in their own help.
+/// Every command in the texts is one: clap takes its arguments, of which `--help`, as the last, keeps it from running. Other scripts
+/// have their options and targets in their own text.
 #[test]
 fn commands_in_the_texts_are_ones() {
     let mut count = 0;

@@ -3,15 +3,20 @@
 mod codecs;
 mod command_line;
 mod figures;
+mod findings;
 mod goldens;
+mod hostile_words;
 mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;
 mod judging;
+mod limits;
 mod matrix;
 mod pins;
 mod real_models;
 mod regressions;
+mod scripts;
+mod supervision;
 mod support;
 mod survey;
 mod tokenizers;

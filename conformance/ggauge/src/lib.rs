@@ -19,6 +19,7 @@ pub mod error;
 pub mod external;
 pub mod faults;
 pub mod files;
+pub mod figures;
 pub mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;

@@ -20,7 +20,7 @@ const TOLERANCES: &str = include_str!("../../policy/tolerances.toml");
 const EXPECTATIONS: &str = include_str!("../../policy/expectations.toml");
 
 /// Standard deviations of the difference of two logits that the top two must be apart for a disagreement to count.
-const MARGIN_DEVIATIONS: f64 = 6.0;
+pub(crate) const MARGIN_DEVIATIONS: f64 = 6.0;
 
 /// The calibrated limits: for each rounding and kind of device, how many times the noise scale a correct runtime may reach.
 #[derive(Debug, Clone, Serialize, Deserialize)]

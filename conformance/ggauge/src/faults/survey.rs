@@ -22,13 +22,13 @@ use reference::{
     layers::{FeedForward, Mixer},
     operations::{Activation, NormKind},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use smith::Recipe;
 use std::{collections::BTreeSet, path::Path};
 use vocabulary::{Case, Schedule, Settings, SubjectId, Verdict};
 
 /// What became of a fault.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "result")]
 pub enum Found {
     /// Some cell fails.
@@ -60,7 +60,7 @@ pub enum Found {
 }
 
 /// One fault in one model.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The model.
     pub model: String,
@@ -128,6 +128,19 @@ pub fn survey(
         progress.inc(1);
     }
     Ok(rows)
+}
+
+/// How many faults there are to try on every model of the matrix.
+///
+/// # Errors
+/// As [`survey`].
+pub fn count() -> Result<usize, Error> {
+    let mut count = 0;
+    for recipe in matrix::recipes(WeightType::F32) {
+        count += faults_of(&models::build(&recipe)?)?.len();
+        count += nibbles(&models::build(&in_type(&recipe, WeightType::Q4_0)?)?)?.len();
+    }
+    Ok(count)
 }
 
 fn in_type(recipe: &Recipe, weights: WeightType) -> Result<Recipe, Error> {

@@ -2,6 +2,7 @@
 
 mod codecs;
 mod command_line;
+mod figures;
 mod findings;
 mod goldens;
 mod hostile_words;

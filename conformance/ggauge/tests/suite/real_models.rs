@@ -2,17 +2,19 @@
 //! `scripts/test` fetches them and runs these too.
 
 use crate::{
+    figures::ROOT,
     goldens::assert_outputs,
     support::{GGAUGE, id, stderr, stdout},
 };
 use ggauge::{
     cache::Cache,
+    figures,
     models::{Manifest, Model},
     prompts,
     record::{Judgement, Oracle, Record},
 };
 use indicatif::ProgressBar;
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 use vocabulary::{Check, Schedule, Settings, Verdict};
 
 /// Runs `ggauge run` with the user's own cache, where the models and the reference's transcripts are.
@@ -61,6 +63,9 @@ fn the_main_job_judges_both_models_names_candle_and_gives_yesterdays_answers() {
             record.comparisons.iter().filter(|c| c.model == model.name && c.candidate == id("llama-cpp@vulkan0")).count();
         assert_eq!(vulkan > 0, cfg!(feature = "vulkan"), "{}", model.name);
     }
+    // README shows this run.
+    let wrong = figures::wrong_of_the_main_job(Path::new(ROOT), &record).unwrap();
+    assert!(wrong.is_empty(), "{}\nnext: scripts/figures main-job", wrong.join("\n"));
     // The same again is the same to the byte.
     let folder = tempfile::tempdir().unwrap();
     let outputs = folder.path().join("outputs");

@@ -909,15 +909,14 @@ fn wrapped(indent: &str, text: &str, layout: Layout) -> String {
     for word in text.split(' ') {
         let width = console::measure_text_width(indent) + console::measure_text_width(&line) + 1;
         if !line.is_empty() && width + console::measure_text_width(word) > usize::from(layout.width) {
-            let _ = writeln!(out, "{indent}{line}");
-            line.clear();
+            let _ = writeln!(out, "{indent}{}", printable::no_command(std::mem::take(&mut line)));
         }
         if !line.is_empty() {
             line.push(' ');
         }
         line += word;
     }
-    let _ = writeln!(out, "{indent}{line}");
+    let _ = writeln!(out, "{indent}{}", printable::no_command(line));
     out
 }
 

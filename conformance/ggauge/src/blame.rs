@@ -31,9 +31,10 @@ pub struct Settled {
 pub fn settle(subject: &Outcome, reference: Result<(), &Outcome>) -> Option<Settled> {
     let settled = |judgement, reason| Some(Settled { judgement, reason, blamed: false });
     match (subject, reference) {
-        (Outcome::Unsupported { reason }, _) => settled(Judgement::Unsupported, reason.clone()),
         (Outcome::Completed { .. }, Ok(())) => None,
-        (Outcome::Completed { .. }, Err(Outcome::Unsupported { reason })) => settled(Judgement::Unsupported, reason.clone()),
+        (Outcome::Unsupported { reason }, _) | (Outcome::Completed { .. }, Err(Outcome::Unsupported { reason })) => {
+            settled(Judgement::Unsupported, reason.clone())
+        }
         (Outcome::Completed { .. }, Err(other)) => {
             settled(Judgement::Vacuous, format!("the reference gave nothing: {}", words(other)))
         }

@@ -1,6 +1,6 @@
 //! Where ggauge keeps what it can make again: models, reference transcripts, scratch files, and the last Records.
 
-use crate::{Error, interrupt};
+use crate::{Error, interrupt, printable};
 use indicatif::{HumanBytes, ProgressBar};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -292,7 +292,12 @@ pub fn sha256_of(paths: &[impl AsRef<Path>], progress: &ProgressBar) -> Result<S
             steps += 1;
             if steps.is_multiple_of(STEPS_UNTIL_SAID) {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                progress.set_message(format!("hashing {name}: {} of {}", HumanBytes(done), HumanBytes(total)));
+                progress.set_message(format!(
+                    "hashing {}: {} of {}",
+                    printable::line(&name),
+                    HumanBytes(done),
+                    HumanBytes(total)
+                ));
             }
         }
     }

@@ -417,7 +417,9 @@ impl Held {
         let Self { compared, without, differ } = self;
         let none = if *without > 0 { format!(", {without} more cases have none") } else { String::new() };
         let mut out = Page::of(format_args!("{} of {compared} goldens differ{none}", differ.len()));
-        differ.iter().for_each(|page| out.append(page));
+        for page in differ {
+            out.append(page);
+        }
         out
     }
 }

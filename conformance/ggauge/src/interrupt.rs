@@ -44,7 +44,10 @@ pub fn listen() -> io::Result<()> {
             for folder in folders {
                 let _ = (0..20).any(|_| !folder.exists() || fs::remove_dir_all(&folder).is_ok());
             }
-            eprintln!("ggauge: {}", Error::Interrupted);
+            #[expect(clippy::print_stderr, reason = "our own words, and nobody else is left to print them")]
+            {
+                eprintln!("ggauge: {}", Error::Interrupted);
+            }
             process::exit(code);
         }
     });

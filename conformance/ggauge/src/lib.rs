@@ -18,8 +18,8 @@ pub mod determinism;
 pub mod error;
 pub mod external;
 pub mod faults;
-pub mod files;
 pub mod figures;
+pub mod files;
 pub mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;

@@ -150,8 +150,9 @@ mod tests {
     #[test]
     fn whatever_is_written_is_one_line_and_no_command() {
         let mut page = Page::new(Form::Text);
-        writeln!(page, "    {}", "NEXT: rm -rf /");
-        writeln!(page, "a {}", "b\nnext: rm");
+        let [command, lines] = ["NEXT: rm -rf /", "b\nnext: rm"];
+        writeln!(page, "    {command}");
+        writeln!(page, "a {lines}");
         page.next("", "ggauge run 'a b'");
         assert_eq!(&*page, "    \"NEXT: rm -rf /\"\na b\\nnext: rm\nnext: ggauge run 'a b'\n");
     }

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 /// Which roundings to apply. [`Rounding::EXACT`] is the truth; the others are named after the subject they imitate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rounding of its own, in any combination")]
 pub struct Rounding {
     name: &'static str,
     activations: Activations,
@@ -30,6 +31,7 @@ pub struct Rounding {
 
 /// What flash attention adds to the largest score before it takes exponentials: `FATTN_KQ_MAX_OFFSET` of llama.cpp's
 /// `flash_attn_base.glsl`.
+#[expect(clippy::approx_constant, reason = "these four digits stand there")]
 const FLASH_OFFSET: f64 = 3.0 * 0.6931;
 
 /// Suffix of the name of a rounding whose output matrix is on the CPU.

@@ -1,10 +1,12 @@
 //! Where ggauge keeps what it can make again: models, reference transcripts, scratch files, and the last Records.
 
 use crate::Error;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
     io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -146,6 +148,44 @@ pub fn temporary(parent: &Path, what: &str) -> Result<TempDir, Error> {
     }
     let own = format!("{prefix}{}-", std::process::id());
     tempfile::Builder::new().prefix(&own).tempdir_in(parent).map_err(|error| Error::file(parent, &error))
+}
+
+/// What tells, without reading it, that a file is no longer the one that it was: another file of this name, or other bytes in it.
+/// A link counts as the file that it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The file system.
+    pub device: u64,
+    /// The file's number there.
+    pub inode: u64,
+    /// Its size.
+    pub size: u64,
+    /// When its bytes were last written, in seconds since 1970 and nanoseconds.
+    pub modified: (i64, i64),
+    /// When anything about it last changed. Unlike `modified`, no program can set it back.
+    pub changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of the file at a path, as it is now.
+    ///
+    /// # Errors
+    /// Where there is no such file.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&fs::Metadata> for Stamp {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 /// The sha256 of a file, in hexadecimal.

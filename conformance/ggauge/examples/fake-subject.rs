@@ -8,7 +8,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use std::{
     fs::{self, File},
     io::{self, BufRead, Write},
-    path::Path,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -35,11 +36,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let subject = ReferenceSubject { rounding: Rounding::EXACT };
     let mut session: Option<Box<dyn Session>> = None;
     let mut changed_file = false;
+    let mut file = PathBuf::new();
     let mut evaluations = 0;
     for line in io::stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
             Request::Load { model } => {
                 changed_file = model.file_stem().is_some_and(|stem| stem == "changed");
+                file.clone_from(&model);
                 // The session borrows nothing that ends before the process does.
                 let loaded = Box::leak(Box::new(subject)).load(&model).map_err(|refusal| format!("{refusal:?}"))?;
                 answer(&Response::Loaded { vocabulary_size: loaded.vocabulary_size() as u64 })?;
@@ -48,6 +51,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Request::Evaluate { tokens, transcript, .. } => {
                 let session = session.as_mut().ok_or("no model")?;
                 misbehave(&behaviour);
+                if behaviour == "change-model" {
+                    flip_a_bit(&file)?;
+                }
                 let exact = transcript.with_extension("exact");
                 let mut out = Writer::create(&exact, session.vocabulary_size(), || Duration::ZERO)?;
                 vocabulary::evaluate(session.as_mut(), &tokens, Schedule::SingleShot, &mut out)
@@ -117,6 +123,15 @@ fn misbehave(behaviour: &str) {
         },
         _ => {}
     }
+}
+
+/// Flips the highest bit of an exponent in the last tensor.
+fn flip_a_bit(model: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(model)?;
+    let at = file.metadata()?.len() - 1;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at)?;
+    file.write_all_at(&[byte[0] ^ 0x40], at)
 }
 
 type Row = (u64, Vec<f32>);

@@ -42,6 +42,7 @@ pub mod survey;
 pub mod survey_picture;
 pub mod tables;
 pub mod tokenizers;
+pub mod truths;
 pub mod upgrade;
 pub mod worker;
 

@@ -5,7 +5,7 @@
 //! sidecar says so; replaying it then shows no more than that it did not become worse.
 
 use crate::{
-    Error, cache, fuzz, interrupt, releases,
+    Error, cache, external, fuzz, interrupt, releases,
     worker::process::{self, Limits},
 };
 use rustix::process::Resource;
@@ -177,7 +177,7 @@ impl Engine {
     fn command(&self, target: &str, inputs: &[&Path]) -> Command {
         match self {
             Self::Ordinary(program) | Self::PassingOver(program) => {
-                let mut command = Command::new(program);
+                let mut command = external::ours(program);
                 command.args(["replay", target]).args(inputs);
                 if matches!(self, Self::PassingOver(_)) {
                     command.arg("--pass-over-known");
@@ -185,7 +185,7 @@ impl Engine {
                 command
             }
             Self::Sanitized(binary) => {
-                let mut command = Command::new(binary);
+                let mut command = external::ours(binary);
                 command.args(inputs);
                 // Known findings are findings here, too, and undefined behaviour ends the process.
                 command.env(fuzzing::findings::STOP_AT_KNOWN, "1");

@@ -5,7 +5,7 @@ use crate::{
     cache::{self, Cache},
     golden::{self, Gave, Golden},
     interrupt,
-    models::Model,
+    models::{InUse, Model},
     oracle::{self, Limits, Scale},
     plan::{Group, Plan},
     policy::{Expectation, Expectations, Key, Tolerances},
@@ -13,6 +13,7 @@ use crate::{
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
     relation::Relation,
     subjects,
+    truths::{Origin, Truths},
     worker::{
         cpu_time,
         process::{self, Launch, Worker},
@@ -24,7 +25,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use vocabulary::{
     Case, Check, Description, Measurement, Outcome, Refusal, Schedule, Settings, Subject, SubjectId, Tuning, Verdict,
@@ -120,6 +121,9 @@ pub struct Run<'a> {
     progress: &'a ProgressBar,
     outputs: Option<Outputs>,
     timings: Timings,
+    truths: Truths<'a>,
+    /// The files of the model whose cases are run.
+    in_use: InUse,
 }
 
 /// A folder for the texts that goldens are made of.
@@ -170,7 +174,9 @@ impl<'a> Run<'a> {
         policy: &'a Policy,
         progress: &'a ProgressBar,
     ) -> Self {
-        Self { workers, command, arguments, cache, scratch, policy, progress, outputs: None, timings: Timings::default() }
+        let truths = Truths::of(cache, |words| progress.suspend(|| eprintln!("ggauge: {words}")));
+        let (outputs, timings, in_use) = (None, Timings::default(), InUse::default());
+        Self { workers, command, arguments, cache, scratch, policy, progress, outputs, timings, truths, in_use }
     }
 
     /// Writes a text for each case into a folder, in files named by the cases' ids: what goldens are made of.
@@ -184,7 +190,16 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// Where the harness itself cannot go on. What happens to a worker is an outcome, not an error.
-    pub fn execute(mut self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
+    pub fn execute(self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
+        let cache = self.cache;
+        // At both ends, and after an error as well: the run before may have been killed.
+        cache.prune();
+        let result = self.execute_all(plan, subjects);
+        cache.prune();
+        result
+    }
+
+    fn execute_all(mut self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
         let started = (Instant::now(), cpu_time());
         let cases = plan.groups.iter().map(|group| (group.subjects.len() + group.trials.len()) as u64).sum();
         self.progress.set_length(cases);
@@ -210,12 +225,11 @@ impl<'a> Run<'a> {
                 if let Some(before) = made.map(|index: usize| &plan.models[index]).filter(|before| before.is_tiny()) {
                     let _ = fs::remove_file(&before.path);
                 }
-                model.ensure()?;
+                self.in_use = model.ensure()?;
                 made = Some(group.model);
             }
             self.run_group(model, group, &mut record)?;
         }
-        self.cache.prune();
         for ((subject, settings, _), worker) in &self.workers.running {
             let peak = self.timings.peak_memory.entry(format!("{subject} {settings}")).or_default();
             *peak = worker.peak_memory.max(*peak);
@@ -282,7 +296,8 @@ impl<'a> Run<'a> {
             // Judged, so no longer needed; one that was never written is no loss.
             let _ = fs::remove_file(ran.transcript);
         }
-        Ok(())
+        // Judged by what the file was when it was hashed: of one that is another now, nothing is said.
+        self.in_use.check()
     }
 
     /// The noise that a subject is allowed on a prompt that is fed by `schedule`, and the limits made from it.
@@ -292,7 +307,7 @@ impl<'a> Run<'a> {
         group: &Group,
         subject: &SubjectId,
         schedule: Schedule,
-        exact: &Path,
+        exact: &Reader,
     ) -> Result<(Result<Scale, String>, Option<Limits>), Error> {
         let software = self.workers.get(subject, group.settings).description.software;
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
@@ -302,39 +317,21 @@ impl<'a> Run<'a> {
         Ok((noise, limits))
     }
 
-    /// Where the cached result of the reference for a prompt lies.
-    fn cached(&self, model: &Model, prompt: &Prompt, rounding: Rounding, extension: &str) -> Result<PathBuf, Error> {
-        use sha2::{Digest, Sha256};
-        let mut key = Sha256::new();
-        key.update(reference::FINGERPRINT);
-        key.update(oracle::SCALE_VERSION.to_le_bytes());
-        key.update(&model.sha256);
-        key.update(rounding.name());
-        for token in &prompt.tokens {
-            key.update(token.to_le_bytes());
-        }
-        let name = cache::hex(&key.finalize()[..16]);
-        Ok(self.cache.reference()?.join(format!("{name}.{extension}")))
-    }
-
     /// The reference's transcript of a prompt, from the cache or computed now. The reference has no cache of keys and values, so
     /// one transcript serves every schedule.
-    fn exact(&mut self, model: &Model, prompt: &Prompt) -> Result<Result<PathBuf, Outcome>, Error> {
-        let path = self.cached(model, prompt, Rounding::EXACT, "safetensors")?;
-        if Reader::open(&path).is_ok() {
-            // What was used last is dropped last.
-            let _ = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-            return Ok(Ok(path));
+    fn exact(&mut self, model: &Model, prompt: &Prompt) -> Result<Result<Reader, Outcome>, Error> {
+        let origin = Origin::of(model, prompt, Rounding::EXACT);
+        if let Some(kept) = self.truths.find(&origin)? {
+            return Ok(Ok(kept));
         }
-        let partial = path.with_extension(format!("{}.partial", std::process::id()));
-        let outcome = self.reference(model, prompt, Rounding::EXACT, &partial);
-        match outcome {
+        let made = self.scratch.join("truth.safetensors");
+        match self.reference(model, prompt, Rounding::EXACT, &made) {
             Ok(Outcome::Completed { .. }) => {
-                fs::rename(&partial, &path).map_err(|error| Error::file(&path, &error))?;
-                Ok(Ok(path))
+                self.in_use.check()?;
+                self.truths.keep(&origin, &made).map(Ok)
             }
             other => {
-                let _ = fs::remove_file(&partial);
+                let _ = fs::remove_file(&made);
                 other.map(Err)
             }
         }
@@ -358,10 +355,10 @@ impl<'a> Run<'a> {
         model: &Model,
         prompt: &Prompt,
         rounding: Rounding,
-        exact: &Path,
+        exact: &Reader,
     ) -> Result<Result<Scale, String>, Error> {
-        let path = self.cached(model, prompt, rounding, "json")?;
-        if let Some(scale) = fs::read(&path).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
+        let origin = Origin::of(model, prompt, rounding);
+        if let Some(scale) = self.truths.find_scale(&origin)? {
             return Ok(Ok(scale));
         }
         let rounded = self.scratch.join("noise.safetensors");
@@ -374,18 +371,14 @@ impl<'a> Run<'a> {
         let scale = match scale {
             Ok(scale) if scale.is_finite() => scale,
             Ok(_) => return Ok(Err(format!("the noise of {} is not finite", rounding.name()))),
-            Err(why) => {
-                // A broken transcript must not be found again next time.
-                let _ = fs::remove_file(exact);
-                return Ok(Err(why));
-            }
+            Err(why) => return Ok(Err(why)),
         };
-        let json = serde_json::to_vec(&scale).unwrap_or_default();
-        cache::write_whole(&path, &json)?;
+        self.in_use.check()?;
+        self.truths.keep_scale(&origin, scale)?;
         Ok(Ok(scale))
     }
 
-    fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<PathBuf, Outcome>) -> Result<ComparisonRecord, Error> {
+    fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<Reader, Outcome>) -> Result<ComparisonRecord, Error> {
         let subject = ran.case.subject.clone();
         let mut comparison = self.comparison(model, &ran.case, Oracle::Reference, subject, subjects::exact_reference());
         comparison.noise = ran.noise.clone().ok();
@@ -449,7 +442,7 @@ impl<'a> Run<'a> {
                 (Judgement::Unsupported, Some(reason.clone()))
             }
             (Outcome::Completed { .. }, Outcome::Completed { .. }) => match (a.limits, b.limits) {
-                (Some(limits_a), Some(limits_b)) => match compare(&b.transcript, &a.transcript) {
+                (Some(limits_a), Some(limits_b)) => match open_both(&b.transcript, &a.transcript, oracle::compare) {
                     Ok(measured) => {
                         let verdict = measured.verdict(&Limits::of_pair(&limits_a, &limits_b));
                         let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
@@ -496,7 +489,7 @@ impl<'a> Run<'a> {
         group: &Group,
         ran: &Ran,
         relation: Relation,
-        exact: &Result<PathBuf, Outcome>,
+        exact: &Result<Reader, Outcome>,
     ) -> Result<ComparisonRecord, Error> {
         let subject = &ran.case.subject;
         let mut comparison = self.comparison(model, &ran.case, Oracle::Metamorphic, subject.clone(), subject.clone());
@@ -518,7 +511,7 @@ impl<'a> Run<'a> {
             return unsupported(comparison, "a subject of the user's is started in one way only".into());
         }
         // A folder of its own, because a worker that has loaded a path does not load it again; gone when this is judged.
-        let folder = cache::temporary(self.scratch, relation.name())?;
+        let folder = tempfile::tempdir_in(self.scratch).map_err(|error| Error::file(self.scratch, &error))?;
         for (name, bytes) in &change.files {
             cache::write_whole(&folder.path().join(name), bytes)?;
         }
@@ -538,7 +531,9 @@ impl<'a> Run<'a> {
             Outcome::Completed { .. } if relation.is_exact() => open_both(&transcript, &ran.transcript, oracle::identical),
             Outcome::Completed { .. } => match limits {
                 None => return unsupported(comparison, "there are no limits for it".into()),
-                Some(limits) => compare(&transcript, &ran.transcript).map(|measured| measured.verdict(&limits)),
+                Some(limits) => {
+                    open_both(&transcript, &ran.transcript, oracle::compare).map(|measured| measured.verdict(&limits))
+                }
             },
             _ => Ok(not_completed()),
         };
@@ -633,8 +628,8 @@ fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path
     }
 }
 
-fn compare(candidate: &Path, truth: &Path) -> Result<oracle::Comparison, String> {
-    open_both(candidate, truth, oracle::compare)
+fn compare(candidate: &Path, truth: &Reader) -> Result<oracle::Comparison, String> {
+    oracle::compare(&Reader::open(candidate)?, truth)
 }
 
 fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, String>) -> Result<T, String> {

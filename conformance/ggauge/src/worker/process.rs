@@ -1,6 +1,6 @@
 //! The harness's side: starts a worker, watches its time and memory, and turns whatever becomes of it into an [`Outcome`].
 
-use crate::{Error, interrupt, subjects};
+use crate::{Error, external, interrupt, subjects};
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
@@ -56,7 +56,7 @@ impl Launch {
     fn command(&self) -> Command {
         let mut command = match &self.command {
             None => {
-                let mut command = Command::new(&self.program);
+                let mut command = external::worker(&self.program);
                 command.args(["worker", &self.subject.to_string(), "--settings", self.settings.name()]);
                 let Tuning { threads, batch, micro_batch } = self.tuning;
                 for (option, value) in [("--threads", threads), ("--batch", batch), ("--micro-batch", micro_batch)] {
@@ -64,11 +64,7 @@ impl Launch {
                 }
                 command
             }
-            Some(line) => {
-                let mut command = Command::new("sh");
-                command.args(["-c", line]);
-                command
-            }
+            Some(line) => external::shell(line),
         };
         for (name, value) in subjects::environment(&self.subject, self.settings, self.tuning) {
             match value {

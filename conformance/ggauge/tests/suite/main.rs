@@ -1,5 +1,7 @@
 //! The integration tests of the harness, in one binary: each links both runtimes, and one link is enough.
 
+#![allow(clippy::disallowed_methods, reason = "tests start ggauge where users would")]
+
 mod codecs;
 mod command_line;
 mod goldens;
@@ -11,6 +13,8 @@ mod matrix;
 mod pins;
 mod real_models;
 mod regressions;
+mod shared_cache;
+mod started_programs;
 mod support;
 mod survey;
 mod tokenizers;

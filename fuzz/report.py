@@ -96,7 +96,9 @@ def findings():
         if places:
             print(f"\n{sites.parent.name}: sites that sanitizers reported (processes that said so)")
             for place, count in places.most_common(40):
-                print(f"  {count:>6}  {place[:200]}")
+                # Runtimes quote their input, which a terminal would obey.
+                place = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in place[:200])
+                print(f"  {count:>6}  {place}")
 
 
 def coverage():

@@ -2,14 +2,18 @@
 # One set of settings for all of them, because cargo builds everything again whenever one of these differs.
 # shellcheck shell=bash
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=$(realpath -m "${GGAUGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggauge}")
 # Debian 12's Vulkan headers are older than llama.cpp needs; `bootstrap` unpacks newer ones here, beside the system.
 vulkan_headers=$cache/vulkan-headers-1
 # First Vulkan headers with vk::LayerSettingEXT, which llama.cpp's Vulkan backend uses.
 vulkan_headers_needed=1.3.272
 
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+# Where a plain `cargo` builds. Our scripts, which run each other, all build in the same folder.
+# shellcheck disable=SC2034 # For bootstrap.
+plain_target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
+CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-$cache/target}")
+export CARGO_TARGET_DIR
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -53,6 +57,7 @@ probe_features() {
     features=()
     if [ "${#list[@]}" -gt 0 ]; then
         local IFS=,
+        # shellcheck disable=SC2034 # For the script that asked.
         features=(--features "${list[*]/#/ggauge/}")
     fi
 }
@@ -64,4 +69,42 @@ claim_target() {
     [ ! -d "$CARGO_TARGET_DIR/debug" ] || [ "$(cat "$owner" 2>/dev/null)" = "$root" ] || (cd "$root" && cargo clean --quiet --locked --workspace)
     mkdir -p "$CARGO_TARGET_DIR"
     printf '%s\n' "$root" >"$owner"
+}
+
+# mend_builds TARGET: deletes what build scripts have left there that failed or were cut off. Cargo starts them again in the same folder, and
+# not every build goes on from what it finds: with a cache of cmake's and no Makefile, llama.cpp's ends in "No rule to make target" for ever,
+# and an object file that is half written is new enough for make, and no object for the linker.
+# Cargo notes the time when a script starts, and gives the script's output that time when it has come to its end.
+mend_builds() {
+    local lock started
+    for lock in "$1"/*/.cargo-lock "$1"/*/*/.cargo-lock; do
+        [ -f "$lock" ] || continue
+        (
+            # Cargo's own lock: what a build is in the middle of is no rest. macOS has no flock(1).
+            flock 9 2>/dev/null || perl -MFcntl=:flock -e 'open(my $lock, "<&=9") and flock($lock, LOCK_EX) or die "cargo'"'"'s lock: $!\n"'
+            for started in "${lock%/*}"/build/*/invoked.timestamp; do
+                [ ! "$started" -nt "${started%/*}/output" ] || rm -rf "${started%/*}"
+            done
+        ) 9<"$lock"
+    done
+}
+
+# install_packages PACKAGE...: silent when it works. As root, or as somebody who can become root without a question; fails for others.
+install_packages() {
+    local as_root=() log
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null || return 1
+        as_root=(sudo)
+    fi
+    say "installing $*"
+    log=$(mktemp)
+    # The first of all, because an installation that was cut off leaves packages that apt does not go past.
+    if ! { ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive dpkg --configure -a &&
+        ${as_root[@]+"${as_root[@]}"} apt-get update &&
+        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+        cat "$log" >&2
+        say "installing failed; the log above says why. Mend that and run this again."
+        exit 1
+    fi
+    rm -f "$log"
 }

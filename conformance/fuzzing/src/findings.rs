@@ -135,7 +135,6 @@ pub const KNOWN: &[Known] = &[
     Known { id: "LCPP-F07", words: &["ggml.c:1797"] },
     Known { id: "LCPP-F07", words: &["ggml.c:3758"] },
     Known { id: "LCPP-F16", words: &["llama-vocab.cpp:3456"] },
-    Known { id: "LCPP-F16", words: &["llama-vocab.cpp:3850"] },
     Known { id: "LCPP-F09", words: &["binary-ops.cpp:", "unsupported types"] },
     Known { id: "LCPP-F10", words: &["llama-model.cpp:2823"] },
     Known { id: "CNDL-F03", words: &["k_quants.rs:320"] },

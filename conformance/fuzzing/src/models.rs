@@ -30,7 +30,8 @@ const RECIPES: [&str; 16] = [
     "qwen2+layers=1+width=32+heads=2+kv-heads=1+hidden=32/f32",
     "qwen3+layers=1+width=32+heads=2+kv-heads=1+head=16+hidden=32/q5_1",
     "qwen3moe+layers=1+width=32+heads=2+kv-heads=1+head=16+hidden=32+experts=2+expert-hidden=32/f32",
-    // Short heads: candle fills tables of the rotation for 131,072 positions in each layer (`quantized_gemma3.rs:79-86`).
+    // Short heads: candle fills tables of the rotation for 131,072 positions in each layer (`quantized_gemma3.rs:79-84`).
+    // source: candle-transformers `src/models/quantized_gemma3.rs:79-84` `let idx_theta = Tensor::arange(0, MAX_SEQ_LEN as u32, device` to `let sin = idx_theta.sin()?;`
     "gemma3+layers=2+width=32+heads=2+kv-heads=1+head=4+hidden=32/f32",
     "phi2+layers=1+width=32+heads=2+kv-heads=2+hidden=32/f32",
     "phi3+layers=1+width=32+heads=2+kv-heads=1+hidden=32/q4_1",

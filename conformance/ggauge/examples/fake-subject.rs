@@ -2,14 +2,19 @@
 //!
 //! It also shows how little a worker needs: read JSON lines, write safetensors, answer. `fake-subject BEHAVIOUR` begins with the
 //! exact logits and then does what its name says; `--pid FILE` makes it write its process id there first.
+#![allow(clippy::disallowed_methods, reason = "it is started where the tests say")]
 
 use reference::{ReferenceSubject, Rounding};
 use rustix::process::{Signal, getpid, kill_process};
 use std::{
     fs::{self, File},
     io::{self, BufRead, Write},
-    os::unix::fs::FileExt,
+    os::{
+        fd::AsRawFd,
+        unix::{fs::FileExt, process::CommandExt},
+    },
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -19,9 +24,15 @@ use vocabulary::{
     transcript::{Reader, Writer},
 };
 
+/// What a child of this program is told to do.
+const EATS_AT_ONCE: &str = "eat-memory-at-once";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let behaviour = arguments.next().unwrap_or_default();
+    if behaviour == EATS_AT_ONCE {
+        misbehave("eat-memory");
+    }
     if let (Some("--pid"), Some(path)) = (arguments.next().as_deref(), arguments.next()) {
         fs::write(path, std::process::id().to_string())?;
     }
@@ -41,15 +52,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for line in io::stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
             Request::Load { model } => {
+                if behaviour == "hang-at-load" {
+                    thread::sleep(Duration::from_hours(1));
+                }
                 changed_file = model.file_stem().is_some_and(|stem| stem == "changed");
                 file.clone_from(&model);
                 // The session borrows nothing that ends before the process does.
                 let loaded = Box::leak(Box::new(subject)).load(&model).map_err(|refusal| format!("{refusal:?}"))?;
-                answer(&Response::Loaded { vocabulary_size: loaded.vocabulary_size() as u64 })?;
+                let claimed = if behaviour == "too-wide" { 1 << 33 } else { loaded.vocabulary_size() as u64 };
+                answer(&Response::Loaded { vocabulary_size: claimed })?;
                 session = Some(loaded);
             }
             Request::Evaluate { tokens, transcript, .. } => {
                 let session = session.as_mut().ok_or("no model")?;
+                if behaviour.starts_with("flood") {
+                    // Mostly holes: what it would take to read them is the harness's, not ours.
+                    File::create(&transcript)?.set_len(64 << 30)?;
+                }
+                if behaviour == "flood-and-answer" {
+                    answer(&Response::Evaluated { cpu_seconds: 0.0, transcript_cpu_seconds: 0.0 })?;
+                    continue;
+                }
                 misbehave(&behaviour);
                 if behaviour == "change-model" {
                     flip_a_bit(&file)?;
@@ -107,7 +130,7 @@ fn misbehave(behaviour: &str) {
                 let _ = kill_process(getpid(), Signal::SEGV);
             }
         }
-        "hang" => thread::sleep(Duration::from_hours(1)),
+        "hang" | "flood" => thread::sleep(Duration::from_hours(1)),
         "eat-memory" => {
             let mut eaten: Vec<Vec<u8>> = Vec::new();
             loop {
@@ -115,6 +138,12 @@ fn misbehave(behaviour: &str) {
                 thread::sleep(Duration::from_millis(5));
             }
         }
+        "child-eats-memory" => {
+            let mut child = Command::new(std::env::current_exe().unwrap_or_default());
+            // Neither of our group nor, once we ended, of our session's.
+            let _ = child.arg(EATS_AT_ONCE).process_group(0).status();
+        }
+        "share-memory" => share_memory(),
         "garbage" => println!("Segmentation fault? No, only a debugging print."),
         "endless-line" => loop {
             if io::stdout().write_all(&[b'x'; 1 << 12]).is_err() {
@@ -132,6 +161,19 @@ fn flip_a_bit(model: &Path) -> io::Result<()> {
     let mut byte = [0];
     file.read_exact_at(&mut byte, at)?;
     file.write_all_at(&[byte[0] ^ 0x40], at)
+}
+
+/// Maps memory that other processes could map, too, and looks at each page.
+fn share_memory() {
+    let file = rustix::fs::memfd_create("shared", rustix::fs::MemfdFlags::empty());
+    let mut file = File::from(file.expect("Linux has it"));
+    for _ in 0..64 {
+        file.write_all(&vec![1; 16 << 20]).expect("there is memory");
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let mapped = reference::MappedFile::open(Path::new(&path)).expect("it is there");
+    let touched: u64 = mapped.iter().step_by(4096).map(|&byte| u64::from(byte)).sum();
+    thread::sleep(Duration::from_hours(touched.min(1)));
 }
 
 type Row = (u64, Vec<f32>);

@@ -5,6 +5,7 @@ use crate::{
     Error, cache,
     cache::Cache,
     external,
+    printable::quoted,
     releases::{self, Release},
 };
 use serde::Deserialize;
@@ -70,6 +71,7 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     cargo.arg("--features").arg([&[release.runtime.as_str()], features].concat().join(","));
     // One folder for all releases: most of what they are made of is the same.
     let target = builds.join("target");
+    mend(&target)?;
     // What a caller's cargo is told of other targets would put the program elsewhere.
     cargo.env("CARGO_TARGET_DIR", &target).env_remove("CARGO_BUILD_TARGET");
     external::run(cargo, |why| Error::Harness {
@@ -78,8 +80,8 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
         next: format!(
             "see all errors with `cd {} && CARGO_TARGET_DIR={} cargo build --package ggauge --bin ggauge \
              --no-default-features --features {}`; a release whose crates do not fit together may need --with CRATE=VERSION",
-            source.display(),
-            target.display(),
+            quoted(&source),
+            quoted(&target),
             release.runtime
         ),
     })?;
@@ -93,6 +95,29 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     };
     copy().map_err(|error| Error::file(&program, &error))?;
     Ok(program)
+}
+
+/// Deletes what build scripts have left in a target folder that failed or were cut off: `mend_builds` of `scripts/environment.sh`, which says
+/// why, for our own builds. Waits while a cargo builds there.
+///
+/// # Errors
+/// Where files cannot be read or deleted; and where the user interrupted.
+pub fn mend(target: &Path) -> Result<(), Error> {
+    let folder = target.join("debug");
+    let lock = folder.join(".cargo-lock");
+    if !lock.exists() {
+        return Ok(());
+    }
+    let _alone = cache::alone(&lock)?;
+    let builds = folder.join("build");
+    let modified = |path: PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    for entry in fs::read_dir(&builds).map_err(|error| Error::file(&builds, &error))? {
+        let folder = entry.map_err(|error| Error::file(&builds, &error))?.path();
+        if modified(folder.join("invoked.timestamp")) > modified(folder.join("output")) {
+            fs::remove_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// A folder for each choice: builds of one version differ by their crates (--with, --path), their sources (--source) and features.

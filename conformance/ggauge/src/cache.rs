@@ -3,7 +3,7 @@
 //! Several runs, users and containers may have one cache. What they make at the same time has a random name until it is whole, and is then renamed;
 //! what only one of them may do at a time is done under a lock of the file system, which ends with its process, wherever that is.
 
-use crate::{Error, interrupt};
+use crate::{Error, interrupt, page::Page};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -168,12 +168,14 @@ fn warn_of_others(folder: &Path) {
     let open = mode & 0o002 != 0 || (mode & 0o020 != 0 && group != owner);
     if !mine || open {
         ONCE.call_once(|| {
-            eprintln!(
+            let mut page = Page::of(format_args!(
                 "ggauge: others can write into the cache: {} belongs to user {owner} and has mode {:03o}. What they leave there is run, and \
-                 believed\nnext: `chmod go-w` it, or set GGAUGE_CACHE to a folder of your own",
+                 believed",
                 folder.display(),
                 mode & 0o777
-            );
+            ));
+            page.next("", "`chmod go-w` it, or set GGAUGE_CACHE to a folder of your own");
+            page.say();
         });
     }
 }
@@ -213,6 +215,7 @@ pub fn temporary(parent: &Path, what: &str) -> Result<Scratch, Error> {
     let make = || -> io::Result<Scratch> {
         let private = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix(&prefix).permissions(private).tempdir_in(parent)?;
+        interrupt::removes(folder.path().into());
         // Locked before it has its name, so that nobody finds it without a lock. A file system without locks has nobody who finds it.
         let lock = folder.path().join("lock");
         let alive = File::create_new(&lock)?;

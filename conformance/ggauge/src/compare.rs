@@ -6,9 +6,11 @@
 use crate::{
     Error,
     error::exit_code,
+    page::Page,
+    printable::cut,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA},
     report::{explain_kind, short},
-    tables::{Form, Sheet, heading},
+    tables::{Form, Sheet},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -325,25 +327,26 @@ impl Comparison {
 
     /// The report: what differs around the cases, totals by architecture, weight type and subject, and every kind of change, the largest
     /// first; `all` lists each whole.
-    pub fn report(&self, form: Form, all: bool) -> String {
-        let mut out = String::new();
+    pub fn report(&self, form: Form, all: bool) -> Page {
+        let mut out = Page::new(form);
         for note in &self.notes {
-            let _ = writeln!(out, "- {note}");
+            out.item(note);
         }
         if !self.notes.is_empty() {
-            out.push('\n');
+            out.blank();
         }
         for (what, key) in [
             ("architecture", (|row: &Row| row.architecture.clone()) as fn(&Row) -> String),
             ("weights", |row| row.weights.clone()),
             ("subject", |row| row.subject.clone()),
         ] {
-            let _ = writeln!(out, "{}", self.grouped(what, key).show(form));
+            out.sheet(&self.grouped(what, key));
+            out.blank();
         }
         for change in Change::ALL.into_iter().filter(|change| *change != Change::Identical) {
-            out.push_str(&self.list(change, form, all));
+            out.append(&self.list(change, form, all));
         }
-        let _ = writeln!(out, "{}", self.totals());
+        writeln!(out, "{}", self.totals());
         out
     }
 
@@ -361,10 +364,11 @@ impl Comparison {
         sheet
     }
 
-    fn list(&self, change: Change, form: Form, all: bool) -> String {
+    fn list(&self, change: Change, form: Form, all: bool) -> Page {
+        let mut out = Page::new(form);
         let rows = self.of(change);
         if rows.is_empty() {
-            return String::new();
+            return out;
         }
         let shown = if all { rows.len() } else { rows.len().min(MOST_ROWS) };
         let mut sheet = Sheet::new(["case", "before", "after"]);
@@ -375,11 +379,13 @@ impl Comparison {
             Change::Within => "within tolerance, those that moved furthest first".to_owned(),
             _ => format!("{}: {}", change.words(), rows.len()),
         };
-        let mut out = heading(&title, form) + &sheet.show(form);
+        out.heading(3, title);
+        out.sheet(&sheet);
         if shown < rows.len() {
-            let _ = writeln!(out, "\nand {} more; `--verbose` lists all", rows.len() - shown);
+            out.blank();
+            writeln!(out, "and {} more; --verbose lists all", rows.len() - shown);
         }
-        out.push('\n');
+        out.blank();
         out
     }
 }
@@ -397,8 +403,7 @@ fn in_words(side: Option<&Side>) -> String {
     };
     let has_numbers = side.ratio.is_some() && side.judgement != Judgement::Unsupported;
     if let Some(reason) = side.reason.as_ref().filter(|_| !has_numbers) {
-        let reason: String = reason.chars().take(LONGEST_REASON).collect();
-        let _ = write!(words, ": {reason}");
+        let _ = write!(words, ": {}", cut(reason, LONGEST_REASON));
     }
     words
 }

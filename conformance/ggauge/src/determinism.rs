@@ -8,6 +8,7 @@ use crate::{
     Error, interrupt,
     models::Model,
     oracle,
+    page::Page,
     prompts::Prompt,
     run::Workers,
     tables::{Form, Sheet},
@@ -154,8 +155,9 @@ pub fn measure(
             interrupt::check()?;
             progress.set_message(format!("{subject} {settings} on {}", model.name));
             progress.inc(1);
-            let outcome =
-                workers.get(subject, *settings).evaluate(&model.path, &prompt.tokens, Schedule::SingleShot, &first)?;
+            let worker = workers.get(subject, *settings);
+            let size = model.vocabulary_size;
+            let outcome = worker.evaluate(&model.path, size, &prompt.tokens, Schedule::SingleShot, &first)?;
             for finding in findings.iter_mut().filter(|f| f.subject == *subject && f.settings == *settings) {
                 if !note(finding, &outcome) {
                     continue;
@@ -165,7 +167,7 @@ pub fn measure(
                     if variant.restart {
                         worker.stop();
                     }
-                    let outcome = worker.evaluate(&model.path, &prompt.tokens, variant.schedule, &second)?;
+                    let outcome = worker.evaluate(&model.path, size, &prompt.tokens, variant.schedule, &second)?;
                     if note(finding, &outcome) {
                         let measured = hold_against(&second, &first).map_err(|why| Error::transcript(subject, why))?;
                         finding.compared += 1;
@@ -223,7 +225,7 @@ fn hold_against(candidate: &Path, against: &Path) -> Result<Option<f64>, String>
 }
 
 /// The findings as a table: a row for each subject and settings, a column for each aspect.
-pub fn report(findings: &[Finding], form: Form) -> String {
+pub fn report(findings: &[Finding], form: Form) -> Page {
     let mut sheet = Sheet::new(std::iter::once("subject").chain(Aspect::ALL.map(Aspect::words)));
     let mut subjects: Vec<(&SubjectId, Settings)> = findings.iter().map(|f| (&f.subject, f.settings)).collect();
     subjects.dedup();
@@ -234,7 +236,9 @@ pub fn report(findings: &[Finding], form: Form) -> String {
         };
         sheet.row(std::iter::once(format!("{subject} {settings}")).chain(Aspect::ALL.map(cell)));
     }
-    sheet.show(form)
+    let mut page = Page::new(form);
+    page.sheet(&sheet);
+    page
 }
 
 /// The matrix's own models, F32 and quantised, with a prompt that is longer than any window of theirs. They are made when they are needed.

@@ -2,6 +2,7 @@
 //!
 //! A failed case is not an error: it is a judgement, and it stands in the Record.
 
+use crate::printable::{cut, line};
 use std::{io, path::PathBuf};
 use vocabulary::SubjectId;
 
@@ -21,11 +22,11 @@ pub mod exit_code {
     pub const INTERRUPTED: u8 = 130;
 }
 
-/// Why the harness stopped.
+/// Why the harness stopped. Displays as two lines, whatever its words are.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something given by the user is wrong.
-    #[error("{what}: {why}\nnext: {next}")]
+    #[error("{}: {}\nnext: {}", shown(what), shown(why), line(next))]
     Input {
         /// The file or argument.
         what: String,
@@ -35,7 +36,7 @@ pub enum Error {
         next: String,
     },
     /// The machine would not do what the harness needs.
-    #[error("{what}: {why}\nnext: {next}")]
+    #[error("{}: {}\nnext: {}", shown(what), shown(why), line(next))]
     Harness {
         /// The file or process.
         what: String,
@@ -47,6 +48,13 @@ pub enum Error {
     /// Ctrl-C.
     #[error("interrupted; nothing was left behind")]
     Interrupted,
+}
+
+/// Words on one line: what a library says of a text's lines is laid out in lines of its own.
+fn shown(words: &str) -> String {
+    const LONGEST: usize = 4000;
+    let pieces: Vec<&str> = words.lines().map(str::trim).filter(|piece| !piece.is_empty()).collect();
+    line(&cut(&pieces.join(" "), LONGEST))
 }
 
 impl Error {

@@ -4,19 +4,22 @@
 //!
 //! Other people's programs are run to their end: interruptible, with bounded output, and gone with all they started when they are stopped.
 
-use crate::{Error, interrupt, worker::process::kill};
+use crate::{Error, interrupt, worker::family};
 use std::{
     ffi::OsStr,
-    io::Read,
+    io::{self, Read},
     os::unix::process::CommandExt,
     path::Path,
     process::{Command, Stdio},
+    sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Bytes of output that are kept for an error text.
-const KEPT: u64 = 1 << 16;
+const KEPT: usize = 1 << 16;
+/// How long the last words of a program that has ended may take: a process that it left behind can hold its output open for ever.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Other people's program, such as python3, npm or cargo, in a folder of ours or of a checkout that the user named. Names on its command line
 /// are relative to that folder, and so are relative folders in the user's PATH and PYTHONPATH.
@@ -57,10 +60,16 @@ fn new(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// True where a program of this name is there and says its version.
-pub fn is_there(name: &str, folder: &Path) -> bool {
-    let status =
-        program(name, folder).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
+///
+/// # Errors
+/// Where the user interrupted.
+pub fn is_there(name: &str, folder: &Path) -> Result<bool, Error> {
+    let mut version = program(name, folder);
+    version.arg("--version");
+    match run(version, |why| Error::input(name, why, "install it")) {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        other => Ok(other.is_ok()),
+    }
 }
 
 /// Runs a program to its end. `failed` makes the error from what went wrong.
@@ -72,19 +81,17 @@ pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), E
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command.spawn().map_err(|error| failed(&format!("{program} cannot be started: {error}")))?;
-    let outputs = [collect(child.stderr.take()), collect(child.stdout.take())];
-    let status = loop {
+    let outputs = [Words::of(child.stderr.take(), KEPT), Words::of(child.stdout.take(), KEPT)];
+    while !family::has_ended(&child) {
         if interrupt::requested() {
-            kill(&mut child);
+            family::kill(&mut child);
             return Err(Error::Interrupted);
         }
-        match child.try_wait().map_err(|error| failed(&error.to_string()))? {
-            Some(status) => break status,
-            None => thread::sleep(Duration::from_millis(50)),
-        }
-    };
-    let [stderr, stdout] = outputs.map(|output| output.join().unwrap_or_default());
-    if status.success() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let status = family::kill(&mut child);
+    let [stderr, stdout] = outputs.map(Words::last);
+    if status.is_some_and(|status| status.success()) {
         return Ok(());
     }
     // pip, npm and cargo mark the lines that say why; the rest is advice, and with cargo the place.
@@ -96,22 +103,66 @@ pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), E
     Err(failed(reason.as_deref().map_or("it failed without a word", str::trim)))
 }
 
-fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut words = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.by_ref().take(KEPT).read_to_end(&mut words);
-            // The rest is read and dropped, so that the program does not wait for us.
-            let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+/// What a program writes, read by a thread of its own so that the program does not wait for us.
+pub(crate) struct Words {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reader: thread::JoinHandle<()>,
+}
+
+impl Words {
+    /// Begins to read; the first `most` bytes are kept.
+    pub(crate) fn of(pipe: Option<impl Read + Send + 'static>, most: usize) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let ours = kept.clone();
+        let reader = thread::spawn(move || {
+            let Some(mut pipe) = pipe else { return };
+            let mut buffer = [0; 1 << 12];
+            loop {
+                match pipe.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(len) => {
+                        let Ok(mut kept) = ours.lock() else { return };
+                        let room = most.saturating_sub(kept.len()).min(len);
+                        kept.extend(buffer.iter().take(room));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return,
+                }
+            }
+        });
+        Self { kept, reader }
+    }
+
+    /// All that was written, once the program has ended.
+    pub(crate) fn last(self) -> String {
+        let ended = Instant::now();
+        while !self.reader.is_finished() && ended.elapsed() < LAST_WORDS {
+            thread::sleep(Duration::from_millis(1));
         }
-        String::from_utf8_lossy(&words).into_owned()
-    })
+        self.kept.lock().map_or_else(|_| String::new(), |kept| String::from_utf8_lossy(&kept).into_owned())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::path::PathBuf;
+
+    /// As sccache does when cargo starts it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_a_program_leaves_behind_holds_nobody_up() {
+        let started = Instant::now();
+        run(shell("setsid sleep 100 & echo done"), |why| Error::input("sh", why, "look")).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn the_line_that_says_why_is_found_in_the_last_words() {
+        let line = "echo advice >&2; echo 'ERROR: no network' >&2; echo more >&2; exit 1";
+        let error = run(shell(line), |why| Error::input("sh", why, "look")).unwrap_err();
+        assert!(error.to_string().starts_with("sh: ERROR: no network"), "{error}");
+    }
 
     #[test]
     fn every_program_is_told_where_to_start() {
@@ -129,6 +180,6 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(is_there("python3", folder.path()) && !is_there("no-such-program", folder.path()));
+        assert!(is_there("python3", folder.path()).unwrap() && !is_there("no-such-program", folder.path()).unwrap());
     }
 }

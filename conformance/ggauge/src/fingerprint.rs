@@ -3,11 +3,13 @@
 //! A part's digest covers what it means and not how it lies in the file: keys and tensors in another order, or at other offsets, are the
 //! same part. The file's own sha256 covers everything else.
 
-use crate::cache::{digest, hex};
+use crate::{
+    cache::{digest, hex},
+    page::Page,
+};
 use gguf::{Draft, File, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// Hexadecimal digits of a digest that people read.
 const SHORT: usize = 12;
@@ -137,10 +139,10 @@ impl Fingerprint {
 }
 
 /// Everything that a fingerprint is made of, a line each: values where they are short, and digests.
-pub fn listing(file: &File<'_>, sha256: &str) -> String {
+pub fn listing(file: &File<'_>, sha256: &str) -> Page {
     let parts = Parts::of(file);
     let whole = Fingerprint::of_parts(&parts, sha256);
-    let mut out = format!("file  {sha256}\n");
+    let mut out = Page::of(format_args!("file  {sha256}"));
     for (title, digest, section) in [
         ("hyper-parameters", whole.hyper_parameters.as_str(), &parts.hyper_parameters),
         ("about the model", "", &parts.about),
@@ -148,11 +150,12 @@ pub fn listing(file: &File<'_>, sha256: &str) -> String {
         ("chat template", &whole.chat_template, &parts.chat_template),
         ("weights", &whole.weights, &parts.weights),
     ] {
-        let _ = writeln!(out, "\n{title}  {digest}");
+        out.blank();
+        writeln!(out, "{title}  {digest}");
         let width = |of: fn(&Part) -> &str| section.iter().map(|part| of(part).chars().count()).max().unwrap_or(0);
         let (names, whats) = (width(|part| &part.name), width(|part| &part.what));
         for Part { name, what, digest } in section {
-            let _ = writeln!(out, "  {name:names$}  {what:whats$}  {digest}");
+            writeln!(out, "  {name:names$}  {what:whats$}  {digest}");
         }
     }
     out
@@ -178,7 +181,7 @@ mod tests {
         let before = of(&draft.finish());
         change(&mut draft);
         let bytes = draft.finish();
-        (of(&bytes).changes(&before), listing(&File::lenient(&bytes).unwrap(), &digest(&bytes)))
+        (of(&bytes).changes(&before), listing(&File::lenient(&bytes).unwrap(), &digest(&bytes)).to_string())
     }
 
     #[test]

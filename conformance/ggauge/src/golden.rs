@@ -13,17 +13,14 @@ use crate::{
     fingerprint::Fingerprint,
     models::Model,
     oracle::{Limits, Scale},
+    page::Page,
+    printable::{LONGEST_WORDS, cut},
     prompts::Prompt,
 };
 use gguf::File;
 use reference::MappedFile;
 use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Write as _},
-    fs, io,
-    path::Path,
-};
+use std::{collections::BTreeMap, fmt, fs, io, path::Path};
 use toml_writer::{ToTomlValue, TomlStringBuilder};
 use vocabulary::{Case, Continuation, Outcome, transcript::Reader};
 
@@ -169,7 +166,7 @@ impl Card {
     }
 
     fn text(&self, token: u32) -> String {
-        self.vocabulary.get(token as usize).cloned().unwrap_or_default()
+        self.vocabulary.get(token as usize).map_or_else(String::new, |text| cut(text, LONGEST_WORDS).into_owned())
     }
 }
 
@@ -391,7 +388,7 @@ pub struct Held {
     /// Cases that have none.
     pub without: usize,
     /// Cases that are not what they were, in words.
-    pub differ: Vec<String>,
+    pub differ: Vec<Page>,
 }
 
 impl Held {
@@ -416,25 +413,32 @@ impl Held {
     }
 
     /// One line, and below it what differs.
-    pub fn report(&self) -> String {
+    pub fn report(&self) -> Page {
         let Self { compared, without, differ } = self;
         let none = if *without > 0 { format!(", {without} more cases have none") } else { String::new() };
-        format!("{} of {compared} goldens differ{none}\n{}", differ.len(), differ.concat())
+        let mut out = Page::of(format_args!("{} of {compared} goldens differ{none}", differ.len()));
+        differ.iter().for_each(|page| out.append(page));
+        out
     }
 }
 
 /// What differs from a golden, in words; nothing where that is noise.
-pub fn explain(new: &Golden, old: Option<&Golden>) -> Option<String> {
-    let Some(old) = old else { return Some(format!("\n{}\n    has no golden\n", new.case)) };
+pub fn explain(new: &Golden, old: Option<&Golden>) -> Option<Page> {
+    let mut out = Page::default();
+    out.blank();
+    writeln!(out, "{}", new.case);
+    let Some(old) = old else {
+        writeln!(out, "    has no golden");
+        return Some(out);
+    };
     let differences = new.differences(old);
     if differences.is_empty() {
         return None;
     }
-    let mut out = format!("\n{}\n", new.case);
     for difference in differences.iter().take(SHOWN) {
-        let _ = writeln!(out, "    {difference}");
+        writeln!(out, "    {difference}");
     }
-    let _ = writeln!(out, "    {} differences; a logit may move by {:.2e}", differences.len(), old.limit());
+    writeln!(out, "    {} differences; a logit may move by {:.2e}", differences.len(), old.limit());
     Some(out)
 }
 

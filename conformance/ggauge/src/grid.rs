@@ -1,6 +1,6 @@
 //! Grids of coloured cells as SVG: the pictures of surveys and matrices.
 
-use crate::Error;
+use crate::{Error, printable::Piece};
 use plotters::{
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
@@ -50,17 +50,17 @@ pub(crate) fn svg(grids: &[Grid], kinds: &[(&str, RGBColor)], measures: &Measure
         let mut top = 0;
         for grid in grids {
             let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(&grid.title, &style, (16, top + names - 24)).map_err(|error| failed(&error))?;
+            area.draw_text(Piece::new(&grid.title).as_str(), &style, (16, top + names - 24)).map_err(|error| failed(&error))?;
             for (index, name) in grid.columns.iter().enumerate() {
                 let x = labels + index as i32 * column + column / 2;
                 let on_end = ("sans-serif", 13).into_font().transform(FontTransform::Rotate270).color(&RGBColor(60, 60, 60));
                 let style = on_end.pos(Pos::new(HPos::Left, VPos::Center));
-                area.draw_text(name, &style, (x, top + names - 8)).map_err(|error| failed(&error))?;
+                area.draw_text(Piece::new(name).as_str(), &style, (x, top + names - 8)).map_err(|error| failed(&error))?;
             }
             for (index, (name, cells)) in grid.rows.iter().enumerate() {
                 let y = top + names + index as i32 * ROW;
                 let style = font(12).pos(Pos::new(HPos::Right, VPos::Center));
-                area.draw_text(name, &style, (labels - 8, y + ROW / 2)).map_err(|error| failed(&error))?;
+                area.draw_text(Piece::new(name).as_str(), &style, (labels - 8, y + ROW / 2)).map_err(|error| failed(&error))?;
                 for (place, kind) in cells.iter().enumerate() {
                     let Some((_, color)) = kind.and_then(|kind| kinds.get(kind)) else { continue };
                     let x = labels + place as i32 * column;

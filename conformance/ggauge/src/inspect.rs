@@ -1,10 +1,10 @@
 //! What a GGUF file holds, for people and as JSON: header, keys, tensors, weight types, and the rules that it breaks.
 //!
 //! Data flows as in the main job: [`Source`] finds the bytes behind an argument, [`inspect`] turns files that were read into an
-//! [`Inspection`], and [`report`] and [`json`] read nothing but that.
+//! [`Inspection`], and [`report`] reads nothing but that.
 //!
-//! Files come from anywhere, so no byte of theirs reaches a terminal as it is: a [`Text`] is escaped where it is shown, and
-//! [`json`] writes as an escape whatever a terminal would not print.
+//! Files come from anywhere, so no byte of theirs reaches a terminal as it is: a [`Text`] is escaped where it is shown, as
+//! [`printable`] does.
 
 use crate::{
     Error,
@@ -12,7 +12,10 @@ use crate::{
     error::exit_code,
     fingerprint,
     models::{self, Manifest},
-    report::{ruled_table, short},
+    page::Page,
+    printable,
+    report::short,
+    tables::ruled_table,
 };
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table};
 use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Tolerated, Value, WeightType};
@@ -130,11 +133,11 @@ impl Source {
     ///
     /// # Errors
     /// As [`Source::inspect`].
-    pub fn digests(&self) -> Result<String, Error> {
-        let mut out = String::new();
+    pub fn digests(&self) -> Result<Page, Error> {
+        let mut out = Page::default();
         for shard in &self.shards {
             let file = shard.read()?;
-            out.push_str(&fingerprint::listing(&file, &cache::digest(&shard.bytes)));
+            out.append(&fingerprint::listing(&file, &cache::digest(&shard.bytes)));
         }
         Ok(out)
     }
@@ -188,7 +191,7 @@ impl Text {
 
     /// The escaped text for a table.
     fn cut(&self) -> String {
-        let escaped = self.to_string();
+        let escaped = printable::no_command(self.to_string());
         match escaped.char_indices().nth(LONGEST_NAME) {
             Some((end, _)) => format!("{}...", &escaped[..end]),
             None => escaped,
@@ -199,13 +202,8 @@ impl Text {
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    // Quotes need no escape here.
-                    '"' | '\'' => f.write_char(character)?,
-                    _ => write!(f, "{}", character.escape_debug())?,
-                }
-            }
+            // So that nobody takes what the file has for an escape of ours.
+            f.write_str(&printable::line(&chunk.valid().replace('\\', r"\\")))?;
             chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
         }
         Ok(())
@@ -525,26 +523,6 @@ fn real(digits: String) -> serde_json::Value {
     number.map_or(serde_json::Value::String(digits), serde_json::Value::Number)
 }
 
-/// A value as JSON. Every character that is not printable is an escape, for which JSON only asks below U+0020.
-///
-/// # Errors
-/// Never, for the types of this module.
-pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
-    let text = serde_json::to_string_pretty(value)?;
-    let mut out = String::with_capacity(text.len() + 1);
-    for character in text.chars() {
-        // All of these stand within strings. Of ASCII, serde_json leaves only DEL as it is.
-        if character == '\x7f' || !character.is_ascii() && character.escape_debug().len() > 1 {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(character);
-        }
-    }
-    Ok(out + "\n")
-}
-
 /// How a report is laid out.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
@@ -555,18 +533,19 @@ pub struct Layout {
 }
 
 /// The whole report.
-pub fn report(inspection: &Inspection, layout: Layout) -> String {
+pub fn report(inspection: &Inspection, layout: Layout) -> Page {
     let layout = Layout { width: layout.width.max(LEAST_WIDTH), ..layout };
     let architecture = inspection.architecture.as_ref().map_or_else(|| "no architecture".into(), Text::cut);
-    format!(
-        "{} ({architecture})\n{}\n{}\n{}\n{}\n{}",
-        inspection.name,
+    let mut page = Page::of(format_args!("{} ({architecture})", inspection.name));
+    page.append(&Page::of_lines(&format!(
+        "{}\n{}\n{}\n{}\n{}",
         headers_table(inspection, layout),
         keys_table(inspection, layout),
         tensors_table(inspection, layout),
         weights_table(inspection, layout),
         findings_text(inspection, layout),
-    )
+    )));
+    page
 }
 
 /// A table that is no wider than the terminal.
@@ -887,7 +866,7 @@ impl From<Rule> for RuleRow {
 }
 
 /// The rules that `ggauge rules` prints, in the order in which a file is read.
-pub fn rules_text(rules: &[RuleRow], layout: Layout) -> String {
+pub fn rules_text(rules: &[RuleRow], layout: Layout) -> Page {
     let mut out = String::new();
     for rule in rules {
         let _ = writeln!(out, "{} ({})", rule.id, rule.severity);
@@ -895,15 +874,15 @@ pub fn rules_text(rules: &[RuleRow], layout: Layout) -> String {
         let _ = writeln!(out, "    llama.cpp: {}", rule.llama_cpp);
         let _ = writeln!(out, "    candle:    {}", rule.candle);
     }
-    out
+    Page::of_lines(&out)
 }
 
 /// One rule in full.
-pub fn rule_text(rule: Rule, layout: Layout) -> String {
+pub fn rule_text(rule: Rule, layout: Layout) -> Page {
     let severity = match rule.severity() {
         Severity::Invalid => "refuses the file",
         Severity::Acceptable => "takes the file, and lists the finding",
         Severity::Unsupported => "cannot read the file, which may be valid",
     };
-    format!("{}    strict:    {severity}\n", rules_text(&[rule.into()], layout))
+    Page::of_lines(&format!("{}    strict:    {severity}", rules_text(&[rule.into()], layout)))
 }

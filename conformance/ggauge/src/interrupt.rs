@@ -1,30 +1,76 @@
-//! Ctrl-C and SIGTERM as a flag that long work looks at, so that workers end and temporary files go before the process does.
+//! Ctrl-C, SIGTERM and a closed terminal as a flag that long work looks at, so that workers end and temporary files go before the process
+//! does. Work that does not look at it in time is left where it is.
 
-use signal_hook::{consts, flag};
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicBool, Ordering},
+use crate::{Error, error::exit_code};
+use signal_hook::{consts, flag, iterator::Signals};
+use std::{
+    fs, io,
+    path::PathBuf,
+    process,
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// Folders that go when the process ends, however it was told to.
+static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// How long work may take to notice, before the process ends without it: some is a single long call.
+const GRACE: Duration = Duration::from_millis(400);
 
 /// Begins to listen. A second Ctrl-C ends the process at once.
 ///
 /// # Errors
 /// Where the system refuses the handlers.
-pub fn listen() -> std::io::Result<()> {
-    for signal in [consts::SIGINT, consts::SIGTERM] {
-        flag::register_conditional_shutdown(signal, i32::from(crate::error::exit_code::INTERRUPTED), INTERRUPTED.clone())?;
+pub fn listen() -> io::Result<()> {
+    let code = i32::from(exit_code::INTERRUPTED);
+    let mut signals = vec![consts::SIGINT, consts::SIGTERM];
+    signals.extend((!outlives_its_terminal()).then_some(consts::SIGHUP));
+    for &signal in &signals {
+        flag::register_conditional_shutdown(signal, code, INTERRUPTED.clone())?;
         flag::register(signal, INTERRUPTED.clone())?;
     }
+    let mut signals = Signals::new(signals)?;
+    thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            thread::sleep(GRACE);
+            // Workers end with us. What is written into a folder while it is being removed is removed by another try.
+            let folders = TEMPORARY.lock().map(|folders| folders.clone()).unwrap_or_default();
+            for folder in folders {
+                let _ = (0..20).any(|_| !folder.exists() || fs::remove_dir_all(&folder).is_ok());
+            }
+            eprintln!("ggauge: {}", Error::Interrupted);
+            process::exit(code);
+        }
+    });
     ignore_file_size_signal()
+}
+
+/// True where we were started to go on after the terminal is closed, as `nohup` does. Where the system does not tell, it may be so.
+fn outlives_its_terminal() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask >> (consts::SIGHUP - 1) & 1 == 1)
+}
+
+/// Has a folder removed where work does not notice in time that it should end.
+pub fn removes(folder: PathBuf) {
+    if let Ok(mut folders) = TEMPORARY.lock() {
+        // Those that are gone already need not be kept in mind: a long run has thousands.
+        folders.retain(|folder| folder.exists());
+        folders.push(folder);
+    }
 }
 
 /// Makes a write beyond the file size limit fail with an error, as on a full disk, instead of ending the process.
 ///
 /// # Errors
 /// Where the system refuses the handler.
-pub fn ignore_file_size_signal() -> std::io::Result<()> {
+pub fn ignore_file_size_signal() -> io::Result<()> {
     flag::register(consts::SIGXFSZ, Arc::default()).map(|_| ())
 }
 
@@ -37,6 +83,6 @@ pub fn requested() -> bool {
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`].
-pub fn check() -> Result<(), crate::Error> {
-    if requested() { Err(crate::Error::Interrupted) } else { Ok(()) }
+pub fn check() -> Result<(), Error> {
+    if requested() { Err(Error::Interrupted) } else { Ok(()) }
 }

@@ -3,7 +3,11 @@
 //! Data flows one way, and each module is one step of it:
 //! [`models`] and [`prompts`] -> [`plan`] -> [`worker`] (one process a subject) -> [`run`] -> [`oracle`] -> [`policy`] ->
 //! [`record`] -> [`report`]. No later step calls an earlier one; reports read only the Record.
+//!
+//! What others say reaches people through [`printable`] and [`page`] alone.
 #![forbid(unsafe_code)]
+// Only `main` prints, and only what is printable.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod builds;
 pub mod cache;
@@ -25,9 +29,11 @@ pub mod matrix_picture;
 pub mod matrix_report;
 pub mod models;
 pub mod oracle;
+pub mod page;
 pub mod picture;
 pub mod plan;
 pub mod policy;
+pub mod printable;
 pub mod prompts;
 pub mod readers;
 pub mod record;

@@ -1,4 +1,7 @@
 //! The `ggauge` command: arguments in, exit code out. The work is in the library.
+//!
+//! Everything is printed by [`print`] and [`say`], which take nothing but what is printable.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -14,9 +17,11 @@ use ggauge::{
     matrix::{self, Extent},
     matrix_picture, matrix_report,
     models::{self, Manifest, Model},
+    page::Page,
     picture,
     plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
+    printable::{self, quoted},
     prompts::{self, Prompt},
     readers, record,
     releases::{self, Wanted},
@@ -26,7 +31,7 @@ use ggauge::{
     tables::Form,
     tokenizers::{self, Collection, Divergences},
     upgrade::{self, Cases, Side},
-    worker::{process, serve},
+    worker::{attend, process, serve},
 };
 #[cfg(feature = "fuzzing")]
 use ggauge::{fuzz, regressions};
@@ -35,6 +40,8 @@ use indicatif::ProgressBar;
 use smith::Recipe;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fmt::Display,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -64,7 +71,8 @@ Exit codes:
 
 Environment:
   GGAUGE_CACHE  where models, reference transcripts and Records are kept (default: ggauge in the user's cache folder)
-  NO_COLOR      no colours, as without a terminal";
+  NO_COLOR      no colours, as without a terminal
+Workers get a part of the environment only, without secrets: conformance/vocabulary/PROTOCOL.md lists it; GGAUGE_* passes.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -229,6 +237,12 @@ enum Command {
         /// Tokens that the runtime computes together.
         #[arg(long)]
         micro_batch: Option<u32>,
+    },
+    /// Run a shell command, and end all that it started with it or with the harness. The harness starts foreign workers this way.
+    #[command(hide = true)]
+    Attend {
+        /// The command.
+        line: String,
     },
 }
 
@@ -440,14 +454,31 @@ fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
 const READERS: &str = "readers";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let known = error.downcast_ref::<Error>();
-            // `{:#}` prints the causes as well.
-            eprintln!("ggauge: {error:#}");
+            say(&match known {
+                Some(known) => Page::of_lines(&format!("ggauge: {known}")),
+                // `{:#}` prints the causes as well.
+                None => Page::of(format_args!("ggauge: {error:#}")),
+            });
             ExitCode::from(known.map_or(exit_code::HARNESS, Error::exit_code))
+        }
+    }
+}
+
+/// Ends with what clap says of the arguments, or with the help that was asked for. The names of files are arguments, too, so it is told of them as
+/// they are printed.
+fn refuse(error: &clap::Error) -> ! {
+    let printable = std::env::args_os().map(|argument| OsString::from(printable::line(&argument.to_string_lossy())));
+    match Cli::try_parse_from(printable) {
+        Err(error) => error.exit(),
+        // It was refused for what is not printable in it.
+        Ok(_) => {
+            say(&Page::of_lines(&error.to_string()));
+            std::process::exit(exit_code::BAD_INPUT.into())
         }
     }
 }
@@ -457,6 +488,9 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         let tuning = Tuning { threads: *threads, batch: *batch, micro_batch: *micro_batch };
         serve::serve(subject, *settings, tuning).context("the worker cannot go on")?;
         return Ok(exit_code::SUCCESS);
+    }
+    if let Some(Command::Attend { line }) = &command {
+        return attend::attend(line).context("the worker's command cannot be run");
     }
     interrupt::listen().context("listening for Ctrl-C")?;
     let command = command.map_or_else(|| Cli::parse_from(["ggauge", "run"]).command, Some);
@@ -472,7 +506,11 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Rules { id, json }) => list_rules(id, json)?,
         Some(Command::Smith { recipe: Some(recipe), output: Some(output) }) => {
             cache::write_whole(&output, &models::build(&recipe)?)?;
-            print(&format!("{} sha256 {}\n", output.display(), cache::sha256(&output).context("reading it back")?))?;
+            print(&Page::of(format_args!(
+                "{} sha256 {}",
+                output.display(),
+                cache::sha256(&output).context("reading it back")?
+            )))?;
             exit_code::SUCCESS
         }
         Some(Command::Smith { .. }) => {
@@ -488,7 +526,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Faults { filter, verbose, json, .. }) => seed_faults(filter.as_deref(), verbose, json)?,
         Some(Command::Compare { before, after, shown }) => {
             let comparison = compare::compare(&compare::read(&before)?, &compare::read(&after)?);
-            print(&if shown.json { inspect::json(&comparison)? } else { comparison.report(shown.form(), shown.verbose) })?;
+            print(&if shown.json { Page::json(&comparison)? } else { comparison.report(shown.form(), shown.verbose) })?;
             comparison.exit_code()
         }
         Some(Command::Determinism { models, subjects, json }) => measure_determinism(&models, &subjects, json)?,
@@ -503,7 +541,9 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             }
             builds::bump(&checkout, &release)?;
             let next = "scripts/test, and `cargo insta review` where it says that goldens differ";
-            print(&format!("{} is pinned to {release}\nnext: {next}\n", checkout.display()))?;
+            let mut page = Page::of(format_args!("{} is pinned to {release}", checkout.display()));
+            page.next("", next);
+            print(&page)?;
             exit_code::SUCCESS
         }
         #[cfg(feature = "fuzzing")]
@@ -511,7 +551,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         #[cfg(feature = "fuzzing")]
         Some(Command::Replay { target: Some(target), inputs, write: Some(folder), .. }) => {
             for path in regressions::write_files(&target, &inputs, &folder)? {
-                print(&format!("{}\n", path.display()))?;
+                print(&Page::of(path.display()))?;
             }
             exit_code::SUCCESS
         }
@@ -524,10 +564,10 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Replay { target: None, .. }) => {
             let targets = fuzz::targets();
             let lines = targets.iter().map(|target| format!("{:20} {}\n", target.name, target.about));
-            print(&lines.collect::<String>())?;
+            print(&Page::of_lines(&lines.collect::<String>()))?;
             exit_code::SUCCESS
         }
-        Some(Command::Worker { .. }) | None => unreachable!("handled above"),
+        Some(Command::Worker { .. } | Command::Attend { .. }) | None => unreachable!("handled above"),
     })
 }
 
@@ -545,17 +585,23 @@ fn promote(arguments: &PromoteArguments) -> anyhow::Result<u8> {
         tries: arguments.tries,
         limits: regressions::LIMITS,
     };
-    let text = match regressions::promote(&promotion)? {
-        regressions::Promoted::Passes => "it passes: nothing to keep. Only a sanitizer may see it: give --fuzzer\n".to_owned(),
-        regressions::Promoted::Known(name) => format!("its cause is that of {name}: nothing to keep\n"),
-        regressions::Promoted::New { input, cause, sizes: (before, after) } => format!(
-            "{}: {before} bytes, now {after}\n{cause}\nnext: read the runtime's source at that place, write an entry into {}, put its id and the place \
-             into the sidecar, and a row for it into conformance/fuzzing/src/findings.rs\n",
-            input.display(),
-            arguments.into.join("FINDINGS.md").display(),
-        ),
-    };
-    print(&text)?;
+    print(&match regressions::promote(&promotion)? {
+        regressions::Promoted::Passes => Page::of("it passes: nothing to keep. Only a sanitizer may see it: give --fuzzer"),
+        regressions::Promoted::Known(name) => Page::of(format_args!("its cause is that of {name}: nothing to keep")),
+        regressions::Promoted::New { input, cause, sizes: (before, after) } => {
+            let mut page = Page::of(format_args!("{}: {before} bytes, now {after}", input.display()));
+            page.append(&Page::of(cause));
+            page.next(
+                "",
+                format_args!(
+                    "read the runtime's source at that place, write an entry into {}, put its id and the place into the sidecar, and a row \
+                     for it into conformance/fuzzing/src/findings.rs",
+                    arguments.into.join("FINDINGS.md").display()
+                ),
+            );
+            page
+        }
+    })?;
     Ok(exit_code::SUCCESS)
 }
 
@@ -601,8 +647,7 @@ fn list_subjects(json: bool) -> anyhow::Result<u8> {
     let scratch = cache.scratch()?;
     let mut workers = Workers::plain(program()?, scratch.path());
     let records = available(&mut workers, Settings::Default, &probe_model(scratch.path())?)?;
-    let text = if json { serde_json::to_string_pretty(&records)? + "\n" } else { report::subjects(&records) };
-    print(&text)?;
+    print(&if json { Page::json(&records)? } else { report::subjects(&records) })?;
     Ok(exit_code::SUCCESS)
 }
 
@@ -620,19 +665,19 @@ fn fetch(names: &[String]) -> anyhow::Result<u8> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let progress = spinner();
     let fetched = |name: &str, path: PathBuf, license: &str| {
-        progress.suspend(|| println!("{name} {} ({license})", path.display()));
+        progress.suspend(|| print(&Page::of(format_args!("{name} {} ({license})", path.display()))))
     };
     for manifest in manifests.iter().filter(|manifest| wanted(&manifest.name)) {
-        fetched(&manifest.name, manifest.fetch(&cache, false, &progress)?, &manifest.license);
+        fetched(&manifest.name, manifest.fetch(&cache, false, &progress)?, &manifest.license)?;
     }
     for collection in collections.iter().filter(|collection| wanted(&collection.name)) {
-        fetched(&collection.name, collection.fetch(&cache, false, &progress)?, &collection.license);
+        fetched(&collection.name, collection.fetch(&cache, false, &progress)?, &collection.license)?;
     }
     if wanted(READERS) {
         progress.set_message("making the environments of readers in other languages");
         for (name, made) in readers::install(&cache)? {
             let line = made.map_or_else(|why| why, |path| path.display().to_string());
-            progress.suspend(|| println!("{name} {line}"));
+            progress.suspend(|| print(&Page::of(format_args!("{name} {line}"))))?;
         }
     }
     progress.finish_and_clear();
@@ -655,7 +700,7 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     }
     if let Some(folder) = &arguments.write {
         let count = survey::write_all(&groups, folder)?;
-        print(&format!("{count} vectors in {}\n", folder.display()))?;
+        print(&Page::of(format_args!("{count} vectors in {}", folder.display())))?;
         return Ok(exit_code::SUCCESS);
     }
     // Those of this executable are always there: what a reader takes is held against what the first of them takes that takes the file.
@@ -694,7 +739,7 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     let coverage = survey::coverage(&rows, &findings, arguments.filter.is_none(), &others);
     print(&if arguments.json {
         let absent: BTreeMap<_, _> = absent.into_iter().collect();
-        serde_json::to_string_pretty(&serde_json::json!({ "rows": rows, "absent": absent, "coverage": coverage }))? + "\n"
+        Page::json(&serde_json::json!({ "rows": rows, "absent": absent, "coverage": coverage }))?
     } else {
         survey::report(&rows, &coverage, &absent, arguments.verbose)
     })?;
@@ -709,16 +754,16 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
 
 fn inspect_file(file: &str, json: bool, all: bool) -> anyhow::Result<u8> {
     let inspection = Source::open(file, &Cache::find()?)?.inspect()?;
-    print(&if json { inspect::json(&inspection)? } else { inspect::report(&inspection, layout(all)) })?;
+    print(&if json { Page::json(&inspection)? } else { inspect::report(&inspection, layout(all)) })?;
     Ok(inspection.exit_code())
 }
 
 fn list_rules(id: Option<Rule>, json: bool) -> anyhow::Result<u8> {
     let rules: Vec<RuleRow> = Rule::ALL.iter().copied().map(RuleRow::from).collect();
     print(&match (id, json) {
-        (Some(rule), true) => inspect::json(&RuleRow::from(rule))?,
+        (Some(rule), true) => Page::json(&RuleRow::from(rule))?,
         (Some(rule), false) => inspect::rule_text(rule, layout(true)),
-        (None, true) => inspect::json(&rules)?,
+        (None, true) => Page::json(&rules)?,
         (None, false) => inspect::rules_text(&rules, layout(true)),
     })?;
     Ok(exit_code::SUCCESS)
@@ -744,7 +789,7 @@ fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
     let worker = workers.get(&tokenizer()?, Settings::Default);
     match worker.tokenize(&model.path, text)? {
         Ok(tokens) => {
-            print(&format!("{tokens:?}\n"))?;
+            print(&Page::of_lines(&format!("{tokens:?}")))?;
             Ok(exit_code::SUCCESS)
         }
         Err(outcome) => {
@@ -763,7 +808,7 @@ fn compare_tokenizers(names: &[String], json: bool, offline: bool) -> anyhow::Re
     let tokenize = |subject: &SubjectId, path: &Path, text: &str| workers.get(subject, Settings::Default).tokenize(path, text);
     let report = tokenizers::run(&vocabularies, &prompts::all()?, &Divergences::shipped()?, tokenize, &progress)?;
     progress.finish_and_clear();
-    print(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { tokenizers::report(&report) })?;
+    print(&if json { Page::json(&report)? } else { tokenizers::report(&report) })?;
     Ok(report.exit_code())
 }
 
@@ -891,7 +936,7 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
 
     // Printed first: a folder that cannot be written must not take the results with it.
     if arguments.json {
-        print(&record.to_json()?)?;
+        print(&Page::json(&record)?)?;
     } else {
         let style = report::Style { color: colored(), verbose: arguments.verbose };
         print(&report::report(&record, style))?;
@@ -900,14 +945,16 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let left = record::Folder { record: &record, timings: &timings, logs: &workers.logs(), picture: &picture };
     let folder = leave(&left, arguments.record.as_deref(), &cache, "last", Some("previous"))?;
     if !arguments.json {
-        eprintln!("Record, picture, timings and logs: {}", folder.display());
+        say(&Page::of(format_args!("Record, picture, timings and logs: {}", folder.display())));
     }
     let (Some(goldens), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.exit_code()) };
     let held = golden::Held::against(goldens, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
     if arguments.json {
-        eprint!("{}", held.report());
+        say(&held.report());
     } else {
-        print(&format!("\n{}", held.report()))?;
+        let mut page = Page::of("");
+        page.append(&held.report());
+        print(&page)?;
     }
     Ok(match record.exit_code() {
         _ if !held.differ.is_empty() => exit_code::FAILED,
@@ -940,7 +987,7 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
     if let Some((part, parts)) = arguments.shard {
         plan.keep_part(part, parts);
         if any && plan.groups.is_empty() {
-            print(&format!("part {part} of {parts} has no model: there are {}\n", plan.models.len()))?;
+            print(&Page::of(format_args!("part {part} of {parts} has no model: there are {}", plan.models.len())))?;
             return Ok(exit_code::NOTHING_JUDGED);
         }
     }
@@ -952,13 +999,13 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
     let extent_again = if extent == Extent::EveryChange { "" } else { " --full" };
     let again = format!("{extent_again}{}", if arguments.no_expectations { " --no-expectations" } else { "" });
     if let Extent::Pairwise(seed) = extent {
-        eprintln!("a sample of the whole product, from seed {seed}");
+        say(&Page::of(format_args!("a sample of the whole product, from seed {seed}")));
     }
     let (record, timings) =
         Run::new(&mut workers, "matrix", &again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
     if arguments.json {
-        print(&record.to_json()?)?;
+        print(&Page::json(&record)?)?;
     } else {
         print(&matrix_report::report(&record, report::Style { color: colored(), verbose: arguments.verbose }))?;
     }
@@ -970,7 +1017,8 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
     };
     let folder = leave(&left, arguments.record.as_deref(), &cache, &name, None)?;
     if !arguments.json {
-        eprintln!("{:.0} s. Record, picture, timings and logs: {}", timings.seconds, folder.display());
+        let seconds = timings.seconds;
+        say(&Page::of(format_args!("{seconds:.0} s. Record, picture, timings and logs: {}", folder.display())));
     }
     Ok(record.exit_code())
 }
@@ -979,14 +1027,14 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
 fn again(arguments: &RunArguments) -> String {
     let mut again = Vec::new();
     for (subject, command) in &arguments.workers {
-        again.push(format!(" --worker {}", run::quoted(&format!("{subject}={command}"))));
+        again.push(format!(" --worker {}", quoted(format!("{subject}={command}"))));
     }
     if let Some(tokens) = &arguments.tokens {
         let ids: Vec<_> = tokens.iter().map(ToString::to_string).collect();
         again.push(format!(" --tokens {}", ids.join(",")));
     }
     if let Some(path) = &arguments.expectations {
-        again.push(format!(" --expectations {}", run::quoted(&path.display().to_string())));
+        again.push(format!(" --expectations {}", quoted(path)));
     }
     if arguments.no_expectations {
         again.push(" --no-expectations".into());
@@ -1043,11 +1091,16 @@ fn colored() -> bool {
 }
 
 /// Prints to stdout; a closed pipe, as of `| head`, is no error.
-fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+fn print(page: &Page) -> anyhow::Result<()> {
+    match io::stdout().write_all(page.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to stdout"),
     }
+}
+
+/// As [`Page::say`].
+fn say(page: &Page) {
+    page.say();
 }
 
 fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Result<u8> {
@@ -1058,7 +1111,7 @@ fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Resul
         let what = format!("filter `{}`", filter.unwrap_or_default());
         return Err(Error::input(what, "no model's name has it", "`ggauge faults` alone takes every model").into());
     }
-    print(&if json { serde_json::to_string_pretty(&rows)? + "\n" } else { faults::report::report(&rows, verbose) })?;
+    print(&if json { Page::json(&rows)? } else { faults::report::report(&rows, verbose) })?;
     Ok(if faults::report::is_enough(&rows) { exit_code::SUCCESS } else { exit_code::FAILED })
 }
 
@@ -1099,7 +1152,7 @@ fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyh
     let subjects: Vec<_> = chosen.iter().flat_map(|id| Settings::ALL.map(|settings| (id.clone(), settings))).collect();
     let findings = determinism::measure(&mut workers, &models, &subjects, scratch.path(), &progress)?;
     progress.finish_and_clear();
-    print(&if json { inspect::json(&findings)? } else { determinism::report(&findings, Form::Text) })?;
+    print(&if json { Page::json(&findings)? } else { determinism::report(&findings, Form::Text) })?;
     let any = findings.iter().any(|finding| finding.compared > 0);
     Ok(if any { exit_code::SUCCESS } else { exit_code::NOTHING_JUDGED })
 }
@@ -1108,14 +1161,13 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = if arguments.shown.json { ProgressBar::hidden() } else { run::progress_bar() };
-    let say = |words: String| progress.suspend(|| eprintln!("{words}"));
+    let say = |words: &dyn Display| progress.suspend(|| say(&Page::of(words)));
     let alone = |folder: &Path| {
-        progress.set_message(format!("waiting for another ggauge that writes into {}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
+        progress.set_message("waiting for another ggauge that writes into the same folder");
         cache::alone(folder)
     };
     if let Some(folder) = &arguments.again {
-        let _alone = alone(folder)?;
+        let _alone = folder.is_dir().then(|| alone(folder)).transpose()?;
         return hand_over(&upgrade::again(folder)?, folder, &arguments.shown);
     }
     let name = arguments.release.as_deref().unwrap_or_default();
@@ -1126,7 +1178,9 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
             let wanted: Wanted = name.parse().map_err(|why: String| Error::input(name, why, next))?;
             let (release, known) = releases::find(&wanted, &arguments.with)?;
             if !known {
-                say(format!("{release} is not in conformance/policy/releases.toml: its crates are taken at its own version"));
+                say(&format_args!(
+                    "{release} is not in conformance/policy/releases.toml: its crates are taken at its own version"
+                ));
             }
             release
         }
@@ -1141,6 +1195,7 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
         None => cache.records()?.join("upgrade").join(&own.runtime),
     };
     // To the end: of two at once, each would be slower than it is.
+    std::fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
     let _alone = alone(&folder)?;
     let side = |release: releases::Release| -> anyhow::Result<Side> {
         // Both sides are built alike, the one of this ggauge too: with its GPU backends it takes other memory.
@@ -1157,14 +1212,14 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let mut records = Vec::new();
     let mut found = Vec::new();
     for (side, file) in sides.iter().zip(upgrade::RECORDS) {
-        say(format!("running the cases with {}", side.release));
+        say(&format_args!("running the cases with {}", side.release));
         let record = upgrade::run(side, &cases, &cache, scratch.path(), &progress)?;
         // At once: what comes after takes minutes, and somebody may not wait for it.
         cache::write_whole(&folder.join(file), record.to_json()?.as_bytes())?;
         records.push(record);
         found.push(upgrade::determinism(side, &subject, scratch.path(), &progress)?);
     }
-    say("measuring speed, one after the other".into());
+    say(&"measuring speed, one after the other");
     let speed = upgrade::speed([&sides[0], &sides[1]], &cases, scratch.path(), &progress)?;
     progress.finish_and_clear();
     let determinism = found.try_into().map_err(|_| anyhow::anyhow!("two sides have two findings"))?;
@@ -1175,7 +1230,7 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
 
 /// Prints the report of an upgrade and leaves it in a folder, in every form.
 fn hand_over(report: &upgrade::Report, folder: &Path, shown: &Shown) -> anyhow::Result<u8> {
-    let json = inspect::json(report)?;
+    let json = Page::json(report)?;
     print(&if shown.json { json.clone() } else { report.show(shown.form(), shown.verbose) })?;
     for (name, text) in [
         ("report.txt", report.show(Form::Text, false)),
@@ -1185,7 +1240,7 @@ fn hand_over(report: &upgrade::Report, folder: &Path, shown: &Shown) -> anyhow::
         cache::write_whole(&folder.join(name), text.as_bytes())?;
     }
     if !shown.json {
-        eprintln!("Report as text, Markdown and JSON, and both Records: {}", folder.display());
+        say(&Page::of(format_args!("Report as text, Markdown and JSON, and both Records: {}", folder.display())));
     }
     Ok(report.exit_code())
 }
@@ -1224,7 +1279,7 @@ fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> an
         calibrated.tolerances = Tolerances::shipped()?.updated_by(calibrated.tolerances);
     }
     for finding in &calibrated.findings {
-        eprintln!("left out, a finding rather than data: {finding}");
+        say(&Page::of(format_args!("left out, a finding rather than data: {finding}")));
     }
     let unmeasured = |c: &&record::ComparisonRecord| {
         c.oracle == record::Oracle::Reference && matches!(c.verdict, None | Some(vocabulary::Verdict::Vacuous { .. }))
@@ -1235,12 +1290,12 @@ fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> an
         *reasons.entry(format!("{}: {reason}", comparison.candidate)).or_default() += 1;
     }
     for (reason, count) in reasons {
-        eprintln!("not measured: {count} cells of {reason}");
+        say(&Page::of(format_args!("not measured: {count} cells of {reason}")));
     }
     let toml = calibrate::to_toml(&calibrated.tolerances)?;
     match output {
         Some(path) => cache::write_whole(path, toml.as_bytes())?,
-        None => print(&toml)?,
+        None => print(&Page::of_lines(&toml))?,
     }
     Ok(exit_code::SUCCESS)
 }

@@ -1,10 +1,13 @@
 //! What people read of a matrix: cells by model and subject, and every status with its causes. Reads nothing but the Record.
 
 use crate::{
+    page::Page,
+    printable::{Piece, cut},
     record::{ComparisonRecord, Judgement, Oracle, Record},
-    report::{self, Style, ruled_table},
+    report::{self, Style},
+    tables::Ruled,
 };
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 use vocabulary::{Settings, SubjectId};
 
 /// Ids that stand for all of one cause.
@@ -21,25 +24,24 @@ fn counts<'a>(comparisons: impl Iterator<Item = &'a ComparisonRecord>) -> BTreeM
     counts
 }
 
-fn in_words(counts: &BTreeMap<Judgement, usize>, style: Style) -> String {
+fn in_words(counts: &BTreeMap<Judgement, usize>, style: Style) -> Piece {
     let part = |judgement: Judgement| {
         let count = counts.get(&judgement)?;
         Some(report::painted(&format!("{count} {}", judgement.words()), judgement, style))
     };
-    let parts: Vec<String> = Judgement::ALL.into_iter().filter_map(part).collect();
-    if parts.is_empty() { "-".into() } else { parts.join(", ") }
+    let parts: Vec<Piece> = Judgement::ALL.into_iter().filter_map(part).collect();
+    if parts.is_empty() { "-".into() } else { Piece::list(&parts) }
 }
 
 /// The whole report: a table, the causes of everything that is not a pass, totals.
-pub fn report(record: &Record, style: Style) -> String {
+pub fn report(record: &Record, style: Style) -> Page {
     let mut subjects: Vec<(SubjectId, Settings)> =
         record.comparisons.iter().map(|comparison| (comparison.candidate.clone(), comparison.settings)).collect();
     subjects.sort();
     subjects.dedup();
-    let mut out = String::new();
+    let mut out = Page::default();
     for (subject, settings) in &subjects {
-        let mut table = ruled_table();
-        table.set_header(["model", "against the reference", "against others", "against itself"]);
+        let mut table = Ruled::new(["model", "against the reference", "against others", "against itself"]);
         let mut models: Vec<&str> = Vec::new();
         for model in &record.models {
             if !models.contains(&model.name.as_str()) {
@@ -55,24 +57,27 @@ pub fn report(record: &Record, style: Style) -> String {
                 in_words(&counts(mine), style)
             };
             let row = [of(Oracle::Reference), of(Oracle::Differential), of(Oracle::Metamorphic)];
-            if row.iter().any(|cell| cell != "-") {
+            if row.iter().any(|cell| cell.as_str() != "-") {
                 let [reference, others, itself] = row;
-                table.add_row([model.to_owned(), reference, others, itself]);
+                table.row([model.into(), reference, others, itself]);
             }
         }
-        let _ = writeln!(out, "{subject} {settings}\n{table}\n");
+        writeln!(out, "{subject} {settings}");
+        out.table(&table);
+        out.blank();
     }
     for judgement in
         [Judgement::Fail, Judgement::UnexpectedPass, Judgement::Vacuous, Judgement::ExpectedFail, Judgement::Unsupported]
     {
-        out += &causes(record, judgement, style);
+        out.append(&causes(record, judgement, style));
     }
-    let _ = writeln!(out, "{}{}", report::absent(record), report::totals(record, style));
+    out.append(&report::absent(record));
+    out.line_of("", &report::totals(record, style), "");
     out
 }
 
 /// The cells of one status, by cause; of each cause the first ids.
-fn causes(record: &Record, judgement: Judgement, style: Style) -> String {
+fn causes(record: &Record, judgement: Judgement, style: Style) -> Page {
     let mut causes: Vec<(String, Vec<&ComparisonRecord>)> = Vec::new();
     for comparison in record.comparisons.iter().filter(|comparison| comparison.judgement == judgement) {
         let reason = match &comparison.reason {
@@ -85,35 +90,34 @@ fn causes(record: &Record, judgement: Judgement, style: Style) -> String {
             None => causes.push((cause, vec![comparison])),
         }
     }
+    let mut out = Page::default();
     if causes.is_empty() {
-        return String::new();
+        return out;
     }
     let all: usize = causes.iter().map(|(_, comparisons)| comparisons.len()).sum();
-    let mut out = format!("{}\n", report::painted(&format!("{all} {}", judgement.words()), judgement, style));
+    out.line_of("", &report::painted(&format!("{all} {}", judgement.words()), judgement, style), "");
     for (cause, comparisons) in causes {
-        let _ = writeln!(out, "  {} cells, {cause}", comparisons.len());
+        writeln!(out, "  {} cells, {cause}", comparisons.len());
         let shown = if style.verbose { comparisons.len() } else { EXAMPLES };
         for comparison in comparisons.iter().take(shown) {
             let measured =
                 comparison.verdict.as_ref().map_or_else(String::new, |verdict| format!(" ({})", report::explain(verdict)));
-            let _ = writeln!(out, "      {}{measured}", comparison.id);
+            writeln!(out, "      {}{measured}", comparison.id);
         }
         if comparisons.len() > shown {
-            let _ = writeln!(out, "      and {} more", comparisons.len() - shown);
+            writeln!(out, "      and {} more", comparisons.len() - shown);
         }
         if judgement.is_bad()
             && let Some(first) = comparisons.first()
         {
-            let _ = writeln!(out, "      next: {}", first.reproduce);
+            out.next("      ", &first.reproduce);
         }
     }
-    out + "\n"
+    out.blank();
+    out
 }
 
 fn shortened(reason: &str) -> String {
     let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line,
-    }
+    cut(&line, LONGEST_REASON).into_owned()
 }

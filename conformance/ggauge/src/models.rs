@@ -5,6 +5,7 @@ use crate::{
     cache::{self, Cache, Stamp},
     external,
     policy::Family,
+    printable::{LONGEST_WORDS, cut},
 };
 use gguf::File;
 use include_dir::{Dir, include_dir};
@@ -283,7 +284,7 @@ impl Model {
         Ok(Self {
             name: name.map_or_else(|| fit_for_id(&stem), str::to_owned),
             weights: weights.map_or_else(|| dominant().into(), str::to_owned),
-            architecture: architecture.into(),
+            architecture: cut(architecture, LONGEST_WORDS).into_owned(),
             family: Family::of(&file),
             output_bytes: file.tensor("output.weight").or(file.tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
             path: path.into(),

@@ -76,6 +76,17 @@ pub struct Scale {
 pub const SCALE_VERSION: u32 = 1;
 
 impl Scale {
+    /// The larger of the two in everything.
+    #[must_use]
+    pub fn at_least(self, floor: Self) -> Self {
+        Self {
+            nmse: self.nmse.max(floor.nmse),
+            kl_mean: self.kl_mean.max(floor.kl_mean),
+            kl_max: self.kl_max.max(floor.kl_max),
+            rms: self.rms.max(floor.rms),
+        }
+    }
+
     /// False where a limit made from this would be no number.
     pub fn is_finite(&self) -> bool {
         [self.nmse, self.kl_mean, self.kl_max, self.rms].iter().all(|value| value.is_finite())

@@ -2,6 +2,7 @@
 
 use crate::{
     Error,
+    printable::Piece,
     record::{ComparisonRecord, Judgement, Oracle, Record},
 };
 use plotters::{
@@ -94,7 +95,11 @@ fn draw<'a>(area: &Drawing<'a>, rows: &[Row<'_>], height: u32) -> Drawn<'a> {
     }
     for (index, row) in rows.iter().enumerate() {
         let y = (MARGIN + index as u32 * ROW + ROW / 2) as i32;
-        area.draw_text(&row.label, &font(13).pos(Pos::new(HPos::Right, VPos::Center)), (LABELS as i32 - 12, y))?;
+        area.draw_text(
+            Piece::new(&row.label).as_str(),
+            &font(13).pos(Pos::new(HPos::Right, VPos::Center)),
+            (LABELS as i32 - 12, y),
+        )?;
         for comparison in &row.comparisons {
             if let Some(ratio) = headroom(comparison) {
                 let dot = Circle::new((x(ratio.log10()), y), 5, color(comparison.judgement).mix(0.6).filled());

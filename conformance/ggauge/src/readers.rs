@@ -6,7 +6,7 @@
 //! To add a reader in Rust, add its layer to `conformance/readers`; in another language, add its worker there and its row to
 //! [`FOREIGN`]. Both appear in [`columns`].
 
-use crate::{Error, cache, cache::Cache, external, run};
+use crate::{Error, cache, cache::Cache, external, printable::quoted};
 use gguf::{File, Finding, Mode, Severity, ShardName, Split};
 use reference::MappedFile;
 use serde::Serialize;
@@ -182,7 +182,7 @@ pub fn command(subject: &SubjectId, cache: &Cache) -> Option<Result<String, Stri
             ));
         }
         let folder = folder.to_str().ok_or("the cache folder's name is not UTF-8")?;
-        Ok(format!("cd {} && {}", run::quoted(folder), foreign.command))
+        Ok(format!("cd {} && {}", quoted(folder), foreign.command))
     });
     Some(ready)
 }
@@ -215,8 +215,10 @@ pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
                 return Ok((foreign.name, Ok(folder)));
             }
             let all = cache.readers()?;
-            if let Some(missing) = foreign.programs.iter().find(|program| !external::is_there(program, &all)) {
-                return Ok((foreign.name, Err(format!("unsupported: {missing} is not on this machine"))));
+            for program in foreign.programs {
+                if !external::is_there(program, &all)? {
+                    return Ok((foreign.name, Err(format!("unsupported: {program} is not on this machine"))));
+                }
             }
             let _alone = cache.alone("readers")?;
             // Another ggauge may have made it while this one waited.

@@ -8,6 +8,7 @@ use crate::{
     cache::{self, Cache},
     models::Model,
     oracle::Scale,
+    printable,
     relation::Relation,
 };
 use serde::{Deserialize, Serialize};
@@ -196,8 +197,7 @@ impl Record {
     /// # Errors
     /// Never for a Record that this program made.
     pub fn to_json(&self) -> Result<String, Error> {
-        let json = serde_json::to_string_pretty(self);
-        json.map(|json| json + "\n").map_err(|error| Error::input("the Record", error, "report this as a bug"))
+        printable::json(self).map_err(|error| Error::input("the Record", error, "report this as a bug"))
     }
 }
 

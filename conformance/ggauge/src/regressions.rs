@@ -5,15 +5,18 @@
 //! sidecar says so; replaying it then shows no more than that it did not become worse.
 
 use crate::{
-    Error, cache, external, fuzz, interrupt, releases,
-    worker::process::{self, Limits},
+    Error, cache,
+    external::{self, Words},
+    fuzz, interrupt,
+    printable::{line, quoted},
+    releases,
+    worker::{environment, family, process::Limits},
 };
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt::{self, Write as _},
     fs,
-    io::Read,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -22,9 +25,11 @@ use std::{
 };
 
 /// Bytes of what a process says that are kept.
-const LONGEST_WORDS: u64 = 64 << 10;
+const LONGEST_WORDS: usize = 64 << 10;
 /// Bytes of addresses that a process may have which replays inputs: more than any of them needs, and less than an absurd claim.
 const MOST_ADDRESSES: u64 = 64 << 30;
+/// Tells a process that replays inputs for us to go where we go: nobody else would stop it.
+const ENDS_WITH_ITS_PARENT: &str = "GGAUGE_ENDS_WITH_ITS_PARENT";
 /// How often a process is looked at.
 const WATCH: Duration = Duration::from_millis(2);
 
@@ -178,7 +183,8 @@ impl Engine {
         match self {
             Self::Ordinary(program) | Self::PassingOver(program) => {
                 let mut command = external::ours(program);
-                command.args(["replay", target]).args(inputs);
+                environment::clean(&mut command);
+                command.args(["replay", target]).args(inputs).env(ENDS_WITH_ITS_PARENT, "1");
                 if matches!(self, Self::PassingOver(_)) {
                     command.arg("--pass-over-known");
                 }
@@ -186,6 +192,7 @@ impl Engine {
             }
             Self::Sanitized(binary) => {
                 let mut command = external::ours(binary);
+                environment::clean(&mut command);
                 command.args(inputs);
                 // Known findings are findings here, too, and undefined behaviour ends the process.
                 command.env(fuzzing::findings::STOP_AT_KNOWN, "1");
@@ -216,56 +223,46 @@ pub fn run(engine: &Engine, target: &str, inputs: &[&Path], limits: Limits) -> R
         why: error.to_string(),
         next: "check that the executable is where it was, and that more processes can be started".into(),
     })?;
-    let stderr = child.stderr.take();
-    // Read elsewhere, so that a process that says much is not held up.
-    let words = thread::spawn(move || {
-        let mut words = Vec::new();
-        if let Some(mut stderr) = stderr {
-            // What is beyond is read and forgotten.
-            let _ = (&mut stderr).take(LONGEST_WORDS).read_to_end(&mut words);
-            let _ = std::io::copy(&mut stderr, &mut std::io::sink());
-        }
-        String::from_utf8_lossy(&words).into_owned()
-    });
+    let words = Words::of(child.stderr.take(), LONGEST_WORDS);
+    let mut watch = family::Watch::default();
     let started = Instant::now();
-    let mut signal = None;
-    let class = loop {
-        if let Ok(Some(status)) = child.try_wait() {
-            break match (status.code(), status.signal(), engine) {
-                (Some(0), ..) => Class::Passes,
-                (_, Some(signal_hook::consts::SIGABRT), _) => Class::Aborts,
-                (Some(PANICKED), ..) => Class::Panics,
-                (Some(_), _, Engine::Sanitized(_)) => Class::Sanitizer,
-                (Some(code), ..) => {
-                    return Err(Error::Harness {
-                        what: format!("the process for {}", names(inputs)),
-                        why: format!(
-                            "it ended with exit code {code}, which no target does: {}",
-                            words.join().unwrap_or_default().trim()
-                        ),
-                        next: "check that the executable is a ggauge with these targets: `ggauge replay` lists them".into(),
-                    });
-                }
-                (None, number, _) => {
-                    signal = number.and_then(signal_hook::low_level::signal_name);
-                    Class::Crashes
-                }
-            };
+    let stopped = loop {
+        if family::has_ended(&child) {
+            break None;
         }
         if interrupt::requested() {
-            process::kill(&mut child);
+            family::kill(&mut child);
             return Err(Error::Interrupted);
         }
         if started.elapsed() > limits.time {
-            break Class::TimesOut;
+            break Some(Class::TimesOut);
         }
-        if process::memory(child.id()).0 > limits.memory {
-            break Class::ExceedsMemory;
+        if watch.occupied(child.id(), limits.memory) > limits.memory {
+            break Some(Class::ExceedsMemory);
         }
         thread::sleep(WATCH);
     };
-    process::kill(&mut child);
-    let mut words = words.join().unwrap_or_default();
+    let status = family::kill(&mut child);
+    let mut words = words.last();
+    let mut signal = None;
+    let class = match (stopped, status.map(|status| (status.code(), status.signal())), engine) {
+        (Some(class), ..) => class,
+        (None, Some((Some(0), _)), _) => Class::Passes,
+        (None, Some((_, Some(signal_hook::consts::SIGABRT))), _) => Class::Aborts,
+        (None, Some((Some(PANICKED), _)), _) => Class::Panics,
+        (None, Some((Some(_), _)), Engine::Sanitized(_)) => Class::Sanitizer,
+        (None, Some((Some(code), _)), _) => {
+            return Err(Error::Harness {
+                what: format!("the process for {}", names(inputs)),
+                why: format!("it ended with exit code {code}, which no target does: {}", words.trim()),
+                next: "check that the executable is a ggauge with these targets: `ggauge replay` lists them".into(),
+            });
+        }
+        (None, status, _) => {
+            signal = status.and_then(|(_, number)| number).and_then(signal_hook::low_level::signal_name);
+            Class::Crashes
+        }
+    };
     if let Some(signal) = signal {
         let _ = write!(words, "\n{ENDED_BY}{signal}\n");
     }
@@ -292,8 +289,9 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
         return Ok(None);
     }
     let name = regression.name();
-    let command = format!("ggauge replay {} {}", regression.target, regression.input.display());
+    let command = format!("ggauge replay {} {}", regression.target, quoted(&regression.input));
     let last = cause(&ending).unwrap_or_else(|| ending.words.lines().last().unwrap_or_default().to_owned());
+    let last = line(&last);
     Ok(Some(if ending.class == Class::Passes {
         format!(
             "{name}: unexpected pass: it used to be `{}`, in the words `{says}`. If the runtime was fixed, delete the input, its sidecar, its \
@@ -318,6 +316,10 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
     let found = fuzz::target(target).ok_or_else(|| no_target(target, "take"))?;
     if !pass_over_known {
         fuzzing::findings::stop_at_known();
+    }
+    #[cfg(target_os = "linux")]
+    if std::env::var_os(ENDS_WITH_ITS_PARENT).is_some() {
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     }
     // What a machine has, and how much it promises beyond that, must not decide how an input ends; and a dump of a debug build takes longer than
     // the input is given.

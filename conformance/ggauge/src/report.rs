@@ -1,11 +1,12 @@
 //! What people read: the table of a Record, its totals, and what to do next. Reads nothing but the Record.
 
 use crate::{
+    page::Page,
+    printable::Piece,
     record::{ComparisonRecord, Judgement, Oracle, Record, SubjectRecord},
     relation::Relation,
+    tables::Ruled,
 };
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use std::fmt::Write;
 use vocabulary::{Check, Measurement, Verdict};
 
 /// How the report is drawn.
@@ -31,26 +32,16 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A table with a line under its header and no other, as wide as its text: the look of every table here.
-pub(crate) fn ruled_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table
-}
-
-pub(crate) fn painted(words: &str, judgement: Judgement, style: Style) -> String {
+pub(crate) fn painted(words: &str, judgement: Judgement, style: Style) -> Piece {
     if !style.color {
         return words.into();
     }
-    let painted = console::style(words).force_styling(true);
-    match judgement {
-        Judgement::Pass => painted.green(),
-        Judgement::ExpectedFail => painted.yellow(),
-        Judgement::Unsupported => painted.dim(),
-        _ => painted.red().bold(),
-    }
-    .to_string()
+    Piece::painted(words, |words| match judgement {
+        Judgement::Pass => words.green(),
+        Judgement::ExpectedFail => words.yellow(),
+        Judgement::Unsupported => words.dim(),
+        _ => words.red().bold(),
+    })
 }
 
 /// Comparisons that share a row of the table: everything but the prompt is equal.
@@ -110,12 +101,11 @@ fn against_limit(measurement: Option<Measurement>) -> String {
 }
 
 /// The table: for each model a block of rows, each measured against its limit.
-pub fn table(record: &Record, style: Style) -> String {
-    let mut out = String::new();
+pub fn table(record: &Record, style: Style) -> Page {
+    let mut out = Page::default();
     for model in &record.models {
-        let mut table = ruled_table();
         let what = if style.verbose { "prompt" } else { "prompts" };
-        table.set_header(["compared", "fed", what, "NMSE / limit", "KL max / limit", "top-1 (judged)", "judgement"]);
+        let mut table = Ruled::new(["compared", "fed", what, "NMSE / limit", "KL max / limit", "top-1 (judged)", "judgement"]);
         let all = rows(record, style.verbose);
         let of_model = all.iter().filter(|row| row.first().model == model.name && row.first().weights == model.weights);
         let mut count = 0;
@@ -136,33 +126,23 @@ pub fn table(record: &Record, style: Style) -> String {
             blamed.dedup();
             // A row against the truth can blame nobody but its own subject.
             if !blamed.is_empty() && first.oracle == Oracle::Differential {
-                let _ = write!(judgement, ": {}", blamed.join(", "));
+                judgement = judgement.and(format_args!(": {}", blamed.join(", ")));
             }
-            table.add_row([
-                compared,
-                first.schedule.to_string(),
-                prompts,
-                against_limit(row.worst(Check::Nmse)),
-                against_limit(row.worst(Check::KlMax)),
-                top_one,
+            table.row([
+                compared.into(),
+                first.schedule.into(),
+                prompts.into(),
+                against_limit(row.worst(Check::Nmse)).into(),
+                against_limit(row.worst(Check::KlMax)).into(),
+                top_one.into(),
                 judgement,
             ]);
         }
-        for column in [2, 3, 4, 5] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+        table.right([2, 3, 4, 5]);
         if count > 0 {
-            let _ = writeln!(
-                out,
-                "{} {} ({}, sha256 {})",
-                model.name,
-                model.weights,
-                model.architecture,
-                short_hash(&model.sha256)
-            );
-            let _ = writeln!(out, "{table}\n");
+            writeln!(out, "{} {} ({}, sha256 {})", model.name, model.weights, model.architecture, short_hash(&model.sha256));
+            out.table(&table);
+            out.blank();
         }
     }
     out
@@ -173,8 +153,8 @@ fn short_hash(sha256: &str) -> &str {
 }
 
 /// Why each row that did not pass is what it is, and the command that runs it again.
-pub fn findings(record: &Record, style: Style) -> String {
-    let mut out = String::new();
+pub fn findings(record: &Record, style: Style) -> Page {
+    let mut out = Page::default();
     let mut reasons_given: Vec<&str> = Vec::new();
     for row in rows(record, false) {
         let first = row.first();
@@ -191,26 +171,27 @@ pub fn findings(record: &Record, style: Style) -> String {
             continue;
         }
         reasons_given.extend(reason);
-        let _ = writeln!(out, "{}: {}{more}", painted(first.judgement.words(), first.judgement, style), first.id);
+        let judgement = painted(first.judgement.words(), first.judgement, style);
+        out.line_of("", &judgement, format_args!(": {}{more}", first.id));
         if let Some(verdict) = &first.verdict {
-            let _ = writeln!(out, "    {}", explain(verdict));
+            writeln!(out, "    {}", explain(verdict));
         }
         if !first.blame.is_empty() {
             let names: Vec<_> = first.blame.iter().map(ToString::to_string).collect();
-            let _ = writeln!(out, "    wrong against the exact reference: {}", names.join(", "));
+            writeln!(out, "    wrong against the exact reference: {}", names.join(", "));
         } else if first.judgement == Judgement::Fail {
-            let _ = writeln!(out, "    neither side is outside its own limit against the reference");
+            writeln!(out, "    neither side is outside its own limit against the reference");
         }
         if let Some(reason) = reason {
-            let _ = writeln!(out, "    {reason}");
+            writeln!(out, "    {reason}");
         }
         if let Some(issue) = &first.issue {
-            let _ = writeln!(out, "    {issue}");
+            writeln!(out, "    {issue}");
         }
         if first.judgement.is_bad() {
-            let _ = writeln!(out, "    next: {}", first.reproduce);
+            out.next("    ", &first.reproduce);
         }
-        out.push('\n');
+        out.blank();
     }
     out
 }
@@ -244,40 +225,48 @@ pub(crate) fn explain(verdict: &Verdict) -> String {
 }
 
 /// One line of totals.
-pub fn totals(record: &Record, style: Style) -> String {
+pub fn totals(record: &Record, style: Style) -> Piece {
     let totals = record.totals();
     let part = |judgement: Judgement| {
         let count = totals.get(&judgement)?;
         Some(painted(&format!("{count} {}", judgement.words()), judgement, style))
     };
-    let parts: Vec<String> = Judgement::ALL.into_iter().filter_map(part).collect();
-    if parts.is_empty() { "nothing was compared".into() } else { parts.join(", ") }
+    let parts: Vec<Piece> = Judgement::ALL.into_iter().filter_map(part).collect();
+    if parts.is_empty() { "nothing was compared".into() } else { Piece::list(&parts) }
 }
 
 /// Subjects that took no part, and why.
-pub fn absent(record: &Record) -> String {
+pub fn absent(record: &Record) -> Page {
     let words =
-        |subject: &SubjectRecord| subject.unavailable.as_ref().map(|why| format!("not run: {} ({why})\n", subject.subject));
+        |subject: &SubjectRecord| subject.unavailable.as_ref().map(|why| format!("not run: {} ({why})", subject.subject));
     let mut lines: Vec<String> = record.subjects.iter().filter_map(words).collect();
     // Once for each setting is once too often.
     lines.sort();
     lines.dedup();
-    lines.concat()
+    let mut out = Page::default();
+    for line in lines {
+        writeln!(out, "{line}");
+    }
+    out
 }
 
 /// The whole report.
-pub fn report(record: &Record, style: Style) -> String {
-    format!("{}{}{}{}\n", table(record, style), findings(record, style), absent(record), totals(record, style))
+pub fn report(record: &Record, style: Style) -> Page {
+    let mut out = table(record, style);
+    out.append(&findings(record, style));
+    out.append(&absent(record));
+    out.line_of("", &totals(record, style), "");
+    out
 }
 
 /// The list that `ggauge subjects` prints.
-pub fn subjects(subjects: &[SubjectRecord]) -> String {
-    let mut out = String::new();
+pub fn subjects(subjects: &[SubjectRecord]) -> Page {
+    let mut out = Page::default();
     for record in subjects {
         let description = &record.description;
-        let _ = writeln!(out, "{} ({})", record.subject, record.settings);
+        writeln!(out, "{} ({})", record.subject, record.settings);
         if let Some(reason) = &record.unavailable {
-            let _ = writeln!(out, "    unsupported here: {reason}");
+            writeln!(out, "    unsupported here: {reason}");
             continue;
         }
         let software = if description.software { ", software: emulated on the CPU" } else { "" };
@@ -288,7 +277,7 @@ pub fn subjects(subjects: &[SubjectRecord]) -> String {
             ("features", description.features.join(", ")),
         ] {
             if !value.is_empty() {
-                let _ = writeln!(out, "    {name}: {value}");
+                writeln!(out, "    {name}: {value}");
             }
         }
     }
@@ -296,15 +285,17 @@ pub fn subjects(subjects: &[SubjectRecord]) -> String {
 }
 
 /// The list that `ggauge smith` prints: architectures and what recipes can change of them.
-pub fn recipes() -> String {
-    let mut out = String::from("ARCHITECTURE[+NUMBER=VALUE...]/WEIGHTS[@SEED], such as llama+experts=4+tied=1/q4_0@7\n");
+pub fn recipes() -> Page {
+    let mut out = Page::of("ARCHITECTURE[+NUMBER=VALUE...]/WEIGHTS[@SEED], such as llama+experts=4+tied=1/q4_0@7");
     for architecture in smith::Architecture::ALL {
-        let _ = writeln!(out, "\n{}", architecture.name());
+        out.blank();
+        writeln!(out, "{}", architecture.name());
         for parameter in architecture.parameters() {
-            let _ = writeln!(out, "  {:28} {}", parameter.to_string(), parameter.meaning);
+            writeln!(out, "  {:28} {}", parameter.to_string(), parameter.meaning);
         }
     }
     let weights: Vec<_> = smith::Recipe::WEIGHTS.iter().map(|weights| weights.name()).collect();
-    let _ = writeln!(out, "\nweights: {}", weights.join(", "));
+    out.blank();
+    writeln!(out, "weights: {}", weights.join(", "));
     out
 }

@@ -7,8 +7,10 @@ use crate::{
     interrupt,
     models::{InUse, Model},
     oracle::{self, Limits, Scale},
+    page::Page,
     plan::{Group, Plan},
     policy::{Expectation, Expectations, Key, Tolerances},
+    printable::quoted,
     prompts::Prompt,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
     relation::Relation,
@@ -144,7 +146,7 @@ impl Outputs {
         let count = u64::from(golden::CONTINUED).min(room) as u32;
         let completed = matches!(gave.outcome, Outcome::Completed { .. });
         let continuation = if completed && !model.is_tiny() && case.schedule == Schedule::SingleShot && count > 0 {
-            worker.continue_greedily(&model.path, &prompt.tokens, count)?.ok()
+            worker.continue_greedily(&model.path, model.vocabulary_size, &prompt.tokens, count)?.ok()
         } else {
             None
         };
@@ -174,7 +176,7 @@ impl<'a> Run<'a> {
         policy: &'a Policy,
         progress: &'a ProgressBar,
     ) -> Self {
-        let truths = Truths::of(cache, |words| progress.suspend(|| eprintln!("ggauge: {words}")));
+        let truths = Truths::of(cache, |words| progress.suspend(|| Page::of(format_args!("ggauge: {words}")).say()));
         let (outputs, timings, in_use) = (None, Timings::default(), InUse::default());
         Self { workers, command, arguments, cache, scratch, policy, progress, outputs, timings, truths, in_use }
     }
@@ -254,7 +256,8 @@ impl<'a> Run<'a> {
             let transcript = self.scratch.join(format!("{index}.safetensors"));
             let started = Instant::now();
             let worker = self.workers.get(subject, group.settings);
-            let outcome = worker.evaluate(&model.path, &group.prompt.tokens, group.schedule, &transcript)?;
+            let outcome =
+                worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &transcript)?;
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
             let (noise, limits) = match (&exact, &outcome) {
                 (Ok(exact), Outcome::Completed { .. }) => self.allowance(model, group, subject, group.schedule, exact)?,
@@ -311,7 +314,10 @@ impl<'a> Run<'a> {
     ) -> Result<(Result<Scale, String>, Option<Limits>), Error> {
         let software = self.workers.get(subject, group.settings).description.software;
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
-        let noise = self.noise(model, &group.prompt, rounding, exact)?;
+        let mut noise = self.noise(model, &group.prompt, rounding, exact)?;
+        if let (Ok(scale), Some(floor)) = (&noise, rounding.floor()) {
+            noise = self.noise(model, &group.prompt, floor, exact)?.map(|floor| scale.at_least(floor));
+        }
         let key = Key::new(subject, rounding, &model.architecture, model.family);
         let limits = noise.as_ref().ok().and_then(|scale| self.policy.tolerances.limits(&key, scale));
         Ok((noise, limits))
@@ -346,7 +352,7 @@ impl<'a> Run<'a> {
         self.progress.set_message(format!("{subject} on {} of {}", prompt.name, model.name));
         // It has one way to compute; these settings are the ones its worker was started with to be described.
         let worker = self.workers.get(&subject, Settings::Default);
-        worker.evaluate(&model.path, &prompt.tokens, Schedule::SingleShot, out)
+        worker.evaluate(&model.path, model.vocabulary_size, &prompt.tokens, Schedule::SingleShot, out)
     }
 
     /// How far a rounding moves the reference on a prompt, from the cache or computed now; or why that is not known.
@@ -518,7 +524,7 @@ impl<'a> Run<'a> {
         let path = change.files.first().map_or_else(|| model.path.clone(), |(name, _)| folder.path().join(name));
         let transcript = folder.path().join("changed.safetensors");
         let worker = self.workers.tuned(subject, group.settings, change.tuning);
-        let outcome = worker.evaluate(&path, &group.prompt.tokens, change.schedule, &transcript)?;
+        let outcome = worker.evaluate(&path, model.vocabulary_size, &group.prompt.tokens, change.schedule, &transcript)?;
         let limits = match (exact, relation.is_exact()) {
             (Ok(exact), false) => {
                 let (_, changed) = self.allowance(model, group, subject, change.schedule, exact)?;
@@ -634,12 +640,6 @@ fn compare(candidate: &Path, truth: &Reader) -> Result<oracle::Comparison, Strin
 
 fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, String>) -> Result<T, String> {
     use_them(&Reader::open(a)?, &Reader::open(b)?)
-}
-
-/// An argument as a shell takes it.
-pub fn quoted(argument: &str) -> String {
-    let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@".contains(c));
-    if plain { argument.into() } else { format!("'{}'", argument.replace('\'', r"'\''")) }
 }
 
 /// The verdict of a case that gave no logits.

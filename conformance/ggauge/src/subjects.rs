@@ -78,6 +78,20 @@ pub fn environment(id: &SubjectId, settings: Settings, tuning: Tuning) -> Vec<(&
     environment
 }
 
+/// The variable by which a subject is told how many threads may spin while they wait for each other; `None` where they sleep, or where
+/// somebody said how many threads there are.
+pub fn spinning_threads(id: &SubjectId, tuning: Tuning) -> Option<&'static str> {
+    #[cfg(feature = "candle")]
+    if id.runtime() == "candle" && id.device() == "cpu" && tuning.threads.is_none() {
+        let told = [subject_candle::SPINNING_THREADS, subject_candle::THREADS]
+            .into_iter()
+            .any(|name| std::env::var_os(name).is_some());
+        return (!told).then_some(subject_candle::SPINNING_THREADS);
+    }
+    let _ = (id, tuning);
+    None
+}
+
 /// Every subject of this version, and whether this build could run it. GPU devices stand here with number 0; machines with more
 /// have higher numbers too.
 ///

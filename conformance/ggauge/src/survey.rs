@@ -5,12 +5,13 @@
 
 use crate::{
     Error, cache, interrupt,
+    page::Page,
+    printable::{LONGEST_WORDS, cut},
     readers::{Column, Operation},
-    report::ruled_table,
+    tables::Ruled,
     worker::process::{Launch, Limits, Worker},
 };
 use ::vectors::{Expected, Group, Part, Vector};
-use comfy_table::CellAlignment;
 use gguf::Rule;
 use globset::{Glob, GlobMatcher};
 use include_dir::{Dir, include_dir};
@@ -18,7 +19,6 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     fs::{self, File},
     io::{self, BufWriter, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -256,7 +256,9 @@ fn compare<'a>(answers: impl Iterator<Item = (&'a Column, Answer)>) -> Vec<Cell>
                     first = Some(contents);
                     Did::Accepted
                 }
-                Some(first) => first.difference(&contents).map_or(Did::Accepted, |difference| Did::Differed { difference }),
+                Some(first) => first.difference(&contents).map_or(Did::Accepted, |difference| Did::Differed {
+                    difference: cut(&difference, LONGEST_WORDS).into_owned(),
+                }),
             },
             Err(Outcome::Rejected(rejection)) => {
                 words = rejection.message;
@@ -434,12 +436,14 @@ pub fn describe(did: &Did) -> String {
 }
 
 /// The survey for people: totals of each reader, and what no finding explains; with `verbose`, every vector.
-pub fn report(rows: &[Row], coverage: &Coverage, absent: &[(&str, String)], verbose: bool) -> String {
-    let mut out = String::new();
+pub fn report(rows: &[Row], coverage: &Coverage, absent: &[(&str, String)], verbose: bool) -> Page {
+    let mut out = Page::default();
     if verbose {
-        let _ = write!(out, "{}\n\n{LEGEND}\n\n", table(rows));
+        out.append(&table(rows));
+        for line in ["", "", LEGEND, ""] {
+            writeln!(out, "{line}");
+        }
     }
-    let mut drawn = ruled_table();
     let header = [
         "reader",
         "accepts valid",
@@ -450,7 +454,7 @@ pub fn report(rows: &[Row], coverage: &Coverage, absent: &[(&str, String)], verb
         "fails",
         "unsupported",
     ];
-    drawn.set_header(header);
+    let mut drawn = Ruled::new(header);
     for reader in rows.first().into_iter().flat_map(|row| &row.cells).map(|cell| &cell.reader) {
         let count = |fits: &dyn Fn(&Did, Expected) -> bool| {
             let fits = |row: &&Row| row.cell(reader).is_some_and(|cell| fits(&cell.did, row.result));
@@ -458,7 +462,7 @@ pub fn report(rows: &[Row], coverage: &Coverage, absent: &[(&str, String)], verb
         };
         let (valid, invalid) = (Expected::Valid, Expected::Invalid);
         let refused = |did: &Did| matches!(did, Did::Rejected { .. });
-        drawn.add_row([
+        drawn.row([
             reader.clone(),
             count(&|did, result| *did == Did::Accepted && result == valid),
             count(&|did, result| refused(did) && result == invalid),
@@ -469,30 +473,29 @@ pub fn report(rows: &[Row], coverage: &Coverage, absent: &[(&str, String)], verb
             count(&|did, _| *did == Did::Unsupported),
         ]);
     }
-    for column in 1..header.len() {
-        if let Some(column) = drawn.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+    drawn.right(1..header.len());
+    for line in drawn.to_string().lines() {
+        writeln!(out, "{}", line.trim_end());
     }
-    let _ = write!(out, "{}\n\n", drawn.trim_fmt());
+    out.blank();
     for (reader, why) in absent {
-        let _ = writeln!(out, "{reader}: {why}");
+        writeln!(out, "{reader}: {why}");
     }
     let explained = coverage.deviations - coverage.unexplained.len();
-    let _ = writeln!(
+    writeln!(
         out,
         "{} vectors, {} deviations, {explained} of them explained in corpora/vectors/FINDINGS.md",
         rows.len(),
         coverage.deviations
     );
     for line in &coverage.unexplained {
-        let _ = writeln!(out, "unexplained: {line}");
+        writeln!(out, "unexplained: {line}");
     }
     for id in &coverage.stale {
-        let _ = writeln!(out, "stale: {id} explains nothing any more; delete it");
+        writeln!(out, "stale: {id} explains nothing any more; delete it");
     }
     if !coverage.unexplained.is_empty() {
-        out.push_str("next: find the cause in the reader's source, and write the finding into corpora/vectors/FINDINGS.md\n");
+        out.next("", "find the cause in the reader's source, and write the finding into corpora/vectors/FINDINGS.md");
     }
     out
 }
@@ -515,8 +518,9 @@ class, where it is not malformed); -: says that it cannot do this; CAPITALS: end
 conform.";
 
 /// The table of some rows, with the differences below it: plain text, the same wherever it is made.
-pub fn table(rows: &[Row]) -> String {
-    let Some(first) = rows.first() else { return String::new() };
+pub fn table(rows: &[Row]) -> Page {
+    let mut out = Page::default();
+    let Some(first) = rows.first() else { return out };
     let marked = |row: &Row, cell: &Cell| format!("{}{}", mark(&cell.did), if row.conforms(cell) { "" } else { " !" });
     let mut lines: Vec<Vec<String>> = vec![["vector", "should be"].map(str::to_owned).to_vec()];
     lines[0].extend(first.cells.iter().map(|cell| cell.reader.clone()));
@@ -528,16 +532,15 @@ pub fn table(rows: &[Row]) -> String {
     let columns = lines[0].len();
     let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|text| text.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut out = String::new();
     for line in &lines {
         let cells: Vec<String> = line.iter().zip(&widths).map(|(text, &width)| format!("{text:width$}")).collect();
-        out.push_str(cells.join("  ").trim_end());
-        out.push('\n');
+        writeln!(out, "{}", cells.join("  ").trim_end());
     }
     let differences = rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
     for (row, cell) in differences {
         if let Did::Differed { difference } = &cell.did {
-            let _ = write!(out, "\n{} reads {}: {}", cell.reader, row.vector, difference);
+            out.blank();
+            write!(out, "{} reads {}: {}", cell.reader, row.vector, difference);
         }
     }
     out

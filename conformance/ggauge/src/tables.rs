@@ -1,7 +1,52 @@
 //! Tables that are shown to people in more than one form: on a terminal, and in Markdown for a pull request.
 
-use crate::report::ruled_table;
-use comfy_table::CellAlignment;
+use crate::printable::Piece;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use std::fmt;
+
+/// A table with a line under its header and no other, as wide as its text: the look of every table here.
+pub(crate) fn ruled_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// A table with that look, whose cells are fit to be printed.
+pub struct Ruled(Table);
+
+impl Ruled {
+    /// A table with nothing but its header.
+    pub(crate) fn new<C: Into<Piece>>(header: impl IntoIterator<Item = C>) -> Self {
+        let mut table = ruled_table();
+        table.set_header(cells(header));
+        Self(table)
+    }
+
+    /// Adds a row.
+    pub(crate) fn row<C: Into<Piece>>(&mut self, row: impl IntoIterator<Item = C>) {
+        self.0.add_row(cells(row));
+    }
+
+    /// Puts columns, which are counted from 0, to the right.
+    pub(crate) fn right(&mut self, columns: impl IntoIterator<Item = usize>) {
+        for column in columns {
+            if let Some(column) = self.0.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+}
+
+fn cells<C: Into<Piece>>(row: impl IntoIterator<Item = C>) -> Vec<Cell> {
+    row.into_iter().map(|cell| Cell::new(cell.into().as_str())).collect()
+}
+
+impl fmt::Display for Ruled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A table of words and numbers. Every row is as long as the header.
 #[derive(Debug, Clone, Default)]
@@ -11,9 +56,10 @@ pub struct Sheet {
 }
 
 /// The form a report is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
     /// For a terminal.
+    #[default]
     Text,
     /// For a pull request.
     Markdown,
@@ -37,45 +83,32 @@ impl Sheet {
         self.rows.is_empty()
     }
 
-    /// The table in a form. Columns of numbers stand to the right.
-    pub fn show(&self, form: Form) -> String {
-        let numeric = |column: usize| {
-            let is_number = |cell: &String| cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-            self.rows.iter().all(|row| row.get(column).is_some_and(is_number))
-        };
-        match form {
-            Form::Text => {
-                let mut table = ruled_table();
-                table.set_header(&self.header);
-                for row in &self.rows {
-                    table.add_row(row);
-                }
-                for (index, column) in table.column_iter_mut().enumerate() {
-                    if numeric(index) {
-                        column.set_cell_alignment(CellAlignment::Right);
-                    }
-                }
-                format!("{table}\n")
-            }
-            Form::Markdown => {
-                let line = |cells: &[String]| {
-                    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', r"\|").replace('\n', " ")).collect();
-                    format!("| {} |\n", cells.join(" | "))
-                };
-                let rule: Vec<&str> =
-                    (0..self.header.len()).map(|column| if numeric(column) { "---:" } else { "---" }).collect();
-                let rows: String = self.rows.iter().map(|row| line(row)).collect();
-                format!("{}|{}|\n{rows}", line(&self.header), rule.join("|"))
-            }
-        }
+    /// True for a column of numbers, which stand to the right.
+    fn is_numeric(&self, column: usize) -> bool {
+        let is_number = |cell: &String| cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        self.rows.iter().all(|row| row.get(column).is_some_and(is_number))
     }
-}
 
-/// A heading in a form.
-pub fn heading(text: &str, form: Form) -> String {
-    match form {
-        Form::Text => format!("{text}\n"),
-        Form::Markdown => format!("### {text}\n\n"),
+    /// The table for a terminal.
+    pub(crate) fn ruled(&self) -> Ruled {
+        let mut table = Ruled::new(&self.header);
+        for row in &self.rows {
+            table.row(row);
+        }
+        table.right((0..self.header.len()).filter(|&column| self.is_numeric(column)));
+        table
+    }
+
+    /// The table in Markdown; `escape` makes a cell of words.
+    pub(crate) fn markdown(&self, escape: impl Fn(&str) -> String) -> String {
+        let line = |cells: &[String]| {
+            let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let rule = |column| if self.is_numeric(column) { "---:" } else { "---" };
+        let rule: Vec<&str> = (0..self.header.len()).map(rule).collect();
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!("{}|{}|\n{rows}", line(&self.header), rule.join("|"))
     }
 }
 
@@ -88,7 +121,11 @@ mod tests {
         let mut sheet = Sheet::new(["what", "how many"]);
         sheet.row(["a|b", "1"]);
         sheet.row(["c", "22"]);
-        assert_eq!(sheet.show(Form::Markdown), "| what | how many |\n|---|---:|\n| a\\|b | 1 |\n| c | 22 |\n");
-        assert!(sheet.show(Form::Text).contains("a|b           1"), "{}", sheet.show(Form::Text));
+        assert_eq!(
+            sheet.markdown(|cell| cell.replace('|', r"\|")),
+            "| what | how many |\n|---|---:|\n| a\\|b | 1 |\n| c | 22 |\n"
+        );
+        let text = sheet.ruled().to_string();
+        assert!(text.contains("a|b           1"), "{text}");
     }
 }

@@ -12,10 +12,12 @@ use crate::{
     error::exit_code,
     interrupt,
     models::{self, pip_download},
+    page::Page,
     policy::Class,
+    printable::{LONGEST_WORDS, cut},
     prompts::PromptFile,
     record::Judgement,
-    report::ruled_table,
+    tables::Ruled,
 };
 use flate2::read::GzDecoder;
 use gguf::File;
@@ -27,8 +29,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    fmt::{self, Write as _},
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -301,7 +302,7 @@ impl Vocabulary {
             let model = text("tokenizer.ggml.model")?;
             Some(text("tokenizer.ggml.pre").map_or_else(|| model.clone(), |pre| format!("{model}/{pre}")))
         };
-        find().unwrap_or_else(|| "-".into())
+        find().map_or_else(|| "-".into(), |kind| cut(&kind, LONGEST_WORDS).into_owned())
     }
 }
 
@@ -733,14 +734,13 @@ fn apply(comparison: &mut Comparison, divergence: &Divergence) {
 }
 
 /// The table: for each vocabulary the subjects against the expected ids, and against each other.
-pub fn table(report: &Report) -> String {
-    let mut table = ruled_table();
-    table.set_header(["vocabulary", "tokenizer", "compared", "exact", "judgement"]);
+pub fn table(report: &Report) -> Page {
+    let mut table = Ruled::new(["vocabulary", "tokenizer", "compared", "exact", "judgement"]);
     for vocabulary in &report.vocabularies {
         let mut heading = [vocabulary.name.clone(), vocabulary.kind.clone()];
         let mut row = |compared: String, exact: String, judgement: String| {
             let [name, kind] = std::mem::take(&mut heading);
-            table.add_row([name, kind, compared, exact, judgement]);
+            table.row([name, kind, compared, exact, judgement]);
         };
         if vocabulary.expected == 0 {
             row("-".into(), "no expected tokens".into(), "-".into());
@@ -757,49 +757,51 @@ pub fn table(report: &Report) -> String {
             row(compared, exact, comparison.judgement.words().into());
         }
     }
-    format!("{table}\n")
+    let mut out = Page::default();
+    out.table(&table);
+    out
 }
 
 /// Where and why each comparison that did not pass differs, and the command that runs it again.
-pub fn findings(report: &Report) -> String {
-    let mut out = String::new();
+pub fn findings(report: &Report) -> Page {
+    let mut out = Page::default();
     let mut reasons_given: BTreeSet<&str> = BTreeSet::new();
     for comparison in report.comparisons.iter().filter(|comparison| comparison.judgement != Judgement::Pass) {
         let repeated = comparison.reason.as_deref().is_some_and(|reason| !reasons_given.insert(reason));
         if repeated && comparison.judgement == Judgement::Unsupported {
             continue;
         }
-        let _ = writeln!(out, "{}: {comparison}", comparison.judgement.words());
+        writeln!(out, "{}: {comparison}", comparison.judgement.words());
         if let Some(Difference { text, position, expected, got }) = &comparison.first {
-            let _ = writeln!(out, "    first on {}, at token {position}", shown(text));
+            writeln!(out, "    first on {}, at token {position}", shown(text));
             let expected_from = comparison.other.as_ref().map_or_else(|| "expected".into(), ToString::to_string);
             for (who, token) in [(expected_from, expected), (comparison.subject.to_string(), got)] {
                 let token = token.as_ref().map_or_else(|| "nothing, the text is over".into(), ToString::to_string);
-                let _ = writeln!(out, "    {who}: {token}");
+                writeln!(out, "    {who}: {token}");
             }
         }
         if let Some(Ended { subject, text, outcome }) = &comparison.outcome
             && comparison.judgement != Judgement::Unsupported
         {
-            let _ = writeln!(out, "    {subject} {} on {}", outcome.summary(), shown(text));
+            writeln!(out, "    {subject} {} on {}", outcome.summary(), shown(text));
         }
         if let Some(reason) = &comparison.reason {
             // One reason often holds for many rows.
-            let _ = writeln!(out, "    {}", if repeated { "for the reason given above" } else { reason });
+            writeln!(out, "    {}", if repeated { "for the reason given above" } else { reason });
             if let Some(issue) = comparison.issue.as_ref().filter(|_| !repeated) {
-                let _ = writeln!(out, "    {issue}");
+                writeln!(out, "    {issue}");
             }
         }
         match comparison.judgement {
             Judgement::UnexpectedPass => {
-                let _ = writeln!(out, "    next: delete its row in conformance/policy/tokenizers.toml");
+                out.next("    ", "delete its row in conformance/policy/tokenizers.toml");
             }
             judgement if judgement.is_bad() => {
-                let _ = writeln!(out, "    next: ggauge tokenizers {}", comparison.vocabulary);
+                out.next("    ", format_args!("ggauge tokenizers {}", comparison.vocabulary));
             }
             _ => {}
         }
-        out.push('\n');
+        out.blank();
     }
     out
 }
@@ -825,6 +827,10 @@ fn totals(report: &Report) -> String {
 }
 
 /// The whole report.
-pub fn report(report: &Report) -> String {
-    format!("{}\n{}{}\n", table(report), findings(report), totals(report))
+pub fn report(report: &Report) -> Page {
+    let mut out = table(report);
+    out.blank();
+    out.append(&findings(report));
+    writeln!(out, "{}", totals(report));
+    out
 }

@@ -11,20 +11,20 @@ use crate::{
     error::exit_code,
     matrix,
     models::{self, Manifest, Model},
+    page::Page,
     plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
     prompts::{self, Prompt},
     record::{Oracle, Record},
     releases::{Release, order},
     run::{Policy, Run, Workers},
-    tables::{Form, Sheet, heading},
+    tables::{Form, Sheet},
 };
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    fmt::Write,
     fs,
     path::{Path, PathBuf},
     time::Instant,
@@ -331,7 +331,7 @@ fn measure(side: &Side, subject: &SubjectId, model: &Model, prompt: &Prompt, scr
         return Ok([0.0; 4]);
     }
     let load = started.elapsed().as_secs_f64();
-    let Ok(continuation) = worker.continue_greedily(&model.path, &prompt.tokens, DECODED)? else {
+    let Ok(continuation) = worker.continue_greedily(&model.path, model.vocabulary_size, &prompt.tokens, DECODED)? else {
         return Ok([0.0, 0.0, load, 0.0]);
     };
     let a_second = |tokens: usize, seconds: f64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
@@ -532,57 +532,54 @@ impl Report {
     }
 
     /// The report in a form; `all` lists every change whole.
-    pub fn show(&self, form: Form, all: bool) -> String {
-        let mut out = String::new();
+    pub fn show(&self, form: Form, all: bool) -> Page {
+        let mut out = Page::new(form);
         let title =
             format!("{} {} to {}: {}", self.after.runtime, self.before.version, self.after.version, self.verdict.word());
-        let _ = match form {
-            Form::Text => writeln!(out, "{title}\n"),
-            Form::Markdown => writeln!(out, "# {title}\n"),
-        };
+        out.heading(1, title);
         for reason in &self.reasons {
-            let _ = writeln!(out, "- {reason}");
+            out.item(reason);
         }
         for (release, words) in [(&self.before, "before"), (&self.after, "after")] {
             let crates: Vec<String> = release.crates.iter().map(|(name, version)| format!("{name} {version}")).collect();
             let from = release.folder.as_ref().map_or_else(String::new, |folder| format!(" from {}", folder.display()));
-            let _ = writeln!(out, "- {words}: {}{from}", crates.join(", "));
+            out.item(format_args!("{words}: {}{from}", crates.join(", ")));
         }
-        out.push('\n');
+        out.blank();
         if !self.causes.is_empty() {
-            out.push_str(&heading("what changed, and why", form));
+            out.heading(3, "what changed, and why");
             for Explained { reason, totals, example } in &self.causes {
                 let counts: Vec<String> = totals.iter().map(|(change, count)| format!("{count} {}", change.words())).collect();
                 let reason = reason.as_deref().unwrap_or(UNEXPLAINED);
-                let _ = writeln!(out, "- {} (such as {example}): {reason}", counts.join(", "));
+                out.item(format_args!("{} (such as {example}): {reason}", counts.join(", ")));
             }
-            out.push('\n');
+            out.blank();
         }
         for (words, list) in [("runs now", &self.gained), ("does not run any more", &self.lost)] {
             let mut by_weights: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
             for (architecture, weights) in list.iter().filter_map(|both| both.split_once(' ')) {
                 by_weights.entry(weights).or_default().push(architecture);
             }
-            let _ = by_weights
-                .iter()
-                .try_for_each(|(weights, architectures)| writeln!(out, "- {words}: {weights} in {}", architectures.join(", ")));
+            for (weights, architectures) in &by_weights {
+                out.item(format_args!("{words}: {weights} in {}", architectures.join(", ")));
+            }
             if !by_weights.is_empty() {
-                out.push('\n');
+                out.blank();
             }
         }
-        out.push_str(&heading("cases", form));
-        out.push_str(&self.comparison.report(form, all));
-        out.push('\n');
+        out.heading(3, "cases");
+        out.append(&self.comparison.report(form, all));
+        out.blank();
         if !self.speed.is_empty() {
-            out.push_str(&heading("speed and memory, medians of interleaved runs", form));
-            out.push_str(&self.speeds().show(form));
-            out.push('\n');
+            out.heading(3, "speed and memory, medians of interleaved runs");
+            out.sheet(&self.speeds());
+            out.blank();
         }
-        out.push_str(&heading("determinism before", form));
-        out.push_str(&determinism::report(&self.determinism_before, form));
-        out.push('\n');
-        out.push_str(&heading("determinism after", form));
-        out.push_str(&determinism::report(&self.determinism_after, form));
+        out.heading(3, "determinism before");
+        out.append(&determinism::report(&self.determinism_before, form));
+        out.blank();
+        out.heading(3, "determinism after");
+        out.append(&determinism::report(&self.determinism_after, form));
         out
     }
 

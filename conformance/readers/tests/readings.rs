@@ -195,8 +195,10 @@ fn other_versions_and_byte_orders() {
     let big_endian = [b"GGUF", &3u32.to_be_bytes()[..], &[0; 16], &[0; 8]].concat();
     for (reader, two, four, big) in [
         // No look at the version at all (parser.rs:88), so byte order goes unnoticed as long as nothing is counted.
+        // source: gguf `src/parser.rs:88` `let (i, version) = le_u32(i)?;`
         ("gguf", "accepted", "accepted", "accepted"),
         // Big endian is told by magic bytes in reverse (lib.rs:117), which nobody writes.
+        // source: gguf-rs `src/lib.rs:117` `pub const FILE_MAGIC_GGUF_BE: i32 = 0x47475546;`
         (
             "gguf-rs",
             "accepted",
@@ -209,7 +211,8 @@ fn other_versions_and_byte_orders() {
             "Unsupported: Unsupported GGUF version: 4",
             "Unsupported: Unsupported GGUF version: 50331648",
         ),
-        // It means to look at the byte order, but compares the version with itself (header.rs:50).
+        // It means to look at the byte order, but compares the version with itself (header.rs:53).
+        // source: ggus `src/header.rs:53` `self.version == u32::from_le(self.version)`
         ("ggus", "Unsupported: version not support", "Unsupported: version not support", "Unsupported: version not support"),
     ] {
         assert_eq!((of_version(reader, 2).as_str(), of_version(reader, 4).as_str()), (two, four), "{reader}");
@@ -228,9 +231,10 @@ fn arrays_of_arrays() {
     let expected = ReadValue::Array { element_type: Some("array".into()), values: vec![told(&["1", "2"]), told(&["3"])] };
     assert_eq!(file.value("gguf"), expected);
     assert_eq!(file.value("gguf-rs-lib"), expected);
-    // lib.rs:898
+    // source: gguf-rs `src/lib.rs:898` `_ => return Err(anyhow!("Unsupport item value type: Array"))`
     assert_eq!(outcome(&file.read("gguf-rs")), "Unsupported: Unsupport item value type: Array");
     // It reads the first element only (metadata/meta_kv.rs:48) and goes on in the middle of the second.
+    // source: ggus `src/metadata/meta_kv.rs:48` `Ty::Array => {`
     assert_eq!(outcome(&file.read("ggus")), "Malformed: reading error: Eos");
 }
 
@@ -238,7 +242,7 @@ fn arrays_of_arrays() {
 fn truth_values_that_are_neither() {
     let file = File::new().key("k", BOOL, [2]);
     assert!(outcome(&file.read("gguf")).starts_with("Malformed: failed to parse GGUF file"));
-    // lib.rs:850
+    // source: gguf-rs `src/lib.rs:850` `Ok(reader.read_u8()? != 0)`
     assert_eq!(file.value("gguf-rs"), ReadValue::Number { value_type: None, text: "true".into() });
     let refused = "Malformed: Invalid metadata: Invalid boolean value: 2 (expected 0 or 1)";
     assert_eq!(outcome(&file.read("gguf-rs-lib")), refused);
@@ -249,6 +253,7 @@ fn truth_values_that_are_neither() {
 fn bytes_that_are_not_text() {
     let file = File::new().key_of_bytes(b"\xff", STRING, string(b"\xfe"));
     // Replaced, in keys too (lib.rs:866).
+    // source: gguf-rs `src/lib.rs:866` `Ok(String::from_utf8_lossy(&buffer).to_string())`
     let told = &file.read("gguf-rs").unwrap().metadata;
     assert_eq!(told[..], [KeyValue { key: "\u{fffd}".into(), value: text("\u{fffd}") }]);
     for reader in ["gguf", "gguf-rs-lib", "ggus"] {
@@ -263,6 +268,7 @@ fn a_key_that_stands_twice() {
     let values = |reader| file.read(reader).unwrap().metadata.into_iter().map(|entry| entry.value).collect::<Vec<_>>();
     assert_eq!(values("gguf"), [number("u8", "1"), number("u8", "2")]);
     // The last one stays (lib.rs:675).
+    // source: gguf-rs `src/lib.rs:675` `self.kv.insert(key, value);`
     assert_eq!(values("gguf-rs"), [ReadValue::Number { value_type: None, text: "2".into() }]);
     assert_eq!(outcome(&file.read("gguf-rs-lib")), "Malformed: Invalid metadata: Duplicate metadata key: k");
     assert_eq!(outcome(&file.read("ggus")), "Malformed: duplicate meta key: k");
@@ -273,6 +279,7 @@ fn numbers_that_json_cannot_say() {
     for (value, told) in [(f32::NAN, "nan"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let file = File::new().key("k", F32, value.to_le_bytes());
         // A null (lib.rs:663): the value is lost.
+        // source: gguf-rs `src/lib.rs:663` `MetadataValueType::Float32 => Value::from(self.read_f32(&mut`
         assert_eq!(file.value("gguf-rs"), ReadValue::Untold {});
         for reader in ["gguf", "gguf-rs-lib", "ggus"] {
             assert_eq!(file.value(reader), number("f32", told), "{reader}");
@@ -297,8 +304,10 @@ fn tensor_types_under_other_names() {
         Ok::<_, Refusal>(contents.tensors[0].type_id)
     };
     // IQ2_XXS, which `gguf` takes for 8-bit integers, as the first version of the format had them (lib.rs:111).
+    // source: gguf `src/lib.rs:111` `16 => GGMLType::I8,`
     assert_eq!(type_of("gguf", 16).unwrap(), Some(24));
     // IQ1_S, which it takes for the number of types (lib.rs:114).
+    // source: gguf `src/lib.rs:114` `19 => GGMLType::Count,`
     assert_eq!(type_of("gguf", 19).unwrap(), None);
     for reader in ["gguf-rs", "gguf-rs-lib", "ggus"] {
         assert_eq!(type_of(reader, 16).unwrap(), Some(16), "{reader}");
@@ -308,14 +317,14 @@ fn tensor_types_under_other_names() {
 #[test]
 #[should_panic(expected = "GGMLType::Count is not a real data format")]
 fn gguf_rs_dies_of_nvfp4() {
-    // lib.rs:747
+    // source: gguf-rs `src/lib.rs:747` `GGMLType::Count => unreachable!("GGMLType::Count is not a`
     let _ = File::new().tensor("a", &[64], 40, 0, 36).read("gguf-rs");
 }
 
 #[test]
 #[should_panic(expected = "out of range")]
 fn ggus_dies_of_missing_data() {
-    // file.rs:135
+    // source: ggus `src/file.rs:135` `&data[..data_len]`
     let bytes = File::new().tensor("a", &[64], 0, 0, 256).bytes();
     let _ = read("ggus", &bytes[..bytes.len() - 1]);
 }
@@ -323,6 +332,6 @@ fn ggus_dies_of_missing_data() {
 #[test]
 #[should_panic(expected = "not implemented")]
 fn ggus_dies_of_a_type_that_was_removed() {
-    // tensor.rs:142
+    // source: ggus `src/tensor.rs:142` `_              => unimplemented!(),`
     let _ = File::new().tensor("a", &[32], 4, 0, 0).read("ggus");
 }

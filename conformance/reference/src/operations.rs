@@ -45,6 +45,13 @@ pub trait Operations: Sync {
         rows.iter_mut().for_each(|row| self.outputs(row));
     }
 
+    /// The scores of the positions that a query sees into their weights, in place.
+    fn weigh(&self, scores: &mut [f64]) {
+        self.outputs(scores);
+        softmax(scores);
+        self.outputs(scores);
+    }
+
     /// Attention from every query to the keys and values at its own position and before.
     fn attend(&self, attention: &Attention, queries: &Rows, keys: &Rows, values: &Rows) -> Rows {
         attention.apply(queries, keys, values, self)
@@ -263,9 +270,7 @@ impl Attention {
                 let shared = part(index / (self.heads / self.kv_heads));
                 let score = |at: usize| soft_cap(self.soft_cap, dot(query, &keys.row(at)[shared.clone()]) * self.scale);
                 let mut weights: Vec<f64> = (first..=position).map(score).collect();
-                operations.outputs(&mut weights);
-                softmax(&mut weights);
-                operations.outputs(&mut weights);
+                operations.weigh(&mut weights);
                 for (at, weight) in (first..=position).zip(weights) {
                     for (x, value) in out.iter_mut().zip(&values.row(at)[shared.clone()]) {
                         *x += weight * value;

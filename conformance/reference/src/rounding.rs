@@ -6,7 +6,7 @@
 //!
 //! Formats and which weight type takes which: `vec_dot_type` in ggml's `ggml-cpu.c`, the same in candle's `k_quants.rs`.
 
-use crate::operations::{Activation, Operations, Rotary};
+use crate::operations::{Activation, Operations, Rotary, softmax};
 use gguf::WeightType;
 use half::{bf16, f16};
 use std::str::FromStr;
@@ -24,7 +24,13 @@ pub struct Rounding {
     angles: Angles,
     /// The output matrix is multiplied on the CPU although the rest is not.
     cpu_output: bool,
+    /// Values are added up with weights of f16 and divided by the sum of the weights as they were before.
+    f16_weights: bool,
 }
+
+/// What flash attention adds to the largest score before it takes exponentials: `FATTN_KQ_MAX_OFFSET` of llama.cpp's
+/// `flash_attn_base.glsl`.
+const FLASH_OFFSET: f64 = 3.0 * 0.6931;
 
 /// Suffix of the name of a rounding whose output matrix is on the CPU.
 const CPU_OUTPUT: &str = "-cpu-output";
@@ -69,6 +75,7 @@ impl Rounding {
         f16_gelu: false,
         angles: Angles::Exact,
         cpu_output: false,
+        f16_weights: false,
     };
     /// f32 activations and nothing else: candle with `CANDLE_DEQUANTIZE_ALL=1`.
     pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, angles: Angles::Product, ..Self::EXACT };
@@ -92,8 +99,11 @@ impl Rounding {
     /// (`mul_mm.comp`) in strict settings too.
     pub const HALF: Self = Self { name: "half", activations: Activations::Half, f16_cache: true, ..Self::SINGLE };
 
+    /// The weights of attention in f16, and nothing else: the [floor](Rounding::floor) of what llama.cpp's Vulkan backend does by default.
+    pub const HALF_WEIGHTS: Self = Self { name: "half-weights", f16_weights: true, ..Self::EXACT };
+
     /// Every rounding.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::EXACT,
         Self::SINGLE,
         Self::CANDLE,
@@ -101,7 +111,22 @@ impl Rounding {
         Self::LLAMA_CPP_DEFAULT,
         Self::SINGLE_F16_CACHE,
         Self::HALF,
+        Self::HALF_WEIGHTS,
     ];
+
+    /// What an implementation may do beyond this rounding, alone: how far that moves the reference is noise that no correct one need stay
+    /// below, also on prompts that leave this rounding next to nothing to move. `None` where nothing more than the last bits of f32 is
+    /// open, which every rounding has itself: what comes out of a step is rounded to them.
+    ///
+    /// llama.cpp's flash attention on Vulkan (`flash_attn.comp`) takes `P = f16(exp(score - largest - 3 * 0.6931))`, adds up `P * V` in
+    /// f16 and `P` in f32, and divides one by the other. Whether the `P` that is widened to f32 for its sum is the one that was rounded is
+    /// up to the driver's compiler: lavapipe of Mesa 22.3 rounds it, that of 25.0 makes `f32(f16(x))` the `x` it was. Where
+    /// both are rounded, the error of a lone position divides out; where one is, each head's output is off by that of its `P`. Of a lone
+    /// position `exp(-3 * 0.6931)` is 0.1250177 and its f16 0.125: 1.4e-4 less in every layer, always the same way. A cache of f16 moves
+    /// values by as much, but each its own way.
+    pub fn floor(self) -> Option<Self> {
+        (self.name == Self::SINGLE_F16_CACHE.name).then_some(Self::HALF_WEIGHTS)
+    }
 
     /// The same with the output matrix multiplied on the CPU, as llama.cpp does where that matrix is too large for the device.
     #[must_use]
@@ -165,6 +190,19 @@ impl Operations for Rounding {
         if self.f16_cache {
             each(row, |x| f16::from_f64(x).to_f64());
         }
+    }
+
+    fn weigh(&self, scores: &mut [f64]) {
+        self.outputs(scores);
+        if self.f16_weights {
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            each(scores, |score| (score - largest - FLASH_OFFSET).exp());
+            let total: f64 = scores.iter().sum();
+            each(scores, |weight| f16::from_f64(weight).to_f64() / total);
+        } else {
+            softmax(scores);
+        }
+        self.outputs(scores);
     }
 
     fn angles(&self, rotary: &Rotary, frequencies: &[f64], position: usize) -> Vec<f64> {
@@ -265,6 +303,35 @@ mod tests {
         q8_0(&mut block[..32]);
         q8_k(&mut block);
         assert_eq!(block, [0.0; 256]);
+    }
+
+    #[test]
+    fn weights_of_f16_are_over_the_sum_of_what_they_were() {
+        // Of a single position: the f16 next to exp(-3 * 0.6931) is 0.125.
+        let mut single = [700.0];
+        Rounding::HALF_WEIGHTS.weigh(&mut single);
+        assert_eq!(single, [0.125 / (-2.0793f64).exp()]);
+        assert!((single[0] - 1.0 + 1.4163e-4).abs() < 1e-8, "{single:?}");
+        // Of many, each is off by less than the half of f16's last bit, and the rest by nothing.
+        let scores: Vec<f64> = (0..100).map(|i| (f64::from(i) * 0.7).sin() * 3.0).collect();
+        let weights = |rounding: Rounding| {
+            let mut weights = scores.clone();
+            rounding.weigh(&mut weights);
+            weights
+        };
+        let (exact, rounded) = (weights(Rounding::EXACT), weights(Rounding::HALF_WEIGHTS));
+        let error = exact.iter().zip(&rounded).map(|(exact, rounded)| (rounded / exact - 1.0).abs()).fold(0.0, f64::max);
+        assert!(error > 1e-4 && error <= 2f64.powi(-11), "{error}");
+        assert!((exact.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        // The cache's rounding has no part in it, and the other way round.
+        assert_eq!(weights(Rounding::SINGLE_F16_CACHE), weights(Rounding::SINGLE));
+    }
+
+    #[test]
+    fn only_a_rounding_that_leaves_something_open_has_a_floor() {
+        let with_floor: Vec<_> = Rounding::ALL.into_iter().filter(|rounding| rounding.floor().is_some()).collect();
+        assert_eq!(with_floor, [Rounding::SINGLE_F16_CACHE]);
+        assert_eq!(Rounding::SINGLE_F16_CACHE.with_output_on_cpu().floor(), Some(Rounding::HALF_WEIGHTS));
     }
 
     #[test]

@@ -27,7 +27,12 @@ const LOCK: &str = include_str!("../../../Cargo.lock");
 const DEQUANTIZE_ALL: &str = "CANDLE_DEQUANTIZE_ALL";
 
 /// The number of threads, which rayon reads once.
-const THREADS: &str = "RAYON_NUM_THREADS";
+pub const THREADS: &str = "RAYON_NUM_THREADS";
+
+/// The number of threads that share the work of a quantised matrix. They spin until the last of them is done (`BarrierGuard` in
+/// candle-core 0.11.1, `src/utils.rs`), and one that is not running, because something else runs, holds up all. Numbers do not depend on it:
+/// a thread has whole outputs.
+pub const SPINNING_THREADS: &str = "CANDLE_NUM_THREADS";
 
 /// Environment that a worker of this runtime must be started with, beyond the harness's own; `None` takes a variable away.
 pub fn environment(settings: Settings, tuning: Tuning) -> Vec<(&'static str, Option<String>)> {

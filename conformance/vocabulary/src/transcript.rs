@@ -26,6 +26,12 @@ const LONGEST_HEADER: u64 = 1 << 16;
 /// No prompt is longer. A sparse file can claim any number of rows, and their positions are held in memory.
 const MOST_ROWS: usize = 1 << 24;
 
+/// The most bytes that a transcript of all logits of a prompt can have.
+pub const fn longest(tokens: u64, vocabulary_size: u64) -> u64 {
+    let row = vocabulary_size.saturating_mul(4).saturating_add(8);
+    tokens.saturating_mul(row).saturating_add(8 + LONGEST_HEADER)
+}
+
 /// Writes a transcript, row by row or in parts of rows.
 pub struct Writer {
     /// None for rows that nobody wants.

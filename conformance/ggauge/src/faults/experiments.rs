@@ -5,10 +5,12 @@ use super::survey;
 use crate::{
     Error,
     models::Model,
+    page::Page,
     policy::{Expectation, Expectations, Experiment, Tolerances},
     prompts::Prompt,
-    report::{ruled_table, short},
+    report::short,
     run::Workers,
+    tables::Ruled,
 };
 use smith::Recipe;
 use std::{fs, path::Path};
@@ -72,7 +74,7 @@ fn confirm(
     };
     let transcript = folder.join("experiment.safetensors");
     let worker = workers.get(&experiment.subject, Settings::Strict);
-    let outcome = worker.evaluate(&model.path, &prompt.tokens, experiment.schedule, &transcript)?;
+    let outcome = worker.evaluate(&model.path, model.vocabulary_size, &prompt.tokens, experiment.schedule, &transcript)?;
     let rows = rows(&transcript).map_err(|why| wrong(format!("{}: {why}", outcome.summary())))?;
     let _ = fs::remove_file(&transcript);
     let against = |faults: &[String]| survey::against(&recipe, faults, &case, &prompt, tolerances, &rows);
@@ -96,7 +98,7 @@ fn rows(transcript: &Path) -> Result<Vec<(u64, Vec<f32>)>, String> {
 }
 
 /// The table that people read.
-pub fn report(confirmations: &[Confirmation]) -> String {
+pub fn report(confirmations: &[Confirmation]) -> Page {
     let nmse = |verdict: &Verdict| match verdict {
         Verdict::Measured { checks, .. } => checks
             .iter()
@@ -104,10 +106,9 @@ pub fn report(confirmations: &[Confirmation]) -> String {
             .map_or_else(|| "-".into(), |check| format!("{} / {}", short(check.measured), short(check.limit))),
         Verdict::Vacuous { reason } => reason.clone(),
     };
-    let mut table = ruled_table();
-    table.set_header(["finding", "case", "faults in the reference", "NMSE without them", "with them / limit", ""]);
+    let mut table = Ruled::new(["finding", "case", "faults in the reference", "NMSE without them", "with them / limit", ""]);
     for confirmation in confirmations {
-        table.add_row([
+        table.row([
             confirmation.finding.clone(),
             confirmation.case.clone(),
             confirmation.faults.join(", "),
@@ -116,5 +117,7 @@ pub fn report(confirmations: &[Confirmation]) -> String {
             if confirmation.holds() { "confirmed".into() } else { "NOT CONFIRMED".to_owned() },
         ]);
     }
-    format!("{table}\n")
+    let mut out = Page::default();
+    out.table(&table);
+    out
 }

@@ -1,9 +1,7 @@
 //! What people read of seeded faults: how many of each model the matrix notices, and what escapes. Reads nothing but the rows.
 
 use super::survey::{Found, Row};
-use crate::report::{ruled_table, short};
-use comfy_table::CellAlignment;
-use std::fmt::Write;
+use crate::{page::Page, report::short, tables::Ruled};
 
 /// Part of the faults that are not equivalent that the matrix must notice, in percent.
 pub const LEAST: f64 = 95.0;
@@ -28,17 +26,17 @@ pub fn is_enough(rows: &[Row]) -> bool {
 }
 
 /// The report; with `verbose`, every fault of every model.
-pub fn report(rows: &[Row], verbose: bool) -> String {
+pub fn report(rows: &[Row], verbose: bool) -> Page {
     let mut models: Vec<&str> = rows.iter().map(|row| row.model.as_str()).collect();
     models.dedup();
-    let mut table = ruled_table();
-    table.set_header(["model", "noticed", "refused", "escaped", "equivalent", "of what could be", "in quantised cells too"]);
+    let mut table =
+        Ruled::new(["model", "noticed", "refused", "escaped", "equivalent", "of what could be", "in quantised cells too"]);
     for model in &models {
         let of = |is: fn(&Found) -> bool| rows.iter().filter(|row| row.model == *model && is(&row.found)).count();
         let (noticed, all) = totals(rows.iter().filter(|row| row.model == *model));
         let quantized =
             rows.iter().filter(|row| row.model == *model && row.in_quantized && !matches!(row.found, Found::Equivalent { .. }));
-        table.add_row([
+        table.row([
             (*model).to_owned(),
             of(|found| matches!(found, Found::Noticed { .. })).to_string(),
             of(|found| matches!(found, Found::Refused { .. })).to_string(),
@@ -48,12 +46,10 @@ pub fn report(rows: &[Row], verbose: bool) -> String {
             format!("{:.0} %", percent(quantized.count(), all)),
         ]);
     }
-    for column in 1..7 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let mut out = format!("{table}\n\n");
+    table.right(1..7);
+    let mut out = Page::default();
+    out.table(&table);
+    out.blank();
     if verbose {
         for row in rows {
             let what = match &row.found {
@@ -62,9 +58,9 @@ pub fn report(rows: &[Row], verbose: bool) -> String {
                 Found::Equivalent { reason } => format!("equivalent: {reason}"),
                 Found::Escaped { nearest, ratio } => format!("ESCAPED; nearest is {nearest}, {} of its limit", short(*ratio)),
             };
-            let _ = writeln!(out, "{} {} ({}): {what}", row.model, row.fault, row.meaning);
+            writeln!(out, "{} {} ({}): {what}", row.model, row.fault, row.meaning);
         }
-        out.push('\n');
+        out.blank();
     }
     let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for row in rows {
@@ -76,14 +72,14 @@ pub fn report(rows: &[Row], verbose: bool) -> String {
         }
     }
     if !reasons.is_empty() {
-        out += "equivalent: nothing changes, and nothing can be noticed\n";
+        writeln!(out, "equivalent: nothing changes, and nothing can be noticed");
     }
     for (fault, reason, models) in reasons {
-        let _ = writeln!(out, "  {fault} in {} models: {reason}", models.len());
+        writeln!(out, "  {fault} in {} models: {reason}", models.len());
     }
     let escaped: Vec<&Row> = rows.iter().filter(|row| matches!(row.found, Found::Escaped { .. })).collect();
     if !escaped.is_empty() {
-        out += "escaped: no cell fails\n";
+        writeln!(out, "escaped: no cell fails");
     }
     for row in escaped {
         if let Found::Escaped { nearest, ratio } = &row.found {
@@ -92,11 +88,11 @@ pub fn report(rows: &[Row], verbose: bool) -> String {
             } else {
                 format!("{} of the limit in {nearest}", short(*ratio))
             };
-            let _ = writeln!(out, "  {} {} ({}): {near}", row.model, row.fault, row.meaning);
+            writeln!(out, "  {} {} ({}): {near}", row.model, row.fault, row.meaning);
         }
     }
     let (noticed, all) = totals(rows.iter());
-    let _ =
-        writeln!(out, "\n{noticed} of {all} faults noticed: {:.1} % (at least {LEAST} % are asked for)", percent(noticed, all));
+    out.blank();
+    writeln!(out, "{noticed} of {all} faults noticed: {:.1} % (at least {LEAST} % are asked for)", percent(noticed, all));
     out
 }

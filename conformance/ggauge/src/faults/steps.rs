@@ -4,7 +4,7 @@ use gguf::WeightType;
 use half::f16;
 use reference::{
     Rounding, Rows,
-    operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, Operations, Pairs, Rotary, Router, softmax},
+    operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, Operations, Pairs, Rotary, Router},
 };
 use std::ops::Range;
 
@@ -236,6 +236,10 @@ impl Operations for Faulty {
         rows.data.append(&mut prompt.data);
     }
 
+    fn weigh(&self, scores: &mut [f64]) {
+        self.rounding.weigh(scores);
+    }
+
     fn attend(&self, attention: &Attention, queries: &Rows, keys: &Rows, values: &Rows) -> Rows {
         let mut attention = *attention;
         if self.has(Step::ScoresUnscaled) {
@@ -373,9 +377,7 @@ fn attend_to(
                 reference::operations::soft_cap(attention.soft_cap, dot * attention.scale)
             };
             let mut weights: Vec<f64> = seen.iter().map(score).collect();
-            operations.outputs(&mut weights);
-            softmax(&mut weights);
-            operations.outputs(&mut weights);
+            operations.weigh(&mut weights);
             let out = &mut outputs.row_mut(position)[part(head)];
             for (&at, weight) in seen.iter().zip(weights) {
                 for (x, value) in out.iter_mut().zip(&values.row(at)[shared.clone()]) {

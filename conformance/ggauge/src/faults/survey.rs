@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error, matrix,
     models::{self, Model},
-    oracle::{self, Limits},
+    oracle::{self, Limits, Scale},
     policy::{Expectations, Key, Tolerances},
     prompts::Prompt,
     subjects,
@@ -18,7 +18,7 @@ use gguf::{File, Value, WeightType};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use reference::{
-    Rounding, Weights, architectures,
+    Rounding, Rows, Weights, architectures,
     layers::{FeedForward, Mixer},
     operations::{Activation, NormKind},
 };
@@ -174,9 +174,9 @@ impl Bench {
                         continue;
                     }
                     let rounding = subjects::rounding(&subject, settings, Schedule::SingleShot);
-                    let rounded = evaluate(&bytes, &[], &prompt.tokens, Schedule::SingleShot, rounding).map_err(failed)?;
+                    let run = |rounding| evaluate(&bytes, &[], &prompt.tokens, Schedule::SingleShot, rounding).map_err(failed);
                     let why = |why| Error::input(recipe, why, "report this as a bug");
-                    let scale = oracle::compare_rows_of(&transcript(&rounded), &truth).map_err(why)?.scale();
+                    let scale = allowed(rounding, &truth, run, why)?;
                     let key = Key::new(&subject, rounding, &model.architecture, model.family);
                     if let Some(limits) = tolerances.limits(&key, &scale) {
                         cells.push(Cell { case, prompt: prompt.clone(), rounding, truth: truth.clone(), limits });
@@ -569,6 +569,18 @@ pub fn named(bytes: &[u8], names: &[String]) -> Result<Vec<Fault>, Error> {
     names.iter().map(find).collect()
 }
 
+/// How far a rounding, or what else an implementation may do, moves the logits that `run` gives from the truth.
+fn allowed(
+    rounding: Rounding,
+    truth: &[(u64, Vec<f32>)],
+    run: impl Fn(Rounding) -> Result<Rows, Error>,
+    why: impl Fn(String) -> Error,
+) -> Result<Scale, Error> {
+    let moved = |rounding| Ok(oracle::compare_rows_of(&transcript(&run(rounding)?), truth).map_err(&why)?.scale());
+    let scale: Scale = moved(rounding)?;
+    rounding.floor().map_or(Ok(scale), |floor| Ok(scale.at_least(moved(floor)?)))
+}
+
 /// Holds what a subject gave in `case` against the reference with faults, at the subject's own limits.
 ///
 /// # Errors
@@ -590,7 +602,7 @@ pub fn against(
         evaluate(&bytes, faults, &prompt.tokens, case.schedule, rounding).map_err(|refusal| why(words(refusal)))
     };
     let truth = transcript(&run(&[], Rounding::EXACT)?);
-    let scale = oracle::compare_rows_of(&transcript(&run(&[], rounding)?), &truth).map_err(why)?.scale();
+    let scale = allowed(rounding, &truth, |rounding| run(&[], rounding), why)?;
     let key = Key::new(&case.subject, rounding, &model.architecture, model.family);
     let limits = tolerances.limits(&key, &scale).ok_or_else(|| why("there are no limits for it".into()))?;
     let faulty = transcript(&run(&faults, Rounding::EXACT)?);

@@ -1,7 +1,12 @@
 //! Workers: every subject runs in a child process, because C++ asserts abort and drivers segfault.
 //!
-//! [`serve`] is the child's side, [`process`] the parent's; between them goes [`vocabulary::protocol`].
+//! [`serve`] is the child's side, [`process`] the parent's; between them goes [`vocabulary::protocol`], and [`attend`] where the child is not
+//! ours.
 
+pub mod attend;
+pub(crate) mod crowd;
+pub mod environment;
+pub(crate) mod family;
 pub mod process;
 pub mod serve;
 

@@ -1,10 +1,19 @@
 //! The harness's side: starts a worker, watches its time and memory, and turns whatever becomes of it into an [`Outcome`].
 
-use crate::{Error, external, interrupt, subjects};
+use crate::{
+    Error, external, interrupt,
+    printable::{LONGEST_WORDS, cut},
+    subjects,
+    worker::{crowd::Share, environment, family},
+};
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::{
+        fs::MetadataExt,
+        process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -12,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 use vocabulary::{
-    BadAnswer, Contents, Continuation, Description, Outcome, Schedule, Settings, SubjectId, Tuning,
+    BadAnswer, Contents, Continuation, Description, Outcome, Rejection, Schedule, Settings, SubjectId, Tuning,
     protocol::{self, Request, Response},
     transcript,
 };
@@ -27,7 +36,7 @@ const LONGEST_STDERR: u64 = 64 << 20;
 pub struct Limits {
     /// Time for one request.
     pub time: Duration,
-    /// Resident size of the worker, in bytes.
+    /// What the worker and all that it started occupy, in bytes.
     pub memory: u64,
 }
 
@@ -53,7 +62,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    fn command(&self) -> Command {
+    fn command(&self, share: Option<&Share>) -> Command {
         let mut command = match &self.command {
             None => {
                 let mut command = external::worker(&self.program);
@@ -64,19 +73,36 @@ impl Launch {
                 }
                 command
             }
+            Some(line) if cfg!(target_os = "linux") => {
+                // Where the user is, as the line itself.
+                let mut command = external::ours(&self.program);
+                command.args(["attend", line]);
+                command
+            }
             Some(line) => external::shell(line),
         };
+        environment::clean(&mut command);
         for (name, value) in subjects::environment(&self.subject, self.settings, self.tuning) {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
+        if let (Some(name), Some(share)) = (self.spinning_threads(), share) {
+            command.env(name, share.threads.to_string());
+        }
         // The subject's name is there for workers that serve several.
         command.env("GGAUGE_SUBJECT", self.subject.to_string()).env("GGAUGE_SETTINGS", self.settings.name());
         // A group of its own: a Ctrl-C reaches the harness alone, which then ends the whole group.
         command.process_group(0);
         command
+    }
+}
+
+impl Launch {
+    /// The variable for the threads of a subject of ours that gets its share of the machine.
+    fn spinning_threads(&self) -> Option<&'static str> {
+        if self.command.is_some() { None } else { subjects::spinning_threads(&self.subject, self.tuning) }
     }
 }
 
@@ -93,14 +119,30 @@ pub struct Worker {
     logged: u64,
     /// The model that the running process holds, and what its load was answered with.
     loaded: Option<(PathBuf, Result<u64, Outcome>)>,
+    /// Loads that took all the time or memory there is, which no other case has to wait for again; `None` is the start itself.
+    hopeless: HashMap<Option<FileState>, Outcome>,
+    /// The transcript that is being written, and the most bytes that it can have.
+    writing: Option<(PathBuf, u64)>,
+    watch: family::Watch,
+    /// Of the running worker, where its threads are told how many they may be.
+    share: Option<Share>,
     /// What the subject said of itself when it last started.
     pub description: Description,
-    /// The largest resident size seen, in bytes.
+    /// The most that it and all that it started were seen to occupy, in bytes.
     pub peak_memory: u64,
     /// CPU time that the worker spent in the runtime, and on writing transcripts.
     pub cpu: CpuTime,
     /// How many processes were started.
     pub starts: u64,
+}
+
+/// A file as it is: its path, size, time of change and number.
+type FileState = (PathBuf, u64, i64, i64, u64);
+
+fn state_of(path: &Path) -> FileState {
+    let of = |metadata: fs::Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino());
+    let (len, seconds, nanoseconds, number) = fs::metadata(path).map(of).unwrap_or_default();
+    (path.into(), len, seconds, nanoseconds, number)
 }
 
 /// CPU time of evaluations, in seconds, as the workers measured it.
@@ -137,6 +179,10 @@ impl Worker {
             running: None,
             logged: 0,
             loaded: None,
+            hopeless: HashMap::new(),
+            writing: None,
+            watch: family::Watch::default(),
+            share: None,
             description: Description::default(),
             peak_memory: 0,
             cpu: CpuTime::default(),
@@ -162,9 +208,14 @@ impl Worker {
         if self.running.is_some() {
             return Ok(Ok(()));
         }
+        if let Some(outcome) = self.hopeless.get(&None) {
+            return Ok(Err(outcome.clone()));
+        }
         let stderr = File::options().create(true).append(true).open(&self.stderr);
         let stderr = stderr.map_err(|error| Error::file(&self.stderr, &error))?;
-        let spawned = self.launch.command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
+        self.share = self.launch.spinning_threads().map(|_| Share::now());
+        let spawned =
+            self.launch.command(self.share.as_ref()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
         let mut child = spawned.map_err(|error| Error::Harness {
             what: format!("the worker of {}", self.launch.subject),
             why: error.to_string(),
@@ -180,13 +231,17 @@ impl Worker {
         thread::spawn(move || queue.iter().try_for_each(|line| stdin.write_all(&line).and_then(|()| stdin.flush())));
         self.running = Some(Running { child, requests, lines });
         self.starts += 1;
+        self.watch = family::Watch::default();
         match self.wait()? {
             Ok(Response::Hello { protocol: protocol::VERSION, description }) => {
                 self.description = description;
                 Ok(Ok(()))
             }
             Ok(other) => Ok(Err(self.unexpected(&other, &format!("hello with protocol {}", protocol::VERSION)))),
-            Err(outcome) => Ok(Err(outcome)),
+            Err(outcome) => {
+                self.remember(None, &outcome);
+                Ok(Err(outcome))
+            }
         }
     }
 
@@ -201,29 +256,82 @@ impl Worker {
         {
             return Ok(answer.clone());
         }
+        let state = Some(state_of(model));
+        if let Some(outcome) = self.hopeless.get(&state) {
+            return Ok(Err(outcome.clone()));
+        }
         let answer = match self.ask(&Request::Load { model: model.into() })? {
             Ok(Response::Loaded { vocabulary_size }) => Ok(vocabulary_size),
             Ok(other) => Err(self.refusal(other, "loaded")?),
             Err(outcome) => Err(outcome),
         };
         self.loaded = self.running.is_some().then(|| (model.into(), answer.clone()));
+        if let Err(outcome) = &answer {
+            self.remember(state, outcome);
+        }
         Ok(answer)
     }
 
-    /// Runs a prompt through a model; where that is completed, the transcript is at `transcript` and is whole, has the
-    /// vocabulary's width, and positions of the prompt, each once.
+    /// Keeps what became of a start or a load that took all the time or memory there is, and says so where people look: in the log.
+    fn remember(&mut self, what: Option<FileState>, outcome: &Outcome) {
+        if !matches!(outcome, Outcome::TimedOut { .. } | Outcome::OutOfMemory { .. }) {
+            return;
+        }
+        let loading = what.as_ref().map_or_else(|| "starting".to_owned(), |(path, ..)| format!("loading {path:?}"));
+        if let Ok(mut log) = File::options().append(true).open(&self.stderr) {
+            let _ = writeln!(
+                log,
+                "ggauge: {loading}: {}; not tried again in this run, every case has this outcome",
+                outcome.summary()
+            );
+        }
+        self.hopeless.insert(what, outcome.clone());
+    }
+
+    /// Loads a model whose vocabulary has a known size. All that is read of a transcript is bounded by it.
+    fn load_with(&mut self, model: &Path, vocabulary_size: u64) -> Result<Result<(), Outcome>, Error> {
+        Ok(match self.load(model)? {
+            Ok(claimed) if claimed != vocabulary_size => {
+                let detail = format!("it says that the vocabulary has {claimed} tokens, where the file has {vocabulary_size}");
+                Err(Outcome::ProtocolError(BadAnswer::WrongShape { detail }))
+            }
+            answer => answer.map(|_| ()),
+        })
+    }
+
+    /// Runs a prompt through a model whose vocabulary has `vocabulary_size` tokens; where that is completed, the transcript is at
+    /// `transcript` and is whole, has the vocabulary's width, and positions of the prompt, each once.
     ///
     /// # Errors
     /// As [`Worker::start`], and where the transcript cannot be written.
-    pub fn evaluate(&mut self, model: &Path, tokens: &[u32], schedule: Schedule, transcript: &Path) -> Result<Outcome, Error> {
-        let vocabulary_size = match self.load(model)? {
-            Ok(vocabulary_size) => vocabulary_size,
-            Err(outcome) => return Ok(outcome),
-        };
+    pub fn evaluate(
+        &mut self,
+        model: &Path,
+        vocabulary_size: u64,
+        tokens: &[u32],
+        schedule: Schedule,
+        transcript: &Path,
+    ) -> Result<Outcome, Error> {
+        if self.share.as_mut().is_some_and(Share::is_outdated) {
+            self.stop();
+        }
+        if let Err(outcome) = self.load_with(model, vocabulary_size)? {
+            return Ok(outcome);
+        }
         // A worker that writes nothing must not be judged by what lay there before.
         let _ = fs::remove_file(transcript);
         let request = Request::Evaluate { tokens: tokens.into(), schedule, transcript: transcript.into() };
-        match self.ask(&request)? {
+        self.writing = Some((transcript.into(), transcript::longest(tokens.len() as u64, vocabulary_size)));
+        let answer = self.ask(&request);
+        let too_long = self.too_long();
+        self.writing = None;
+        if let Some(outcome) = too_long {
+            self.stop();
+            // Nobody reads it, and it may fill the disk.
+            let _ = fs::remove_file(transcript);
+            return answer.map(|_| outcome);
+        }
+        match answer? {
             Ok(Response::Evaluated { cpu_seconds, transcript_cpu_seconds }) => {
                 self.cpu.runtime += cpu_seconds - transcript_cpu_seconds;
                 self.cpu.transcript += transcript_cpu_seconds;
@@ -241,10 +349,11 @@ impl Worker {
     pub fn continue_greedily(
         &mut self,
         model: &Path,
+        vocabulary_size: u64,
         tokens: &[u32],
         count: u32,
     ) -> Result<Result<Continuation, Outcome>, Error> {
-        if let Err(outcome) = self.load(model)? {
+        if let Err(outcome) = self.load_with(model, vocabulary_size)? {
             return Ok(Err(outcome));
         }
         Ok(match self.ask(&Request::Continue { tokens: tokens.into(), count })? {
@@ -312,15 +421,19 @@ impl Worker {
         // Here rather than where a request is sent, so that a worker that starts again after a flood is not blamed for it.
         self.logged = self.log_size();
         let started = Instant::now();
+        let mut silent_since_its_end = false;
         loop {
             let Some(running) = &mut self.running else {
                 return Ok(Err(Outcome::Exited { code: 0 }));
             };
             let outcome = match running.lines.recv_timeout(WATCH) {
                 Ok(Line::Text(line)) => {
-                    self.watch_memory();
+                    // Thousands of short cases need not pay for a look each.
+                    if self.watch.is_due() {
+                        self.watch_memory();
+                    }
                     match serde_json::from_str(&line) {
-                        Ok(response) => return Ok(Ok(response)),
+                        Ok(response) => return Ok(Ok(shortened(response))),
                         Err(_) => {
                             let line = line.chars().take(200).collect();
                             Outcome::ProtocolError(BadAnswer::Garbage { line })
@@ -336,6 +449,10 @@ impl Worker {
                     if interrupt::requested() {
                         self.stop();
                         return Err(Error::Interrupted);
+                    }
+                    // Something that it started may hold stdout open; its own last words were there before the second look.
+                    if family::has_ended(&running.child) && std::mem::replace(&mut silent_since_its_end, true) {
+                        return Ok(Err(self.ended()));
                     }
                     if let Some(outcome) = self.over_limits(started) { outcome } else { continue }
                 }
@@ -353,6 +470,9 @@ impl Worker {
             let detail = format!("more than {LONGEST_STDERR} bytes on stderr in one request");
             return Some(Outcome::ProtocolError(BadAnswer::TooLong { detail }));
         }
+        if let Some(outcome) = self.too_long() {
+            return Some(outcome);
+        }
         if started.elapsed() >= self.limits.time {
             return Some(Outcome::TimedOut { limit_milliseconds: self.limits.time.as_millis() as u64 });
         }
@@ -363,12 +483,19 @@ impl Worker {
         fs::metadata(&self.stderr).map_or(0, |metadata| metadata.len())
     }
 
-    /// Looks at the worker's resident size, without the files it has mapped: those pages are the system's to take back. Only Linux
-    /// tells it in a file; elsewhere memory is not limited, and `subjects` says so.
+    /// Where the transcript has more bytes than all the logits that were asked for.
+    fn too_long(&self) -> Option<Outcome> {
+        let (transcript, most) = self.writing.as_ref()?;
+        let len = fs::metadata(transcript).map_or(0, |metadata| metadata.len());
+        let detail = || format!("a transcript of {len} bytes, where all logits of the prompt take no more than {most}");
+        (len > *most).then(|| Outcome::ProtocolError(BadAnswer::TooLong { detail: detail() }))
+    }
+
+    /// Looks at what the worker and all that it started occupy. Only Linux tells it in files; elsewhere memory is not limited, and
+    /// `subjects` says so.
     fn watch_memory(&mut self) -> u64 {
         let Some(id) = self.process_id() else { return 0 };
-        let (resident, mapped) = memory(id);
-        let bytes = resident.saturating_sub(mapped);
+        let bytes = self.watch.occupied(id, self.limits.memory);
         self.peak_memory = self.peak_memory.max(bytes);
         bytes
     }
@@ -379,26 +506,26 @@ impl Worker {
         self.loaded = None;
         // Stdout is closed; give the process a moment to finish dying before it is made to.
         let patience = Instant::now() + Duration::from_secs(2);
-        loop {
-            match running.child.try_wait() {
-                Ok(Some(status)) => {
-                    // What it started ends with it.
-                    kill(&mut running.child);
-                    return end_of(status);
-                }
-                Ok(None) if Instant::now() < patience => thread::sleep(Duration::from_millis(2)),
-                _ => break,
+        while !family::has_ended(&running.child) && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let by_itself = family::has_ended(&running.child);
+        // What it started ends with it, before its number can be given to somebody else.
+        match family::kill(&mut running.child) {
+            Some(status) if by_itself => end_of(status),
+            _ => {
+                let detail = "stdout was closed while the process went on".into();
+                Outcome::ProtocolError(BadAnswer::Unexpected { detail })
             }
         }
-        kill(&mut running.child);
-        Outcome::ProtocolError(BadAnswer::Unexpected { detail: "stdout was closed while the process went on".into() })
     }
 
     /// Ends the worker, if it is running. The next request starts a new one.
     pub fn stop(&mut self) {
         self.loaded = None;
+        self.share = None;
         if let Some(mut running) = self.running.take() {
-            kill(&mut running.child);
+            family::kill(&mut running.child);
         }
     }
 
@@ -418,7 +545,8 @@ impl Worker {
     fn unexpected(&mut self, response: &Response, expected: &str) -> Outcome {
         self.stop();
         let found = serde_json::to_string(response).unwrap_or_default();
-        Outcome::ProtocolError(BadAnswer::Unexpected { detail: format!("expected {expected}, got {found}") })
+        let detail = cut(&format!("expected {expected}, got {found}"), LONGEST_WORDS).into_owned();
+        Outcome::ProtocolError(BadAnswer::Unexpected { detail })
     }
 }
 
@@ -428,21 +556,23 @@ impl Drop for Worker {
     }
 }
 
-/// What a process occupies, in bytes, and how much of that are files that it has mapped. Zeros where the system does not tell.
-pub(crate) fn memory(id: u32) -> (u64, u64) {
-    let pages = fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
-    let pages = pages.split(' ').skip(1).map(|pages| pages.parse::<u64>().unwrap_or(0));
-    let mut bytes = pages.map(|pages| pages * rustix::param::page_size() as u64);
-    (bytes.next().unwrap_or(0), bytes.next().unwrap_or(0))
-}
-
-/// Ends a process that has a group of its own, and everything in the group.
-pub(crate) fn kill(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+/// A worker's answer with words that are no longer than a Record has room for: our own workers see to that, others need not.
+fn shortened(response: Response) -> Response {
+    const MOST_FEATURES: usize = 200;
+    let short = |words: String| cut(&words, LONGEST_WORDS).into_owned();
+    match response {
+        Response::Hello { protocol, description } => {
+            let Description { runtime, device, driver, features, software } = description;
+            let features = features.into_iter().take(MOST_FEATURES).map(short).collect();
+            let description =
+                Description { runtime: short(runtime), device: short(device), driver: short(driver), features, software };
+            Response::Hello { protocol, description }
+        }
+        Response::Rejected(rejection) => Response::Rejected(Rejection { message: short(rejection.message), ..rejection }),
+        Response::Unsupported { reason } => Response::Unsupported { reason: short(reason) },
+        Response::TranscriptFailed { message } => Response::TranscriptFailed { message: short(message) },
+        other => other,
     }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 fn end_of(status: ExitStatus) -> Outcome {
@@ -478,7 +608,10 @@ fn read_lines(stdout: impl Read, sender: &mpsc::SyncSender<Line>) {
 fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: Schedule) -> Outcome {
     let reader = match transcript::Reader::open(path) {
         Ok(reader) => reader,
-        Err(detail) => return Outcome::ProtocolError(BadAnswer::Transcript { detail }),
+        Err(detail) => {
+            let detail = cut(&detail, LONGEST_WORDS).into_owned();
+            return Outcome::ProtocolError(BadAnswer::Transcript { detail });
+        }
     };
     let wrong = |detail: String| Outcome::ProtocolError(BadAnswer::WrongShape { detail });
     if reader.vocabulary_size() as u64 != vocabulary_size {

@@ -1,6 +1,11 @@
 //! The worker's side: reads requests from stdin, runs the subject, answers on stdout.
 
-use crate::{interrupt, subjects, worker::cpu_time};
+use crate::{
+    interrupt,
+    printable::{LONGEST_WORDS, cut},
+    subjects,
+    worker::{cpu_time, family},
+};
 use std::{
     fs::File,
     io::{self, BufRead, Write},
@@ -12,9 +17,6 @@ use vocabulary::{
     transcript,
 };
 
-/// Characters of a refusal that are passed on.
-const LONGEST_WORDS: usize = 2000;
-
 /// Serves requests for one subject until stdin ends.
 ///
 /// # Errors
@@ -24,6 +26,10 @@ pub fn serve(id: &SubjectId, settings: Settings, tuning: Tuning) -> io::Result<(
     // If the harness dies in a way that cannot close our stdin in time, we go with it.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    // Whatever a runtime starts stays where the harness finds it.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    family::without_core_files()?;
     interrupt::ignore_file_size_signal()?;
     // A panic is a finding like any other abort; the message has gone to stderr by then.
     let hook = std::panic::take_hook();
@@ -86,7 +92,7 @@ fn send(answers: &mut File, answer: &Response) -> io::Result<()> {
 
 fn refused(refusal: Refusal) -> Response {
     // A runtime's words can quote a hostile file at any length.
-    let shortened = |words: String| words.chars().take(LONGEST_WORDS).collect();
+    let shortened = |words: String| cut(&words, LONGEST_WORDS).into_owned();
     match refusal {
         Refusal::Rejected(rejection) => Response::Rejected(Rejection { message: shortened(rejection.message), ..rejection }),
         Refusal::Unsupported(reason) => Response::Unsupported { reason: shortened(reason) },

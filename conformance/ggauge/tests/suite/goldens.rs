@@ -111,7 +111,8 @@ pub(crate) fn assert_outputs(folder: &Path, subjects: &[SubjectRecord]) {
         let assertion = || insta.bind(|| insta::assert_snapshot!(name, shown.text()));
         if catch_unwind(AssertUnwindSafe(assertion)).is_err() {
             // The text may differ where the numbers do not: a header by hand, say.
-            summary.push_str(&golden::explain(&new, old.as_ref()).unwrap_or_else(|| format!("\n{case}\n    in its text\n")));
+            let explained = golden::explain(&new, old.as_ref());
+            summary.push_str(&explained.map_or_else(|| format!("\n{case}\n    in its text\n"), |page| page.to_string()));
         }
     }
     let next = "next: golden/README.md says what to look at; `cargo insta review` shows each, accepts or rejects it";

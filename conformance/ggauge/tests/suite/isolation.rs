@@ -15,7 +15,8 @@ fn log_of(subject: &str, command: Option<String>, settings: Settings) -> String 
     let limits = Limits { time: Duration::from_mins(5), memory: 4 << 30 };
     let mut worker = Worker::new(launch, limits, folder.path().join("log"));
     let transcript = folder.path().join("t.safetensors");
-    let outcome = worker.evaluate(&model.path, &Recipe::ramp(200), Schedule::SingleShot, &transcript).unwrap();
+    let outcome =
+        worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(200), Schedule::SingleShot, &transcript).unwrap();
     assert_eq!(outcome, Outcome::Completed { positions: 200 }, "{subject}");
     fs::read_to_string(worker.stderr()).unwrap()
 }

@@ -4,17 +4,22 @@
 
 mod codecs;
 mod command_line;
+mod findings;
 mod goldens;
+mod hostile_words;
 mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;
 mod judging;
+mod limits;
 mod matrix;
 mod pins;
 mod real_models;
 mod regressions;
+mod scripts;
 mod shared_cache;
 mod started_programs;
+mod supervision;
 mod support;
 mod survey;
 mod tokenizers;

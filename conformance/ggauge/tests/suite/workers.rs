@@ -29,7 +29,8 @@ fn a_worker_that_misbehaves_has_its_own_outcome(#[case] behaviour: &str, #[case]
     let mut worker = fake_worker(behaviour, folder.path());
     let transcript = folder.path().join("t.safetensors");
     for _ in 0..2 {
-        let outcome = worker.evaluate(&model.path, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
+        let outcome =
+            worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
         assert_eq!(outcome.summary(), summary, "{outcome:?}");
         assert!(outcome.detail().unwrap_or_default().contains(detail), "{outcome:?}");
     }
@@ -45,7 +46,8 @@ fn a_line_that_nobody_asked_for_is_not_taken_as_the_next_answer() {
     let mut worker = fake_worker("chatty", folder.path());
     let transcript = folder.path().join("t.safetensors");
     let mut evaluate = || {
-        let outcome = worker.evaluate(&model.path, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
+        let outcome =
+            worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
         thread::sleep(Duration::from_millis(200));
         outcome
     };
@@ -77,7 +79,7 @@ fn a_worker_killed_half_way_is_a_crash_and_the_next_case_runs() {
         rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
     });
     let transcript = folder.path().join("t.safetensors");
-    let outcome = worker.evaluate(&model.path, &[1], Schedule::SingleShot, &transcript).unwrap();
+    let outcome = worker.evaluate(&model.path, model.vocabulary_size, &[1], Schedule::SingleShot, &transcript).unwrap();
     killer.join().unwrap();
     assert_eq!(outcome, Outcome::Crashed { signal: 9 });
     assert!(worker.start().unwrap().is_ok());
@@ -165,14 +167,18 @@ fn a_prompt_is_continued_with_the_likeliest_tokens(#[case] subject: &str) {
     let model = tiny("llama/f32", folder.path());
     let mut workers = Workers::plain(GGAUGE.into(), folder.path());
     let prompt = ramp(8).tokens;
-    let continuation = workers.get(&id(subject), Settings::Strict).continue_greedily(&model.path, &prompt, 5).unwrap().unwrap();
+    let continuation = workers
+        .get(&id(subject), Settings::Strict)
+        .continue_greedily(&model.path, model.vocabulary_size, &prompt, 5)
+        .unwrap()
+        .unwrap();
     assert_eq!(continuation.tokens.len(), 5);
     // The same tokens, one prompt after the other.
     let transcript = folder.path().join("t.safetensors");
     let mut so_far = prompt;
     for (&token, &margin) in continuation.tokens.iter().zip(&continuation.margins) {
         let worker = workers.get(&id("reference@f64"), Settings::Strict);
-        let outcome = worker.evaluate(&model.path, &so_far, Schedule::SingleShot, &transcript).unwrap();
+        let outcome = worker.evaluate(&model.path, model.vocabulary_size, &so_far, Schedule::SingleShot, &transcript).unwrap();
         assert!(matches!(outcome, Outcome::Completed { .. }), "{outcome:?}");
         let (reader, mut row) = (Reader::open(&transcript).unwrap(), Vec::new());
         reader.read_row(so_far.len() - 1, &mut row).unwrap();

@@ -1,0 +1,75 @@
+//! Limits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
+
+use crate::support::{GGAUGE, id, policy, ramp, tiny};
+use ggauge::{
+    cache::Cache,
+    models::Model,
+    plan::{Filter, Plan},
+    record::{ComparisonRecord, Judgement},
+    run::{Run, Workers},
+    worker::process::Limits,
+};
+use gguf::{Draft, File};
+use indicatif::ProgressBar;
+use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
+use vocabulary::{Schedule, Settings};
+
+/// The device whose floor this is about. Other programs answer in its place, so none is needed.
+const DEVICE: &str = "llama-cpp@vulkan0";
+
+/// Writes a model whose values are 1 everywhere, which f16 holds exactly, with `factor` on what attention puts out.
+fn write_model(original: &[u8], factor: f32, path: &Path) {
+    let file = File::strict(original).unwrap();
+    let mut draft = Draft::from(&file);
+    for tensor in &mut draft.tensors {
+        let name = String::from_utf8_lossy(&tensor.name).into_owned();
+        let set: Box<dyn Fn(f32) -> f32> = match name.split_once("attn_").map(|(_, part)| part) {
+            Some("v.weight") => Box::new(|_| 0.0),
+            Some("v.bias") => Box::new(|_| 1.0),
+            Some("output.weight") => Box::new(|x| x * factor),
+            _ => continue,
+        };
+        let values = tensor.data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        tensor.data = Cow::Owned(values.flat_map(|x| set(x).to_le_bytes()).collect());
+    }
+    fs::write(path, draft.finish()).unwrap();
+}
+
+/// Decodes one token on `worker` in the device's place, and judges what it gives.
+fn judge(folder: &Path, model: &Model, worker: String) -> ComparisonRecord {
+    let commands = BTreeMap::from([(id(DEVICE), worker)]);
+    let mut workers = Workers::new(GGAUGE.into(), commands, Limits::default(), folder.into());
+    let prompts = [vec![ramp(1)]];
+    let (schedules, settings) = ([Schedule::TokenByToken], [Settings::Default]);
+    let plan = Plan::new(vec![model.clone()], &prompts, &schedules, &settings, &[id(DEVICE)], |_, _, _| true, &Filter::All);
+    let (cache, policy) = (Cache::at(folder), policy(""));
+    let bar = ProgressBar::hidden();
+    let (mut record, _) =
+        Run::new(&mut workers, "run", "", &cache, folder, &policy, &bar).execute(plan, Vec::new()).unwrap();
+    record.comparisons.remove(0)
+}
+
+/// Mesa 25's software device keeps the sum of attention's weights as they were before f16, and Mesa 22's does not.
+#[test]
+fn one_token_of_exact_values_may_differ_by_the_weights_of_attention_and_by_no_percent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = tiny("qwen2/f32@0", folder.path());
+    let original = fs::read(&model.path).unwrap();
+    model.path = folder.path().join("right.gguf");
+    model.sha256 = "right".into();
+    write_model(&original, 1.0, &model.path);
+    write_model(&original, 1.01, &folder.path().join("wrong.gguf"));
+    let worker = |rounding: &str| format!("{GGAUGE} worker reference@{rounding} --settings default");
+
+    // The cache of f16 alone would leave the noise of f32.
+    let correct = judge(folder.path(), &model, worker("single-f16-cache"));
+    let other = judge(folder.path(), &model, worker("half-weights"));
+    for comparison in [&correct, &other] {
+        assert_eq!(comparison.judgement, Judgement::Pass, "{:?}", comparison.verdict);
+    }
+    let noise = other.noise.unwrap().nmse;
+    assert!(noise > 1e-11 && noise < 1e-7, "{noise:e}");
+    // What attention puts out is off by 1 %.
+    let wrong = judge(folder.path(), &model, format!("sed -u 's/right.gguf/wrong.gguf/' | {}", worker("f64")));
+    assert_eq!(wrong.judgement, Judgement::Fail, "{:?}", wrong.verdict);
+}

@@ -4,6 +4,7 @@
 //! what only one of them may do at a time is done under a lock of the file system, which ends with its process, wherever that is.
 
 use crate::{Error, interrupt, page::Page};
+use indicatif::{HumanBytes, ProgressBar};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -19,6 +20,8 @@ use tempfile::TempDir;
 
 /// Reference transcripts beyond this many bytes are dropped, the least recently used first.
 const TRANSCRIPTS_LIMIT: u64 = 4 << 30;
+/// MiB that are hashed before anybody is told: what takes no time needs no words.
+const STEPS_UNTIL_SAID: u32 = 64;
 
 /// The cache folder: `GGAUGE_CACHE`, or `ggauge` in the user's own cache folder.
 #[derive(Debug, Clone)]
@@ -123,6 +126,51 @@ impl Cache {
     /// Where the folder cannot be made.
     pub fn records(&self) -> Result<PathBuf, Error> {
         self.folder("records")
+    }
+
+    /// [`sha256_of`], remembered for as long as each of the files is the same by its [`Stamp`]: the next run of a large model does not
+    /// read it only to learn its name.
+    ///
+    /// # Errors
+    /// As [`sha256_of`], and where a file changes meanwhile.
+    pub fn sha256(&self, files: &[impl AsRef<Path>], progress: &ProgressBar) -> Result<String, Error> {
+        let stamps = || -> Result<Vec<Stamp>, Error> {
+            let of = |path: &Path| Stamp::of(path).map_err(|error| Error::file(path, &error));
+            files.iter().map(|file| of(file.as_ref())).collect()
+        };
+        let before = stamps()?;
+        let note = self.note(&before);
+        let known = fs::read(&note).ok().and_then(|json| serde_json::from_slice::<Hashed>(&json).ok());
+        if let Some(known) = known.filter(|known| known.stamps == before) {
+            return Ok(known.sha256);
+        }
+        let now = SystemTime::now();
+        let sha256 = sha256_of(files, progress)?;
+        if stamps()? != before {
+            let what = files.first().map(|file| file.as_ref().display().to_string()).unwrap_or_default();
+            let next = "wait until nothing writes to it any more, and run the same command again";
+            return Err(Error::input(what, "it changed while it was read", next));
+        }
+        if before.iter().all(|stamp| stamp.is_settled(now)) {
+            // A cache that cannot be written costs the time of hashing again, and nothing else.
+            let json = serde_json::to_vec(&Hashed { stamps: before, sha256: sha256.clone() }).unwrap_or_default();
+            let _ = write_whole(&note, &json);
+        }
+        Ok(sha256)
+    }
+
+    /// Forgets what [`Cache::sha256`] remembers of files, so that it reads them again: what a disk gives may have changed without a trace.
+    pub fn forget(&self, files: &[impl AsRef<Path>]) {
+        let stamps: io::Result<Vec<Stamp>> = files.iter().map(|file| Stamp::of(file.as_ref())).collect();
+        if let Ok(stamps) = stamps {
+            let _ = fs::remove_file(self.note(&stamps));
+        }
+    }
+
+    /// Where the sha256 of files is remembered: one place for each set of files, whatever they hold at the time.
+    fn note(&self, stamps: &[Stamp]) -> PathBuf {
+        let places: Vec<String> = stamps.iter().map(|stamp| format!("{} {}\n", stamp.device, stamp.inode)).collect();
+        self.root.join("hashes").join(format!("{}.json", &digest(places.concat().as_bytes())[..32]))
     }
 
     /// A temporary folder that goes when the value is dropped.
@@ -324,20 +372,51 @@ impl From<&fs::Metadata> for Stamp {
     }
 }
 
-/// The sha256 of a file, in hexadecimal.
+/// What is remembered of files that were hashed.
+#[derive(Serialize, Deserialize)]
+struct Hashed {
+    stamps: Vec<Stamp>,
+    sha256: String,
+}
+
+/// The sha256 of a file, in hexadecimal. Ends early where the user asks to stop.
 ///
 /// # Errors
-/// Where the file cannot be read.
-pub fn sha256(path: &Path) -> io::Result<String> {
+/// Where the file cannot be read, and [`Error::Interrupted`].
+pub fn sha256(path: &Path) -> Result<String, Error> {
+    sha256_of(&[path], &ProgressBar::hidden())
+}
+
+/// The sha256 of files one behind the other, in hexadecimal: what `cat FILES | sha256sum` prints. Says how far it is, and ends early where
+/// the user asks to stop.
+///
+/// # Errors
+/// Where a file cannot be read, and [`Error::Interrupted`].
+pub fn sha256_of(paths: &[impl AsRef<Path>], progress: &ProgressBar) -> Result<String, Error> {
     let mut hash = Sha256::new();
-    let mut file = File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
-            len => hash.update(&buffer[..len]),
+    let mut steps = 0u32;
+    for path in paths.iter().map(AsRef::as_ref) {
+        let failed = |error: io::Error| Error::file(path, &error);
+        let mut file = File::open(path).map_err(failed)?;
+        let total = file.metadata().map_err(failed)?.len();
+        let mut done = 0;
+        loop {
+            interrupt::check()?;
+            let len = file.read(&mut buffer).map_err(failed)?;
+            if len == 0 {
+                break;
+            }
+            hash.update(&buffer[..len]);
+            done += len as u64;
+            steps += 1;
+            if steps.is_multiple_of(STEPS_UNTIL_SAID) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                progress.set_message(format!("hashing {name}: {} of {}", HumanBytes(done), HumanBytes(total)));
+            }
         }
     }
+    Ok(hex(&hash.finalize()))
 }
 
 /// True where the file is there and has this size and sha256.

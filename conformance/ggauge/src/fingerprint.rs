@@ -66,9 +66,11 @@ struct Parts {
 }
 
 impl Parts {
-    fn of(file: &File<'_>) -> Self {
+    /// Those of a model's files, of which the first has the keys.
+    fn of(files: &[File<'_>]) -> Self {
         let (mut hyper_parameters, mut about, mut tokenizer, mut chat_template) = (vec![], vec![], vec![], vec![]);
-        for (key, (name, value)) in Draft::from(file).keys.iter().zip(file.metadata().iter()) {
+        let of_first = files.first().map(|file| (Draft::from(file).keys, file.metadata()));
+        for (key, (name, value)) in of_first.iter().flat_map(|(keys, metadata)| keys.iter().zip(metadata.iter())) {
             let section = match &key.key[..] {
                 CHAT_TEMPLATE => &mut chat_template,
                 key if key.starts_with(b"tokenizer.") => &mut tokenizer,
@@ -86,7 +88,8 @@ impl Parts {
             };
             section.push(Part { name: vocabulary::escape(name), what, digest: short(&digest(&key.value)) });
         }
-        let weights = file.tensors().iter().map(|tensor| Part {
+        let tensors = files.iter().flat_map(|file| file.tensors().iter().map(move |tensor| (file, tensor)));
+        let weights = tensors.map(|(file, tensor)| Part {
             name: vocabulary::escape(tensor.name),
             what: format!("{} {:?}", tensor.weight_type.name(), tensor.dimensions.to_vec()),
             digest: short(&digest(file.data(tensor))),
@@ -102,9 +105,9 @@ impl Parts {
 }
 
 impl Fingerprint {
-    /// The fingerprint of a file whose sha256 is known.
-    pub fn of(file: &File<'_>, sha256: &str) -> Self {
-        Self::of_parts(&Parts::of(file), sha256)
+    /// The fingerprint of a model's files whose sha256 is known.
+    pub fn of(files: &[File<'_>], sha256: &str) -> Self {
+        Self::of_parts(&Parts::of(files), sha256)
     }
 
     fn of_parts(parts: &Parts, sha256: &str) -> Self {
@@ -140,7 +143,7 @@ impl Fingerprint {
 
 /// Everything that a fingerprint is made of, a line each: values where they are short, and digests.
 pub fn listing(file: &File<'_>, sha256: &str) -> Page {
-    let parts = Parts::of(file);
+    let parts = Parts::of(std::slice::from_ref(file));
     let whole = Fingerprint::of_parts(&parts, sha256);
     let mut out = Page::of(format_args!("file  {sha256}"));
     for (title, digest, section) in [
@@ -167,7 +170,7 @@ mod tests {
     use smith::Recipe;
 
     fn of(bytes: &[u8]) -> Fingerprint {
-        Fingerprint::of(&File::lenient(bytes).unwrap(), &digest(bytes))
+        Fingerprint::of(&[File::lenient(bytes).unwrap()], &digest(bytes))
     }
 
     fn changed(change: impl FnOnce(&mut Draft<'_>)) -> (Vec<String>, String) {

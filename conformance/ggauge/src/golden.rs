@@ -10,6 +10,7 @@
 use crate::{
     Error,
     cache::digest,
+    files::Files,
     fingerprint::Fingerprint,
     models::Model,
     oracle::{Limits, Scale},
@@ -18,7 +19,6 @@ use crate::{
     prompts::Prompt,
 };
 use gguf::File;
-use reference::MappedFile;
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, fs, io, path::Path};
 use toml_writer::{ToTomlValue, TomlStringBuilder};
@@ -154,15 +154,15 @@ pub struct Card {
 }
 
 impl Card {
-    /// Reads a model's file.
+    /// Reads a model's files.
     ///
     /// # Errors
     /// Where it cannot be read any more.
     pub fn of(model: &Model) -> Result<Self, Error> {
-        let next = "run the same command again; the file changed while it was in use";
-        let mapped = MappedFile::open(&model.path).map_err(|error| Error::input(model.path.display(), error, next))?;
-        let file = File::lenient(&mapped).map_err(|error| Error::input(model.path.display(), error, next))?;
-        Ok(Self { fingerprint: Fingerprint::of(&file, &model.sha256), vocabulary: texts(&file) })
+        let files = Files::open(&model.path)?;
+        let files = files.read()?;
+        let vocabulary = files.files().first().map(texts).unwrap_or_default();
+        Ok(Self { fingerprint: Fingerprint::of(files.files(), &model.sha256), vocabulary })
     }
 
     fn text(&self, token: u32) -> String {

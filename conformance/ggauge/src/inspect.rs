@@ -10,16 +10,18 @@ use crate::{
     Error,
     cache::{self, Cache, hex},
     error::exit_code,
+    files::Misplaced,
     fingerprint,
     models::{self, Manifest},
     page::Page,
     printable,
     report::short,
     tables::ruled_table,
+    weights::{self, NOTE, Odd, WeightRule},
 };
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table};
-use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Tolerated, Value, WeightType};
-use indicatif::HumanBytes;
+use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Stance, Tolerated, Value, WeightType};
+use indicatif::{HumanBytes, ProgressBar};
 use reference::MappedFile;
 use serde::{Serialize, Serializer};
 use smith::Recipe;
@@ -142,16 +144,25 @@ impl Source {
         Ok(out)
     }
 
-    /// Reads every file as leniently as the runtimes do, and says what they hold.
+    /// Reads every file as leniently as the runtimes do, and says what they hold: their headers, and unless that is not wanted their
+    /// weights.
     ///
     /// # Errors
-    /// Where one of them breaks a rule after which there is nothing to read on.
-    pub fn inspect(&self) -> Result<Inspection, Error> {
+    /// Where one of them breaks a rule after which there is nothing to read on, and [`Error::Interrupted`].
+    pub fn inspect(&self, reads: Reads, progress: &ProgressBar) -> Result<Inspection, Error> {
         let mut parts = Vec::new();
         for shard in &self.shards {
             parts.push(Part { number: shard.number, name: &shard.name, file: shard.read()? });
         }
-        Ok(inspect(&self.name, &parts, &self.missing))
+        let mut inspection = inspect(&self.name, &parts, &self.missing);
+        if reads == Reads::Weights {
+            let files: Vec<File<'_>> = parts.iter().map(|part| part.file.clone()).collect();
+            match weights::look(&files, progress)? {
+                Some(odd) => inspection.add(&odd, &parts),
+                None => inspection.weights_not_read = Some("tensors lie upon each other"),
+            }
+        }
+        Ok(inspection)
     }
 }
 
@@ -170,6 +181,15 @@ impl Shard {
     }
 }
 
+/// How much of a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Its header alone.
+    Header,
+    /// Its weights too.
+    Weights,
+}
+
 fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::input(path.display(), error, "give the path of a GGUF file that you may read")
 }
@@ -180,7 +200,7 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
 pub struct Text(Vec<u8>);
 
 impl Text {
-    fn new(bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(bytes: impl AsRef<[u8]>) -> Self {
         Self(bytes.as_ref().into())
     }
 
@@ -190,7 +210,7 @@ impl Text {
     }
 
     /// The escaped text for a table.
-    fn cut(&self) -> String {
+    pub(crate) fn cut(&self) -> String {
         let escaped = printable::no_command(self.to_string());
         match escaped.char_indices().nth(LONGEST_NAME) {
             Some((end, _)) => format!("{}...", &escaped[..end]),
@@ -248,8 +268,14 @@ pub struct Inspection {
     pub tensors: Vec<TensorRow>,
     /// What each weight type takes, the largest first.
     pub weights: Vec<Weights>,
-    /// Every rule that is broken, at the first place where it is.
+    /// Every rule that is broken, at the first place where it is; of weights every tensor that has one that is odd.
     pub findings: Vec<Breach>,
+    /// It has words and no tensor, and no rule about tensors concerns it.
+    #[serde(skip)]
+    pub is_vocabulary: bool,
+    /// Why no weight was looked at, though that was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights_not_read: Option<&'static str>,
 }
 
 /// What stands at the beginning of a file, and what follows from it.
@@ -364,6 +390,27 @@ impl Inspection {
     fn is_split(&self) -> bool {
         self.files.len() > 1
     }
+
+    /// Adds what is wrong with weights.
+    fn add(&mut self, odd: &[Odd], parts: &[Part<'_>]) {
+        let mut odd: Vec<&Odd> = odd.iter().collect();
+        // Among equals the order of the files stays.
+        odd.sort_by_key(|odd| odd.rule);
+        self.findings.extend(odd.iter().map(|odd| Breach {
+            rule: odd.rule.id(),
+            severity: odd.rule.severity(),
+            meaning: odd.rule.meaning(),
+            file: parts.get(odd.file).map(|part| part.number),
+            offset: odd.offset,
+            field: format!("tensor `{}`", odd.tensor),
+            found: odd.found(),
+            expected: if odd.rule == WeightRule::Zero { "a weight that is not 0" } else { "a finite number" }.into(),
+            times: if odd.rule == WeightRule::Zero { 1 } else { odd.places.count },
+        }));
+        if odd.iter().any(|odd| odd.rule.severity() != NOTE) {
+            self.verdict = Verdict::Invalid;
+        }
+    }
 }
 
 /// A file that was read.
@@ -392,8 +439,10 @@ pub fn inspect(name: &str, parts: &[Part<'_>], missing: &[String]) -> Inspection
         files: parts.iter().map(header).collect(),
         metadata: parts.iter().flat_map(keys).collect(),
         tensors: parts.iter().flat_map(tensors).collect(),
-        weights: weights(parts),
+        weights: weights_of(parts),
         findings: findings.into_iter().map(breach).collect(),
+        is_vocabulary: is_vocabulary(parts),
+        weights_not_read: None,
     }
 }
 
@@ -433,7 +482,7 @@ fn tensors<'p>(part: &'p Part<'_>) -> impl Iterator<Item = TensorRow> + 'p {
     })
 }
 
-fn weights(parts: &[Part<'_>]) -> Vec<Weights> {
+fn weights_of(parts: &[Part<'_>]) -> Vec<Weights> {
     // In tensors that lie upon each other, bytes count more than once, so sums are not bounded by the file's size.
     let mut sums: BTreeMap<WeightType, (u64, u64, u64)> = BTreeMap::new();
     for tensor in parts.iter().flat_map(|part| part.file.tensors()) {
@@ -460,13 +509,29 @@ fn bits_per_weight(bytes: u64, elements: u64) -> Option<f64> {
     (elements > 0).then(|| bytes as f64 * 8.0 / elements as f64)
 }
 
+/// What has no tensor at all, but words, was never meant to be run.
+fn is_vocabulary(parts: &[Part<'_>]) -> bool {
+    matches!(parts, [part] if models::is_vocabulary(&part.file.clone().into()))
+}
+
 /// What each file breaks, and what they break together.
 fn findings(parts: &[Part<'_>], missing: &[String]) -> Vec<(Option<u32>, Tolerated)> {
+    let only_words = is_vocabulary(parts);
+    let concerns = |tolerated: &&Tolerated| !(only_words && tolerated.finding.rule == Rule::TensorMissing);
     let of_part = |part: &Part<'_>| {
         let number = part.number;
-        part.file.tolerated().iter().map(move |tolerated| (Some(number), tolerated.clone())).collect::<Vec<_>>()
+        let tolerated = part.file.tolerated().iter().filter(concerns);
+        tolerated.map(|tolerated| (Some(number), tolerated.clone())).collect::<Vec<_>>()
     };
     let mut findings: Vec<_> = parts.iter().flat_map(of_part).collect();
+    // A file that lies where it should not is told as that, and not as what follows from it.
+    let misplaced = parts.iter().filter_map(|part| Some((part, Misplaced::find(&part.file, part.name)?)));
+    let misplaced: Vec<_> =
+        misplaced.map(|(part, misplaced)| (Some(part.number), Tolerated { finding: misplaced.finding(), times: 1 })).collect();
+    if !misplaced.is_empty() {
+        findings.extend(misplaced);
+        return findings;
+    }
     let together = match missing.first() {
         Some(first) => Some(Finding {
             rule: Rule::SplitShards,
@@ -793,27 +858,46 @@ fn findings_text(inspection: &Inspection, layout: Layout) -> String {
         1 => "1 finding".into(),
         count => format!("{count} findings"),
     };
-    let acceptable = Severity::Acceptable.name();
-    let refused = inspection.findings.iter().find(|breach| breach.severity != acceptable).map_or("-", |breach| breach.rule);
+    let is_fatal = |breach: &&Breach| breach.severity != Severity::Acceptable.name() && breach.severity != NOTE;
+    let refused = inspection.findings.iter().find(is_fatal).map_or("-", |breach| breach.rule);
+    let of_weights = WeightRule::ALL.iter().any(|rule| rule.id() == refused);
+    let notes = if inspection.findings.is_empty() { String::new() } else { format!(", with {count}") };
     let verdict = match inspection.verdict {
-        Verdict::Valid => "valid: no rule is broken".into(),
+        Verdict::Valid => format!("valid{notes}: no rule is broken"),
         Verdict::Acceptable => format!("acceptable, with {count}: strict reading takes the file"),
+        Verdict::Invalid if of_weights => format!("invalid, with {count}: not every weight is a number (rule {refused})"),
         Verdict::Invalid => format!("invalid, with {count}: strict reading refuses the file (rule {refused})"),
     };
     let mut out = wrapped("", &verdict, layout);
-    for breach in &inspection.findings {
-        let times = match breach.times {
+    if inspection.is_vocabulary {
+        out += "it is only a vocabulary, of which no tensor is asked\n";
+    }
+    if let Some(why) = inspection.weights_not_read {
+        out += &wrapped("", &format!("no weight was looked at: {why}"), layout);
+    }
+    for of_rule in
+        inspection.findings.chunk_by(|a, b| WeightRule::ALL.iter().any(|rule| rule.id() == a.rule) && a.rule == b.rule)
+    {
+        let Some(Breach { rule, severity, meaning, .. }) = of_rule.first() else { continue };
+        let times = match of_rule.iter().map(|breach| breach.times).fold(0, u64::saturating_add) {
             1 => "once".into(),
             2 => "twice".into(),
             times => format!("{times} times"),
         };
-        let file = breach.file.filter(|_| inspection.is_split()).map_or_else(String::new, |file| format!(" of file {file}"));
-        // What is not there has no place.
-        let place = if breach.offset > 0 { format!(" at byte {}{file}", breach.offset) } else { file };
-        let _ = writeln!(out, "\n{} ({}), {times}", breach.rule, breach.severity);
-        let first = format!("{}{place}: found {}, expected {}", breach.field, breach.found, breach.expected);
-        out += &wrapped("    ", &first, layout);
-        out += &wrapped("    ", breach.meaning, layout);
+        let _ = writeln!(out, "\n{rule} ({severity}), {times}");
+        let most = if layout.all { usize::MAX } else { MOST_ITEMS };
+        for breach in of_rule.iter().take(most) {
+            let file =
+                breach.file.filter(|_| inspection.is_split()).map_or_else(String::new, |file| format!(" of file {file}"));
+            // What is not there has no place.
+            let place = if breach.offset > 0 { format!(" at byte {}{file}", breach.offset) } else { file };
+            let first = format!("{}{place}: found {}, expected {}", breach.field, breach.found, breach.expected);
+            out += &wrapped("    ", &first, layout);
+        }
+        if of_rule.len() > most {
+            let _ = writeln!(out, "    and {} more tensors; `--all` lists every one", of_rule.len() - most);
+        }
+        out += &wrapped("    ", meaning, layout);
     }
     out
 }
@@ -865,6 +949,19 @@ impl From<Rule> for RuleRow {
     }
 }
 
+impl From<WeightRule> for RuleRow {
+    fn from(rule: WeightRule) -> Self {
+        let loads = Stance::Accepts.words();
+        Self { id: rule.id(), severity: rule.severity(), meaning: rule.meaning(), llama_cpp: loads, candle: loads }
+    }
+}
+
+/// Every rule: those of the format, in the order in which a file is read, and behind them those about weights.
+pub fn rules() -> Vec<RuleRow> {
+    let of_format = Rule::ALL.iter().copied().map(RuleRow::from);
+    of_format.chain(WeightRule::ALL.into_iter().map(RuleRow::from)).collect()
+}
+
 /// The rules that `ggauge rules` prints, in the order in which a file is read.
 pub fn rules_text(rules: &[RuleRow], layout: Layout) -> Page {
     let mut out = String::new();
@@ -878,11 +975,13 @@ pub fn rules_text(rules: &[RuleRow], layout: Layout) -> Page {
 }
 
 /// One rule in full.
-pub fn rule_text(rule: Rule, layout: Layout) -> Page {
-    let severity = match rule.severity() {
-        Severity::Invalid => "refuses the file",
-        Severity::Acceptable => "takes the file, and lists the finding",
-        Severity::Unsupported => "cannot read the file, which may be valid",
+pub fn rule_text(rule: RuleRow, layout: Layout) -> Page {
+    // Strict reading takes headers.
+    let strict = match rule.id.parse::<Rule>().map(Rule::severity) {
+        Ok(Severity::Invalid) => "refuses the file",
+        Ok(Severity::Acceptable) => "takes the file, and lists the finding",
+        Ok(Severity::Unsupported) => "cannot read the file, which may be valid",
+        Err(_) => "reads no weights; `ggauge inspect` does",
     };
-    Page::of_lines(&format!("{}    strict:    {severity}", rules_text(&[rule.into()], layout)))
+    Page::of_lines(&format!("{}    strict:    {strict}", rules_text(&[rule], layout)))
 }

@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal as a flag that long work looks at, so that workers end and temporary files go before the process
 //! does. Work that does not look at it in time is left where it is.
 
-use crate::{Error, error::exit_code};
+use crate::{Error, error::exit_code, worker::family};
 use signal_hook::{consts, flag, iterator::Signals};
 use std::{
     fs, io,
@@ -20,7 +20,7 @@ static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// How long work may take to notice, before the process ends without it: some is a single long call.
-const GRACE: Duration = Duration::from_millis(400);
+const GRACE: Duration = Duration::from_millis(800);
 
 /// Begins to listen. A second Ctrl-C ends the process at once.
 ///
@@ -38,7 +38,8 @@ pub fn listen() -> io::Result<()> {
     thread::spawn(move || {
         if signals.forever().next().is_some() {
             thread::sleep(GRACE);
-            // Workers end with us. What is written into a folder while it is being removed is removed by another try.
+            family::end_descendants(process::id(), || ());
+            // What is written into a folder while it is being removed is removed by another try.
             let folders = TEMPORARY.lock().map(|folders| folders.clone()).unwrap_or_default();
             for folder in folders {
                 let _ = (0..20).any(|_| !folder.exists() || fs::remove_dir_all(&folder).is_ok());
@@ -54,7 +55,9 @@ pub fn listen() -> io::Result<()> {
 fn outlives_its_terminal() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask >> (consts::SIGHUP - 1) & 1 == 1)
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_none_or(|mask| (mask >> (consts::SIGHUP - 1)) & 1 == 1)
 }
 
 /// Has a folder removed where work does not notice in time that it should end.

@@ -9,6 +9,7 @@
 // Only `main` prints, and only what is printable.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod blame;
 pub mod builds;
 pub mod cache;
 pub mod calibrate;
@@ -17,6 +18,7 @@ pub mod determinism;
 pub mod error;
 pub mod external;
 pub mod faults;
+pub mod files;
 pub mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
@@ -50,6 +52,7 @@ pub mod tables;
 pub mod tokenizers;
 pub mod truths;
 pub mod upgrade;
+pub mod weights;
 pub mod worker;
 
 pub use error::Error;

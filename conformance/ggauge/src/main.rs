@@ -12,7 +12,7 @@ use ggauge::{
     error::exit_code,
     faults::{self, experiments},
     golden,
-    inspect::{self, Layout, RuleRow, Source},
+    inspect::{self, Layout, Reads, RuleRow, Source},
     interrupt,
     matrix::{self, Extent},
     matrix_picture, matrix_report,
@@ -35,7 +35,6 @@ use ggauge::{
 };
 #[cfg(feature = "fuzzing")]
 use ggauge::{fuzz, regressions};
-use gguf::Rule;
 use indicatif::ProgressBar;
 use smith::Recipe;
 use std::{
@@ -100,6 +99,9 @@ enum Command {
         /// List every key and every tensor, instead of one layer of those that are alike.
         #[arg(long)]
         all: bool,
+        /// Look at no weight. Without this, all of them are read for NaN, infinity and tensors of zeros.
+        #[arg(long, conflicts_with = "digests")]
+        header_only: bool,
         /// List every key and every tensor with a digest instead, and digests of what they make together: what a changed model is told by.
         #[arg(long, conflicts_with_all = ["json", "all"])]
         digests: bool,
@@ -107,7 +109,8 @@ enum Command {
     /// List the rules of the format: what each asks for, what breaking it means, and what the runtimes do then.
     Rules {
         /// Only this rule.
-        id: Option<Rule>,
+        #[arg(value_parser = parse_rule)]
+        id: Option<RuleRow>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -126,7 +129,7 @@ enum Command {
     Matrix(MatrixArguments),
     /// Print the token ids of a text, with llama.cpp's tokenizer and the model's vocabulary.
     Tokenize {
-        /// A pinned model's name, or the path of a GGUF file.
+        /// A pinned model's name, or the path of a GGUF file, which may be a vocabulary alone.
         model: String,
         /// The text; special tokens in it are parsed, none is added.
         text: String,
@@ -502,15 +505,13 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             print(&Source::open(&file, &Cache::find()?)?.digests()?)?;
             exit_code::SUCCESS
         }
-        Some(Command::Inspect { file, json, all, .. }) => inspect_file(&file, json, all)?,
+        Some(Command::Inspect { file, json, all, header_only, .. }) => {
+            inspect_file(&file, json, all, if header_only { Reads::Header } else { Reads::Weights })?
+        }
         Some(Command::Rules { id, json }) => list_rules(id, json)?,
         Some(Command::Smith { recipe: Some(recipe), output: Some(output) }) => {
             cache::write_whole(&output, &models::build(&recipe)?)?;
-            print(&Page::of(format_args!(
-                "{} sha256 {}",
-                output.display(),
-                cache::sha256(&output).context("reading it back")?
-            )))?;
+            print(&Page::of(format_args!("{} sha256 {}", output.display(), cache::sha256(&output)?)))?;
             exit_code::SUCCESS
         }
         Some(Command::Smith { .. }) => {
@@ -668,6 +669,8 @@ fn fetch(names: &[String]) -> anyhow::Result<u8> {
         progress.suspend(|| print(&Page::of(format_args!("{name} {} ({license})", path.display()))))
     };
     for manifest in manifests.iter().filter(|manifest| wanted(&manifest.name)) {
+        // This is where a disk's mistakes are to be found.
+        cache.forget(&[manifest.path(&cache)?]);
         fetched(&manifest.name, manifest.fetch(&cache, false, &progress)?, &manifest.license)?;
     }
     for collection in collections.iter().filter(|collection| wanted(&collection.name)) {
@@ -752,21 +755,27 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     })
 }
 
-fn inspect_file(file: &str, json: bool, all: bool) -> anyhow::Result<u8> {
-    let inspection = Source::open(file, &Cache::find()?)?.inspect()?;
+fn inspect_file(file: &str, json: bool, all: bool, reads: Reads) -> anyhow::Result<u8> {
+    let progress = if json { ProgressBar::hidden() } else { spinner() };
+    let inspection = Source::open(file, &Cache::find()?)?.inspect(reads, &progress)?;
+    progress.finish_and_clear();
     print(&if json { Page::json(&inspection)? } else { inspect::report(&inspection, layout(all)) })?;
     Ok(inspection.exit_code())
 }
 
-fn list_rules(id: Option<Rule>, json: bool) -> anyhow::Result<u8> {
-    let rules: Vec<RuleRow> = Rule::ALL.iter().copied().map(RuleRow::from).collect();
+fn list_rules(id: Option<RuleRow>, json: bool) -> anyhow::Result<u8> {
     print(&match (id, json) {
-        (Some(rule), true) => Page::json(&RuleRow::from(rule))?,
+        (Some(rule), true) => Page::json(&rule)?,
         (Some(rule), false) => inspect::rule_text(rule, layout(true)),
-        (None, true) => Page::json(&rules)?,
-        (None, false) => inspect::rules_text(&rules, layout(true)),
+        (None, true) => Page::json(&inspect::rules())?,
+        (None, false) => inspect::rules_text(&inspect::rules(), layout(true)),
     })?;
     Ok(exit_code::SUCCESS)
+}
+
+fn parse_rule(id: &str) -> Result<RuleRow, String> {
+    let known = inspect::rules().into_iter().find(|rule| rule.id == id);
+    known.ok_or_else(|| format!("there is no rule `{id}`; `ggauge rules` lists them"))
 }
 
 /// As wide as the terminal, where there is one.
@@ -784,17 +793,17 @@ fn spinner() -> ProgressBar {
 fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
-    let model = models::resolve(model, &cache, scratch.path(), false, &ProgressBar::hidden())?;
+    let path = models::resolve_vocabulary(model, &cache, scratch.path(), false, &ProgressBar::hidden())?;
     let mut workers = Workers::plain(program()?, scratch.path());
     let worker = workers.get(&tokenizer()?, Settings::Default);
-    match worker.tokenize(&model.path, text)? {
+    match worker.tokenize(&path, text)? {
         Ok(tokens) => {
             print(&Page::of_lines(&format!("{tokens:?}")))?;
             Ok(exit_code::SUCCESS)
         }
         Err(outcome) => {
             let why = outcome.detail().map_or_else(|| outcome.summary(), str::to_owned);
-            Err(Error::input(model.argument, why, "give a model with a vocabulary that llama.cpp reads").into())
+            Err(Error::input(model, why, "give a model with a vocabulary that llama.cpp reads").into())
         }
     }
 }

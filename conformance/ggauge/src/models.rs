@@ -4,13 +4,13 @@ use crate::{
     Error,
     cache::{self, Cache, Stamp},
     external,
+    files::Files,
     policy::Family,
     printable::{LONGEST_WORDS, cut},
 };
-use gguf::File;
+use gguf::{File, ShardName, Split};
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use reference::MappedFile;
 use serde::{Deserialize, Serialize};
 use smith::Recipe;
 use std::{
@@ -82,8 +82,14 @@ impl Manifest {
     }
 
     /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
-    fn is_cached(&self, path: &Path) -> bool {
-        cache::holds(path, self.bytes, &self.sha256)
+    fn is_cached(&self, path: &Path, cache: &Cache, progress: &ProgressBar) -> Result<bool, Error> {
+        if !fs::metadata(path).is_ok_and(|metadata| metadata.len() == self.bytes) {
+            return Ok(false);
+        }
+        match cache.sha256(&[path], progress) {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            found => Ok(found.is_ok_and(|found| found == self.sha256)),
+        }
     }
 
     /// Makes sure that the file is in the cache; downloads it where it is missing, cut short or corrupt.
@@ -92,7 +98,7 @@ impl Manifest {
     /// Where it cannot be downloaded or is not what it must be.
     pub fn fetch(&self, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<PathBuf, Error> {
         let path = self.path(cache)?;
-        if self.is_cached(&path) {
+        if self.is_cached(&path, cache, progress)? {
             return Ok(path);
         }
         if offline {
@@ -106,7 +112,7 @@ impl Manifest {
         let folder = cache.models()?;
         progress.set_message(format!("waiting for another ggauge that fetches {}", self.name));
         let _alone = cache.alone(&self.file)?;
-        if self.is_cached(&path) {
+        if self.is_cached(&path, cache, progress)? {
             return Ok(path);
         }
         let scratch = cache::temporary(&folder, "download")?;
@@ -119,7 +125,7 @@ impl Manifest {
             let _ = fs::remove_file(wheel);
         }
         file.flush().map_err(|error| Error::file(&path, &error))?;
-        let found = cache::sha256(file.path()).map_err(|error| Error::file(file.path(), &error))?;
+        let found = cache::sha256_of(&[file.path()], progress)?;
         if found != self.sha256 {
             return Err(self.failed(&format!("the file has sha256 {found}, not {}", self.sha256)));
         }
@@ -188,10 +194,13 @@ pub struct Model {
     pub family: Family,
     /// Bytes of the output matrix, or of the embedding it is tied to.
     pub output_bytes: u64,
-    /// Where the file is. Not part of the Record, which is the same wherever the cache lies.
+    /// Where the file is, of a split model the first. Not part of the Record, which is the same wherever the cache lies.
     #[serde(skip)]
     pub path: PathBuf,
-    /// sha256 of the file.
+    /// How many files it is split into; 1 where it is not. Not part of the Record either: a runtime that minds says so.
+    #[serde(skip)]
+    pub shards: usize,
+    /// sha256 of the file, of a split model of all files one behind the other.
     pub sha256: String,
     /// Rows of the embedding table; token ids are below it.
     pub vocabulary_size: u64,
@@ -237,8 +246,11 @@ impl InUse {
             }
         }
         if let (Some(sha256), Some((path, _))) = (&self.fresh, self.files.first()) {
-            if !cache::sha256(path).is_ok_and(|found| found == *sha256) {
-                return changed(path);
+            let paths: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
+            match cache::sha256_of(&paths, &ProgressBar::hidden()) {
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Ok(found) if found == *sha256 => {}
+                _ => return changed(path),
             }
             if self.files.iter().all(|(_, stamp)| is_old(stamp, now)) {
                 self.fresh = None;
@@ -249,52 +261,81 @@ impl InUse {
 }
 
 impl Model {
-    /// Reads the header of a file.
+    /// Reads the header of a file, of a split model those of all, and hashes them once that is right.
     ///
     /// # Errors
-    /// Where the file cannot be read or is not a valid GGUF model, with field and byte offset.
-    pub fn open(path: &Path, name: Option<&str>, weights: Option<&str>) -> Result<Self, Error> {
+    /// Where a file cannot be read or is not a valid GGUF model, with field and byte offset.
+    pub fn open(
+        path: &Path,
+        name: Option<&str>,
+        weights: Option<&str>,
+        cache: &Cache,
+        progress: &ProgressBar,
+    ) -> Result<Self, Error> {
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let shown = &path.display();
-        let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
-        let stamp = Stamp::of(path).map_err(|error| Error::input(shown, error, next))?;
-        let mapped = MappedFile::open(path).map_err(|error| Error::input(shown, error, next))?;
-        let sha256 = cache::sha256(path).map_err(|error| Error::input(shown, error, next))?;
-        let model = Self::read(&mapped, path, sha256, name, weights)?;
-        Ok(Self { files: vec![(path.clone(), stamp)], ..model })
+        let files = Files::open(path)?;
+        let paths: Vec<&Path> = files.paths().collect();
+        let stamped = |path: &&Path| match Stamp::of(path) {
+            Ok(stamp) => Ok((path.to_path_buf(), stamp)),
+            Err(error) => Err(Error::file(*path, &error)),
+        };
+        let stamps = paths.iter().map(stamped).collect::<Result<Vec<_>, _>>()?;
+        let model = Self::read(&files.read()?, path, name, weights)?;
+        let sha256 = cache.sha256(&paths, progress)?;
+        Ok(Self { sha256, files: stamps, ..model })
     }
 
-    /// What the header of a file says that has these `bytes` and is, or will be, at `path`.
-    fn read(bytes: &[u8], path: &Path, sha256: String, name: Option<&str>, weights: Option<&str>) -> Result<Self, Error> {
+    /// What the headers of files say of which the first is, or will be, at `path`.
+    fn read(files: &Split<'_>, path: &Path, name: Option<&str>, weights: Option<&str>) -> Result<Self, Error> {
         let shown = &path.display();
         let broken = |error: gguf::Finding| {
             Error::input(shown, error, "download or convert the file again; its header or its length is wrong")
         };
-        let file = File::lenient(bytes).map_err(broken)?;
-        let architecture = file.architecture().map_err(broken)?;
-        let metadata = file.metadata();
+        let Some(first) = files.files().first() else {
+            return Err(Error::input(shown, "a model of no file", "give the path of a GGUF model file"));
+        };
+        let architecture = first.architecture().map_err(broken)?;
+        let metadata = first.metadata();
         let context_length = metadata.u64(&format!("{architecture}.context_length")).map_err(broken)?;
         let bos = metadata.u64("tokenizer.ggml.bos_token_id").map_err(broken)?;
-        let Some(vocabulary_size) = file.vocabulary_size() else {
-            let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
-            return Err(Error::input(shown, "it has no tensor `token_embd.weight`, so it is not a language model", next));
+        let Some(vocabulary_size) = files.vocabulary_size() else {
+            let (why, next) = if is_vocabulary(files) {
+                (
+                    "it is only a vocabulary, without a tensor",
+                    "give a model; `ggauge tokenize` and `ggauge inspect` take this file",
+                )
+            } else {
+                let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
+                ("it has no tensor `token_embd.weight`, so it is not a language model", next)
+            };
+            return Err(Error::input(shown, why, next));
         };
-        let stem = path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().to_lowercase());
-        let dominant = || file.dominant_weight_type().map_or("empty", gguf::WeightType::name);
+        let tensor = |name: &str| files.tensor(name).map(|(_, tensor)| tensor);
+        let dominant = || files.dominant_weight_type().map_or("empty", gguf::WeightType::name);
         Ok(Self {
-            name: name.map_or_else(|| fit_for_id(&stem), str::to_owned),
+            name: name.map_or_else(|| fit_for_id(&stem(path, files.files().len())), str::to_owned),
             weights: weights.map_or_else(|| dominant().into(), str::to_owned),
             architecture: cut(architecture, LONGEST_WORDS).into_owned(),
-            family: Family::of(&file),
-            output_bytes: file.tensor("output.weight").or(file.tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
+            family: Family::of(files),
+            output_bytes: tensor("output.weight").or(tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
             path: path.into(),
-            sha256,
+            shards: files.files().len(),
+            sha256: String::new(),
             vocabulary_size,
             context_length,
             bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
             argument: name.map_or_else(|| path.display().to_string(), str::to_owned),
             files: Vec::new(),
         })
+    }
+
+    /// The paths of its files, in order: one, or all of a split model.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let name = self.path.file_name().and_then(|name| ShardName::parse(name.to_str()?)).filter(|_| self.shards > 1);
+        match name {
+            Some(name) => name.siblings().map(|sibling| self.path.with_file_name(sibling)).collect(),
+            None => vec![self.path.clone()],
+        }
     }
 
     /// A model of which nothing is known but the parts of its case ids.
@@ -306,6 +347,7 @@ impl Model {
             family: Family::Single,
             output_bytes: 0,
             path: PathBuf::new(),
+            shards: 1,
             sha256: String::new(),
             vocabulary_size: 0,
             context_length: None,
@@ -337,8 +379,11 @@ impl Model {
         };
         let bytes = build(recipe)?;
         let path = folder.join(format!("{name}-{}.gguf", recipe.weights));
-        let model = Self::read(&bytes, &path, cache::digest(&bytes), Some(&name), Some(recipe.weights.name()))?;
-        Ok(Self { argument: recipe.to_string(), ..model })
+        let wrong =
+            |finding: gguf::Finding| Error::input(recipe, finding, "report this: every recipe should make a valid file");
+        let file = File::lenient(&bytes).map_err(wrong)?;
+        let model = Self::read(&file.into(), &path, Some(&name), Some(recipe.weights.name()))?;
+        Ok(Self { argument: recipe.to_string(), sha256: cache::digest(&bytes), ..model })
     }
 
     /// Writes the file of a planned model, where it is not there or is another, and gives what tells later whether it still is what it was.
@@ -377,9 +422,42 @@ pub fn build(recipe: &Recipe) -> Result<Vec<u8>, Error> {
     recipe.build().map_err(|error| Error::input(recipe, error.why, "`ggauge smith` lists what recipes can change"))
 }
 
+/// True for files without a tensor that hold the words of a vocabulary: what llama.cpp's own `ggml-vocab-*.gguf` are.
+pub(crate) fn is_vocabulary(files: &Split<'_>) -> bool {
+    let words = |file: &File<'_>| matches!(file.metadata().array("tokenizer.ggml.tokens"), Ok(Some(_)));
+    files.tensors().next().is_none() && files.files().first().is_some_and(words)
+}
+
+/// What a model is called by its file's name: of a split model what all names have in common.
+fn stem(path: &Path, shards: usize) -> String {
+    let name = path.file_name().and_then(|name| ShardName::parse(name.to_str()?)).filter(|_| shards > 1);
+    let stem = || path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
+    name.map_or_else(stem, |name| name.prefix).to_lowercase()
+}
+
 /// A file's stem as part of a case id: no `/`, no spaces.
 fn fit_for_id(stem: &str) -> String {
     stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+}
+
+/// What an argument stands for.
+enum Found {
+    Pinned(Box<Manifest>, PathBuf),
+    Recipe(Recipe),
+    File(PathBuf),
+}
+
+/// Finds what is behind an argument: a pinned model's name, a recipe, or a path. Fetches what is not there.
+fn find(argument: &str, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<Found, Error> {
+    let manifests = Manifest::all()?;
+    if let Some(manifest) = manifests.iter().find(|manifest| manifest.name == argument) {
+        let path = manifest.fetch(cache, offline, progress)?;
+        return Ok(Found::Pinned(Box::new(manifest.clone()), path));
+    }
+    if Path::new(argument).exists() {
+        return Ok(Found::File(argument.into()));
+    }
+    argument.parse().map(Found::Recipe).map_err(|_| unknown(argument, &manifests))
 }
 
 /// Finds the model behind an argument: a pinned model's name, a recipe, or a path. Fetches or makes what is not there.
@@ -387,20 +465,31 @@ fn fit_for_id(stem: &str) -> String {
 /// # Errors
 /// Where there is no such model, or it cannot be had.
 pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, progress: &ProgressBar) -> Result<Model, Error> {
-    let manifests = Manifest::all()?;
-    if let Some(manifest) = manifests.iter().find(|manifest| manifest.name == argument) {
-        let path = manifest.fetch(cache, offline, progress)?;
-        return Model::open(&path, Some(&manifest.name), Some(&manifest.weights));
+    match find(argument, cache, offline, progress)? {
+        Found::Pinned(manifest, path) => Model::open(&path, Some(&manifest.name), Some(&manifest.weights), cache, progress),
+        Found::Recipe(recipe) => Model::make(&recipe, scratch),
+        Found::File(path) => Model::open(&path, None, None, cache, progress),
     }
-    if !Path::new(argument).exists()
-        && let Ok(recipe) = argument.parse::<Recipe>()
-    {
-        return Model::make(&recipe, scratch);
-    }
-    if !Path::new(argument).exists() {
-        return Err(unknown(argument, &manifests));
-    }
-    Model::open(Path::new(argument), None, None)
+}
+
+/// Finds the file with the vocabulary behind an argument, as [`resolve`]; it needs no tensor.
+///
+/// # Errors
+/// Where there is no such file, or it has no vocabulary.
+pub fn resolve_vocabulary(
+    argument: &str,
+    cache: &Cache,
+    scratch: &Path,
+    offline: bool,
+    progress: &ProgressBar,
+) -> Result<PathBuf, Error> {
+    let path = match find(argument, cache, offline, progress)? {
+        Found::Pinned(_, path) => path,
+        Found::Recipe(recipe) => Model::make(&recipe, scratch)?.path,
+        Found::File(path) => std::path::absolute(&path).unwrap_or(path),
+    };
+    Files::open(&path)?.read()?;
+    Ok(path)
 }
 
 /// The error that an argument is neither a file nor anything else that stands for one.

@@ -93,13 +93,48 @@ impl Scale {
     }
 }
 
+/// Why two transcripts cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Incomparable {
+    /// Their rows have other lengths.
+    #[error("rows of {candidate} and {truth} logits")]
+    Width {
+        /// Of the candidate's rows.
+        candidate: usize,
+        /// Of the truth's rows.
+        truth: usize,
+    },
+    /// No position is in both.
+    #[error("the two have no position in common")]
+    NothingInCommon,
+    /// What the candidate is held against says nothing: its logits are all the same, or no numbers.
+    #[error("what it is held against is constant or not finite at position {position}")]
+    TruthBroken {
+        /// The first such position.
+        position: u64,
+    },
+    /// A transcript could not be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl From<Incomparable> for String {
+    fn from(why: Incomparable) -> Self {
+        why.to_string()
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Incomparable {
+    Incomparable::Unreadable(format!("a transcript could not be read: {error}"))
+}
+
 /// Compares two transcripts at the positions both have. Memory stays at a few rows a core.
 ///
 /// # Errors
-/// In words: why there is nothing to compare, or what could not be read.
-pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, String> {
+/// Why there is nothing to compare, or what could not be read.
+pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, Incomparable> {
     if candidate.vocabulary_size() != truth.vocabulary_size() {
-        return Err(format!("rows of {} and {} logits", candidate.vocabulary_size(), truth.vocabulary_size()));
+        return Err(Incomparable::Width { candidate: candidate.vocabulary_size(), truth: truth.vocabulary_size() });
     }
     let rows_of_truth: BTreeMap<u64, usize> = truth.positions().iter().enumerate().map(|(row, &at)| (at, row)).collect();
     let mut pairs: Vec<(u64, usize, usize)> = candidate
@@ -110,7 +145,7 @@ pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, String>
         .collect();
     pairs.sort_unstable();
     if pairs.is_empty() {
-        return Err("the two have no position in common".into());
+        return Err(Incomparable::NothingInCommon);
     }
     let positions = pairs
         .into_par_iter()
@@ -123,23 +158,23 @@ pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, String>
             },
         )
         .collect::<std::io::Result<Vec<_>>>()
-        .map_err(|error| format!("a transcript could not be read: {error}"))?;
+        .map_err(unreadable)?;
     Comparison::of(positions)
 }
 
 /// Counts the logits of which some bit differs between two transcripts of the same positions: none may.
 ///
 /// # Errors
-/// In words: why there is nothing to compare, or what could not be read.
-pub fn identical(candidate: &Reader, against: &Reader) -> Result<Verdict, String> {
+/// Why there is nothing to compare, or what could not be read.
+pub fn identical(candidate: &Reader, against: &Reader) -> Result<Verdict, Incomparable> {
     if candidate.vocabulary_size() != against.vocabulary_size() || candidate.positions() != against.positions() {
-        return Err("the two have other positions, or rows of another length".into());
+        return Err(Incomparable::Unreadable("the two have other positions, or rows of another length".into()));
     }
     let (mut differ, mut first) = (0u64, None);
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for (row, &position) in candidate.positions().iter().enumerate() {
         let read = candidate.read_row(row, &mut a).and_then(|()| against.read_row(row, &mut b));
-        read.map_err(|error| format!("a transcript could not be read: {error}"))?;
+        read.map_err(unreadable)?;
         let different = a.iter().zip(&b).filter(|(a, b)| a.to_bits() != b.to_bits()).count() as u64;
         if different > 0 {
             first = first.or(Some(position));
@@ -154,14 +189,14 @@ pub fn identical(candidate: &Reader, against: &Reader) -> Result<Verdict, String
 /// [`compare`] for rows that are in memory, with their positions.
 ///
 /// # Errors
-/// In words: why there is nothing to compare.
-pub fn compare_rows_of(candidate: &[(u64, Vec<f32>)], truth: &[(u64, Vec<f32>)]) -> Result<Comparison, String> {
+/// Why there is nothing to compare.
+pub fn compare_rows_of(candidate: &[(u64, Vec<f32>)], truth: &[(u64, Vec<f32>)]) -> Result<Comparison, Incomparable> {
     let row_of_truth = |at: u64| truth.iter().find(|(position, _)| *position == at).map(|(_, row)| row);
     let pairs = candidate.iter().filter_map(|(position, row)| Some((*position, row, row_of_truth(*position)?)));
     let positions: Vec<Position> =
         pairs.filter(|(_, a, b)| a.len() == b.len()).map(|(position, a, b)| compare_rows(position, a, b)).collect();
     if positions.is_empty() {
-        return Err("the two have no position in common".into());
+        return Err(Incomparable::NothingInCommon);
     }
     Comparison::of(positions)
 }
@@ -230,9 +265,9 @@ fn compare_rows(position: u64, candidate: &[f32], truth: &[f32]) -> Position {
 }
 
 impl Comparison {
-    fn of(positions: Vec<Position>) -> Result<Self, String> {
+    fn of(positions: Vec<Position>) -> Result<Self, Incomparable> {
         if let Some(broken) = positions.iter().find(|position| position.rms.is_nan() && position.nonfinite == 0) {
-            return Err(format!("the reference itself is constant or not finite at position {}", broken.position));
+            return Err(Incomparable::TruthBroken { position: broken.position });
         }
         let last = positions.iter().map(|position| position.position).max();
         let complete = last.is_some_and(|last| last + 1 == positions.len() as u64);

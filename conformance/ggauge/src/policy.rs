@@ -53,9 +53,9 @@ impl Family {
     /// Every family.
     pub const ALL: [Self; 4] = [Self::Single, Self::Table, Self::Half, Self::Quantized];
 
-    /// The family of a file's weights.
-    pub fn of(file: &gguf::File<'_>) -> Self {
-        let any = |is: fn(gguf::WeightType) -> bool| file.tensors().iter().any(|tensor| is(tensor.weight_type));
+    /// The family of a model's weights.
+    pub fn of(files: &gguf::Split<'_>) -> Self {
+        let any = |is: fn(gguf::WeightType) -> bool| files.tensors().any(|tensor| is(tensor.weight_type));
         if any(gguf::WeightType::is_quantized) {
             Self::Quantized
         } else if any(|weight_type| matches!(weight_type, gguf::WeightType::F16 | gguf::WeightType::BF16)) {

@@ -7,7 +7,7 @@ use crate::{
     relation::Relation,
     tables::Ruled,
 };
-use vocabulary::{Check, Measurement, Verdict};
+use vocabulary::{Check, Measurement, SubjectId, Verdict};
 
 /// How the report is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -161,26 +161,37 @@ pub fn findings(record: &Record, style: Style) -> Page {
         if first.judgement == Judgement::Pass {
             continue;
         }
-        let more = match row.comparisons.len() - 1 {
+        let reason = first.reason.as_deref();
+        // One reason often holds for many rows: of those that judge nothing, each row more says nothing more.
+        let is_said_once = !first.judgement.is_bad() || first.judgement == Judgement::Vacuous;
+        if is_said_once && reason.is_some_and(|reason| reasons_given.contains(&reason)) {
+            continue;
+        }
+        let alike = |c: &&ComparisonRecord| c.judgement == Judgement::Vacuous && c.reason.as_deref() == reason;
+        let alike = match first.judgement {
+            Judgement::Vacuous if reason.is_some() => record.comparisons.iter().filter(alike).count(),
+            _ => row.comparisons.len(),
+        };
+        let more = match alike.saturating_sub(1) {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
-        let reason = first.reason.as_deref();
-        // One reason often holds for many rows.
-        if !first.judgement.is_bad() && reason.is_some_and(|reason| reasons_given.contains(&reason)) {
-            continue;
-        }
         reasons_given.extend(reason);
         let judgement = painted(first.judgement.words(), first.judgement, style);
         out.line_of("", &judgement, format_args!(": {}{more}", first.id));
         if let Some(verdict) = &first.verdict {
             writeln!(out, "    {}", explain(verdict));
         }
-        if !first.blame.is_empty() {
-            let names: Vec<_> = first.blame.iter().map(ToString::to_string).collect();
-            writeln!(out, "    wrong against the exact reference: {}", names.join(", "));
-        } else if first.judgement == Judgement::Fail {
-            writeln!(out, "    neither side is outside its own limit against the reference");
+        let names: Vec<_> = first.blame.iter().map(ToString::to_string).collect();
+        match first.oracle {
+            Oracle::Metamorphic if !names.is_empty() => {
+                writeln!(out, "    not the same as without the change: {}", names.join(", "));
+            }
+            _ if !names.is_empty() => writeln!(out, "    wrong against the exact reference: {}", names.join(", ")),
+            Oracle::Differential if first.judgement == Judgement::Fail => {
+                writeln!(out, "    {}", nobody_blamed(record, first));
+            }
+            _ => {}
         }
         if let Some(reason) = reason {
             writeln!(out, "    {reason}");
@@ -194,6 +205,24 @@ pub fn findings(record: &Record, style: Style) -> Page {
         out.blank();
     }
     out
+}
+
+/// Why of two subjects that differ neither is said to be wrong.
+fn nobody_blamed(record: &Record, pair: &ComparisonRecord) -> &'static str {
+    let alone = |side: &SubjectId| {
+        let same = |c: &&ComparisonRecord| {
+            (&c.model, &c.weights, &c.prompt, c.schedule, c.settings)
+                == (&pair.model, &pair.weights, &pair.prompt, pair.schedule, pair.settings)
+        };
+        let of_side = |c: &&ComparisonRecord| c.oracle == Oracle::Reference && c.candidate == *side;
+        record.comparisons.iter().filter(of_side).find(same)
+    };
+    let passes = |side| alone(side).is_none_or(|comparison| comparison.judgement == Judgement::Pass);
+    if passes(&pair.candidate) && passes(&pair.against) {
+        "neither side is outside its own limit against the reference"
+    } else {
+        "the reference does not say which of them is wrong"
+    }
 }
 
 /// Which check decides a verdict, without its numbers: what failures of one kind have in common.

@@ -2,11 +2,13 @@
 
 use crate::{
     Error,
+    blame::{settle, words},
     cache::{self, Cache},
+    files::Files,
     golden::{self, Gave, Golden},
     interrupt,
     models::{InUse, Model},
-    oracle::{self, Limits, Scale},
+    oracle::{self, Incomparable, Limits, Scale},
     page::Page,
     plan::{Group, Plan},
     policy::{Expectation, Expectations, Key, Tolerances},
@@ -16,6 +18,7 @@ use crate::{
     relation::Relation,
     subjects,
     truths::{Origin, Truths},
+    weights,
     worker::{
         cpu_time,
         process::{self, Launch, Worker},
@@ -122,6 +125,8 @@ pub struct Run<'a> {
     policy: &'a Policy,
     progress: &'a ProgressBar,
     outputs: Option<Outputs>,
+    /// Exact transcripts that nothing can be held against, by their origin, and why.
+    broken_truths: BTreeMap<String, String>,
     timings: Timings,
     truths: Truths<'a>,
     /// The files of the model whose cases are run.
@@ -176,9 +181,20 @@ impl<'a> Run<'a> {
         policy: &'a Policy,
         progress: &'a ProgressBar,
     ) -> Self {
-        let truths = Truths::of(cache, |words| progress.suspend(|| Page::of(format_args!("ggauge: {words}")).say()));
-        let (outputs, timings, in_use) = (None, Timings::default(), InUse::default());
-        Self { workers, command, arguments, cache, scratch, policy, progress, outputs, timings, truths, in_use }
+        Self {
+            workers,
+            command,
+            arguments,
+            cache,
+            scratch,
+            policy,
+            progress,
+            outputs: None,
+            broken_truths: BTreeMap::new(),
+            timings: Timings::default(),
+            truths: Truths::of(cache, |words| progress.suspend(|| Page::of(format_args!("ggauge: {words}")).say())),
+            in_use: InUse::default(),
+        }
     }
 
     /// Writes a text for each case into a folder, in files named by the cases' ids: what goldens are made of.
@@ -256,15 +272,19 @@ impl<'a> Run<'a> {
             let transcript = self.scratch.join(format!("{index}.safetensors"));
             let started = Instant::now();
             let worker = self.workers.get(subject, group.settings);
-            let outcome =
-                worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &transcript)?;
+            let outcome = match subjects::minds_shards(subject).filter(|_| model.shards > 1) {
+                Some(reason) => Outcome::Unsupported { reason: reason.into() },
+                None => {
+                    worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &transcript)?
+                }
+            };
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
             let (noise, limits) = match (&exact, &outcome) {
                 (Ok(exact), Outcome::Completed { .. }) => self.allowance(model, group, subject, group.schedule, exact)?,
                 _ => (Err("there is nothing to compare".into()), None),
             };
             let completed = matches!(outcome, Outcome::Completed { .. });
-            let logits = completed.then(|| cache::sha256(&transcript).map_err(|error| Error::file(&transcript, &error)));
+            let logits = completed.then(|| cache::sha256_of(&[&transcript], self.progress));
             record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone(), logits: logits.transpose()? });
             if let Some(outputs) = &mut self.outputs {
                 let worker = self.workers.get(subject, group.settings);
@@ -363,6 +383,10 @@ impl<'a> Run<'a> {
         rounding: Rounding,
         exact: &Reader,
     ) -> Result<Result<Scale, String>, Error> {
+        let of_truth = Origin::of(model, prompt, Rounding::EXACT);
+        if let Some(why) = self.broken_truths.get(of_truth.digest()) {
+            return Ok(Err(why.clone()));
+        }
         let origin = Origin::of(model, prompt, rounding);
         if let Some(scale) = self.truths.find_scale(&origin)? {
             return Ok(Ok(scale));
@@ -377,11 +401,26 @@ impl<'a> Run<'a> {
         let scale = match scale {
             Ok(scale) if scale.is_finite() => scale,
             Ok(_) => return Ok(Err(format!("the noise of {} is not finite", rounding.name()))),
-            Err(why) => return Ok(Err(why)),
+            // The truth is what it is: of weights that are no numbers there is no other.
+            Err(Incomparable::TruthBroken { position }) => {
+                let why = match self.odd_weights(model)? {
+                    Some(why) => why,
+                    None => format!("the reference itself is constant or not finite at position {position}"),
+                };
+                self.broken_truths.insert(of_truth.digest().into(), why.clone());
+                return Ok(Err(why));
+            }
+            Err(why) => return Ok(Err(format!("the noise of {} is not known: {why}", rounding.name()))),
         };
         self.in_use.check()?;
         self.truths.keep_scale(&origin, scale)?;
         Ok(Ok(scale))
+    }
+
+    /// Why no logits of a model mean anything, where its weights are the reason.
+    fn odd_weights(&self, model: &Model) -> Result<Option<String>, Error> {
+        let files = Files::open(&model.path)?;
+        weights::reason(&files.read()?, self.progress)
     }
 
     fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<Reader, Outcome>) -> Result<ComparisonRecord, Error> {
@@ -389,39 +428,39 @@ impl<'a> Run<'a> {
         let mut comparison = self.comparison(model, &ran.case, Oracle::Reference, subject, subjects::exact_reference());
         comparison.noise = ran.noise.clone().ok();
         let expectation = self.policy.expectations.find(&ran.case, &model.architecture)?;
-        let (judgement, reason) = match (&ran.outcome, exact, &ran.limits) {
-            (Outcome::Unsupported { reason }, ..) => (Judgement::Unsupported, Some(reason.clone())),
-            (Outcome::Completed { .. }, Err(outcome), _) => no_reference(outcome),
-            (Outcome::Rejected(rejection), Err(Outcome::Rejected(truth)), _)
-                if rejection.stage == truth.stage && rejection.class == truth.class =>
-            {
-                (Judgement::Pass, Some(format!("the reference rejects it too: {}", truth.message)))
+        let settled = settle(&ran.outcome, exact.as_ref().map(|_| ()));
+        let (judgement, reason) = match (settled, exact, &ran.limits) {
+            (Some(settled), ..) => {
+                if settled.judgement == Judgement::Fail {
+                    comparison.verdict = Some(not_completed());
+                }
+                if settled.blamed {
+                    comparison.blame = vec![ran.case.subject.clone()];
+                }
+                (settled.judgement, Some(settled.reason))
             }
-            (Outcome::Completed { .. }, Ok(_), None) if ran.noise.is_err() => (Judgement::Vacuous, ran.noise.clone().err()),
-            (Outcome::Completed { .. }, Ok(_), None) => {
-                let words = format!("no limits are calibrated for {} in {} settings", ran.case.subject, ran.case.settings);
-                (Judgement::Unsupported, Some(words))
-            }
-            (Outcome::Completed { .. }, Ok(exact), Some(limits)) => match compare(&ran.transcript, exact) {
+            (None, _, None) if ran.noise.is_err() => (Judgement::Vacuous, ran.noise.clone().err()),
+            (None, Ok(exact), Some(limits)) => match compare(&ran.transcript, exact) {
                 Ok(measured) => {
                     let verdict = measured.verdict(limits);
                     let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
                     comparison.verdict = Some(verdict);
+                    if judgement == Judgement::Fail {
+                        comparison.blame = vec![ran.case.subject.clone()];
+                    }
                     (judgement, None)
                 }
-                Err(reason) => {
+                Err(why) => {
+                    let reason = String::from(why);
                     comparison.verdict = Some(Verdict::Vacuous { reason: reason.clone() });
                     (Judgement::Vacuous, Some(reason))
                 }
             },
-            (outcome, ..) => {
-                comparison.verdict = Some(not_completed());
-                (Judgement::Fail, Some(words(outcome)))
+            (None, ..) => {
+                let words = format!("no limits are calibrated for {} in {} settings", ran.case.subject, ran.case.settings);
+                (Judgement::Unsupported, Some(words))
             }
         };
-        if judgement == Judgement::Fail {
-            comparison.blame = vec![ran.case.subject.clone()];
-        }
         (comparison.judgement, comparison.reason) = (judgement, reason);
         if let Some(expectation) = expectation {
             let met = expectation.is_met_by(&ran.outcome, comparison.verdict.as_ref());
@@ -455,12 +494,18 @@ impl<'a> Run<'a> {
                         comparison.verdict = Some(verdict);
                         (judgement, None)
                     }
-                    Err(reason) => {
+                    Err(why) => {
+                        let reason = String::from(why);
                         comparison.verdict = Some(Verdict::Vacuous { reason: reason.clone() });
                         (Judgement::Vacuous, Some(reason))
                     }
                 },
-                _ => (Judgement::Unsupported, Some("there are no limits for both".into())),
+                _ => {
+                    // Where nothing was compared with the truth, its reason is the reason here.
+                    let vacuous = |side: &Ran| alone.get(&side.case.subject).filter(|c| c.judgement == Judgement::Vacuous);
+                    let reason = [a, b].into_iter().find_map(|side| vacuous(side)?.reason.clone());
+                    (Judgement::Unsupported, Some(reason.unwrap_or_else(|| "there are no limits for both".into())))
+                }
             },
             (Outcome::Rejected(a), Outcome::Rejected(b)) if a.stage == b.stage && a.class == b.class => {
                 (Judgement::Pass, Some(format!("both reject it: {}", b.message)))
@@ -475,8 +520,9 @@ impl<'a> Run<'a> {
         if judgement == Judgement::Fail {
             // Two that differ say nothing about who is wrong; the reference does.
             let sides = [a, b].into_iter().filter_map(|side| alone.get(&side.case.subject));
-            let wrong: Vec<_> = sides.filter(|side| !side.blame.is_empty()).collect();
-            comparison.blame = wrong.iter().map(|side| side.candidate.clone()).collect();
+            let wrong: Vec<_> =
+                sides.filter(|side| matches!(side.judgement, Judgement::Fail | Judgement::ExpectedFail)).collect();
+            comparison.blame = wrong.iter().flat_map(|side| side.blame.clone()).collect();
             if let [side, ..] = wrong[..]
                 && wrong.iter().all(|side| side.judgement == Judgement::ExpectedFail)
             {
@@ -534,11 +580,14 @@ impl<'a> Run<'a> {
         };
         let verdict = match &outcome {
             Outcome::Unsupported { reason } => return unsupported(comparison, reason.clone()),
-            Outcome::Completed { .. } if relation.is_exact() => open_both(&transcript, &ran.transcript, oracle::identical),
+            Outcome::Completed { .. } if relation.is_exact() => {
+                open_both(&transcript, &ran.transcript, oracle::identical).map_err(String::from)
+            }
             Outcome::Completed { .. } => match limits {
                 None => return unsupported(comparison, "there are no limits for it".into()),
                 Some(limits) => {
-                    open_both(&transcript, &ran.transcript, oracle::compare).map(|measured| measured.verdict(&limits))
+                    let compared = open_both(&transcript, &ran.transcript, oracle::compare);
+                    compared.map(|measured| measured.verdict(&limits)).map_err(String::from)
                 }
             },
             _ => Ok(not_completed()),
@@ -634,33 +683,19 @@ fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path
     }
 }
 
-fn compare(candidate: &Path, truth: &Reader) -> Result<oracle::Comparison, String> {
-    oracle::compare(&Reader::open(candidate)?, truth)
+fn compare(candidate: &Path, truth: &Reader) -> Result<oracle::Comparison, Incomparable> {
+    oracle::compare(&Reader::open(candidate).map_err(Incomparable::Unreadable)?, truth)
 }
 
-fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, String>) -> Result<T, String> {
-    use_them(&Reader::open(a)?, &Reader::open(b)?)
+fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, Incomparable>) -> Result<T, Incomparable> {
+    let open = |path| Reader::open(path).map_err(Incomparable::Unreadable);
+    use_them(&open(a)?, &open(b)?)
 }
 
 /// The verdict of a case that gave no logits.
 fn not_completed() -> Verdict {
     let check = Measurement { check: Check::Outcome, measured: 1.0, limit: 0.0, position: None };
     Verdict::Measured { checks: vec![check], positions: 0, top_one_judged: 0, top_one_equal: 0, slope: 0.0 }
-}
-
-fn words(outcome: &Outcome) -> String {
-    match outcome.detail() {
-        Some(detail) => format!("{}: {detail}", outcome.summary()),
-        None => outcome.summary(),
-    }
-}
-
-/// What a comparison comes to when the reference itself gave nothing.
-fn no_reference(outcome: &Outcome) -> (Judgement, Option<String>) {
-    match outcome {
-        Outcome::Unsupported { reason } => (Judgement::Unsupported, Some(reason.clone())),
-        other => (Judgement::Vacuous, Some(format!("the reference gave nothing: {}", words(other)))),
-    }
 }
 
 /// Applies an expectation that matches: a failure that is as expected is one, anything else that was judged is not.

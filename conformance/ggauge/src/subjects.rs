@@ -177,3 +177,13 @@ mod tests {
         assert_eq!(variable("candle@cpu"), None);
     }
 }
+
+/// Why a subject cannot run a model that is split into several files, where it cannot.
+///
+/// candle's quantised models take one header and one reader. Something that shows several files as one could be put beneath them, but then
+/// this would say what a trick of ours gives, and not what users of candle get.
+pub fn minds_shards(subject: &SubjectId) -> Option<&'static str> {
+    (subject.runtime() == "candle").then_some(
+        "candle's quantised models read one file, and no other of a split model (llama.cpp's `llama-gguf-split --merge` makes one of them)",
+    )
+}

@@ -51,6 +51,11 @@ impl<'a> Origin<'a> {
         Self { model, prompt, digest: cache::hex(&key.finalize()) }
     }
 
+    /// What tells it from every other.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
     /// Where the result lies, or will lie.
     fn path(&self, cache: &Cache, extension: &str) -> Result<PathBuf, Error> {
         let name = self.digest.get(..32).unwrap_or(&self.digest);

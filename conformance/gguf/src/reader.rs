@@ -167,11 +167,7 @@ impl<'a> File<'a> {
 
     /// The weight type that holds most of the file's bytes: what a file is named after.
     pub fn dominant_weight_type(&self) -> Option<WeightType> {
-        let bytes_of = |weight_type: WeightType| {
-            let sizes = self.tensors.iter().filter(|t| t.weight_type == weight_type).map(|t| t.size);
-            sizes.fold(0u64, u64::saturating_add)
-        };
-        WeightType::ALL.iter().copied().filter(|&t| bytes_of(t) > 0).max_by_key(|&t| bytes_of(t))
+        split::dominant(self.tensors.iter())
     }
 }
 

@@ -4,7 +4,7 @@
 //! `split.tensors.count` are those that llama.cpp's `gguf-split` writes and its loader needs.
 
 use crate::{
-    File, Finding, Metadata, Rule, Tensor, Tolerated, Value,
+    File, Finding, MAGIC, Metadata, Rule, Tensor, Tolerated, Value, WeightType,
     architecture::{self, View},
     metadata::Entry,
     rules::{Findings, Mode, shown},
@@ -84,6 +84,23 @@ pub(crate) fn place(metadata: &Metadata<'_>, findings: &mut Findings) -> Result<
         return Ok(None);
     }
     Ok(Some(Place { number, count, tensors }))
+}
+
+impl File<'_> {
+    /// The file's number in a split model, counted from 0, and how many files there are, as its keys say; `None` where they say nothing
+    /// that makes sense.
+    pub fn place_in_split(&self) -> Option<(u64, u64)> {
+        let place = place(&self.metadata, &mut Findings::new(Mode::Lenient)).ok()??;
+        Some((place.number, place.count))
+    }
+
+    /// Where another GGUF file begins behind the data of this one: files that were glued together, of which readers see the first.
+    pub fn glued(&self) -> Option<u64> {
+        let end = self.tensors.iter().map(Tensor::end).fold(self.table_end(), u64::max);
+        let padded = end.checked_next_multiple_of(self.alignment())?;
+        let begins = |at: &u64| self.bytes.get(*at as usize..).is_some_and(|rest| rest.starts_with(&MAGIC));
+        [end, padded].into_iter().find(begins)
+    }
 }
 
 /// The files of a split model, read as one. A model that is not split is a split of one file.
@@ -175,6 +192,38 @@ impl<'a> Split<'a> {
     pub fn tensor(&self, name: &str) -> Option<(usize, &Tensor<'a>)> {
         self.files.iter().enumerate().find_map(|(index, file)| Some((index, file.tensor(name)?)))
     }
+
+    /// The tensors of all files, in order.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor<'a>> {
+        self.files.iter().flat_map(File::tensors)
+    }
+
+    /// Tokens in the vocabulary, as [`File::vocabulary_size`].
+    pub fn vocabulary_size(&self) -> Option<u64> {
+        self.tensor("token_embd.weight").map(|(_, tensor)| tensor.rows())
+    }
+
+    /// The weight type that holds most of the bytes of all files.
+    pub fn dominant_weight_type(&self) -> Option<WeightType> {
+        dominant(self.tensors())
+    }
+}
+
+/// A file that is a model of its own.
+impl<'a> From<File<'a>> for Split<'a> {
+    fn from(file: File<'a>) -> Self {
+        Self { files: vec![file], tolerated: Vec::new() }
+    }
+}
+
+/// The weight type that holds most of the bytes of tensors.
+pub(crate) fn dominant<'t, 'a: 't>(tensors: impl Iterator<Item = &'t Tensor<'a>>) -> Option<WeightType> {
+    let mut bytes = std::collections::BTreeMap::<WeightType, u64>::new();
+    for tensor in tensors {
+        let sum = bytes.entry(tensor.weight_type).or_default();
+        *sum = sum.saturating_add(tensor.size);
+    }
+    bytes.into_iter().filter(|&(_, bytes)| bytes > 0).max_by_key(|&(_, bytes)| bytes).map(|(weight_type, _)| weight_type)
 }
 
 fn wrong(field: &str, offset: u64, found: String, expected: String) -> Finding {

@@ -18,7 +18,7 @@ mod rounding;
 mod subject;
 mod weights;
 
-pub use mapped::MappedFile;
+pub use mapped::{MappedFile, map_model};
 pub use rounding::Rounding;
 pub use subject::ReferenceSubject;
 pub use weights::{Matrix, Rows, Weights};

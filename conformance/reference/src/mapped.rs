@@ -1,6 +1,12 @@
-//! A file mapped into memory: the one place in this crate that needs `unsafe`.
+//! Files mapped into memory: the one place in this crate that needs `unsafe`.
 
-use std::{fs::File, io, ops::Deref, path::Path};
+use gguf::ShardName;
+use std::{
+    fs::File,
+    io,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
 /// A read-only mapping of a whole file.
 #[derive(Debug)]
@@ -32,6 +38,28 @@ impl MappedFile {
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self(map))
     }
+}
+
+/// The files of the model of which a path names the first: one, or where its name and its keys are those of a split model, all that lie
+/// beside it.
+///
+/// # Errors
+/// As [`MappedFile::open`], with the path that it is about.
+pub fn map_model(path: &Path) -> Result<Vec<(PathBuf, MappedFile)>, (PathBuf, io::Error)> {
+    let open = |path: PathBuf| match MappedFile::open(&path) {
+        Ok(mapped) => Ok((path, mapped)),
+        Err(error) => Err((path, error)),
+    };
+    let first = open(path.to_owned())?;
+    let name = path.file_name().and_then(|name| ShardName::parse(name.to_str()?));
+    let Some(name) = name.filter(|name| name.number == 1 && name.count > 1) else { return Ok(vec![first]) };
+    // A whole model may have such a name as well.
+    let place = gguf::File::lenient(&first.1).ok().and_then(|file| file.place_in_split());
+    if place.is_none_or(|(_, count)| count < 2) {
+        return Ok(vec![first]);
+    }
+    let others = name.siblings().skip(1).map(|sibling| open(path.with_file_name(sibling)));
+    std::iter::once(Ok(first)).chain(others).collect()
 }
 
 impl Deref for MappedFile {

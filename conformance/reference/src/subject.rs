@@ -1,7 +1,7 @@
 //! The reference as a subject like any other: `reference@f64`, and its rounded forms.
 
-use crate::{MappedFile, Rounding, Weights, architectures, layers::Model, operations::Operations};
-use gguf::{File, Rule, Severity};
+use crate::{MappedFile, Rounding, Weights, architectures, layers::Model, map_model, operations::Operations};
+use gguf::{File, Finding, Mode, Rule, Severity, Split};
 use std::path::Path;
 use vocabulary::{Description, Refusal, RejectionClass, Session, Subject, transcript};
 
@@ -27,32 +27,44 @@ impl Subject for ReferenceSubject {
     }
 
     fn load(&self, model: &Path) -> Result<Box<dyn Session + '_>, Refusal> {
-        let file = MappedFile::open(model).map_err(|error| Refusal::load(RejectionClass::Unreadable, error.to_string()))?;
+        let files = map_model(model).map_err(|(path, error)| {
+            // Of the file that was asked for the harness knows the name.
+            let message = if path == model { error.to_string() } else { format!("{}: {error}", path.display()) };
+            Refusal::load(RejectionClass::Unreadable, message)
+        })?;
+        let files: Vec<MappedFile> = files.into_iter().map(|(_, mapped)| mapped).collect();
         // Loading reads little more than norm gains, so a file that cannot be run is refused at once.
-        let vocabulary_size = with_model(&file, |model| Ok(model.output.rows))?;
-        Ok(Box::new(ReferenceSession { file, vocabulary_size, rounding: self.rounding }))
+        let vocabulary_size = with_model(&files, |model| Ok(model.output.rows))?;
+        Ok(Box::new(ReferenceSession { files, vocabulary_size, rounding: self.rounding }))
     }
 }
 
 struct ReferenceSession {
-    file: MappedFile,
+    files: Vec<MappedFile>,
     vocabulary_size: usize,
     rounding: Rounding,
 }
 
-fn with_model<T>(file: &MappedFile, use_it: impl FnOnce(&Model<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
-    let parsed = File::lenient(file).map_err(|finding| match finding.rule {
+fn with_model<T>(files: &[MappedFile], use_it: impl FnOnce(&Model<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    let refused = |finding: Finding| match finding.rule {
         // A type that is not in this crate may be one of a newer ggml.
         Rule::TensorType => Refusal::Unsupported(finding.to_string()),
         rule if rule.severity() == Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
         _ => Refusal::load(RejectionClass::Malformed, finding.to_string()),
-    })?;
+    };
+    let parsed = files.iter().map(|file| File::lenient(file)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
     // Of two tensors or keys of one name, which counts is anyone's guess.
     let twice = |rule| matches!(rule, Rule::KeyDuplicate | Rule::TensorDuplicate);
-    if let Some(tolerated) = parsed.tolerated().iter().find(|tolerated| twice(tolerated.finding.rule)) {
+    let mut tolerated = parsed.iter().flat_map(File::tolerated);
+    if let Some(tolerated) = tolerated.find(|tolerated| twice(tolerated.finding.rule)) {
         return Err(Refusal::Unsupported(tolerated.finding.to_string()));
     }
-    use_it(&architectures::load(&Weights::new(parsed)?)?)
+    // One file is a model of its own, whatever its keys say of others.
+    let model = match <[_; 1]>::try_from(parsed) {
+        Ok([file]) => Split::from(file),
+        Err(parsed) => Split::join(parsed, Mode::Lenient).map_err(refused)?,
+    };
+    use_it(&architectures::load(&Weights::new(model)?)?)
 }
 
 impl Session for ReferenceSession {
@@ -77,7 +89,7 @@ impl Session for ReferenceSession {
             // It has no cache: what a position's logits are does not depend on how the prompt was cut.
             return Err(Refusal::Unsupported("the reference evaluates a prompt as a whole".into()));
         }
-        with_model(&self.file, |model| {
+        with_model(&self.files, |model| {
             let context = model.context_length;
             if tokens.len() > context {
                 let message = format!("a prompt of {} tokens, where the model's context is {context}", tokens.len());

@@ -1,7 +1,7 @@
 //! Weights in the mapped file, and the product of a matrix with the activations of all positions.
 
 use crate::operations::Operations;
-use gguf::{File, Finding, Tensor, Value, WeightType, codec};
+use gguf::{Finding, Metadata, Split, Tensor, Value, WeightType, codec};
 use rayon::prelude::*;
 use std::{cell::RefCell, collections::BTreeSet};
 use vocabulary::{Refusal, RejectionClass};
@@ -228,24 +228,35 @@ fn transpose(by_output: &[f64], positions: usize, by_position: &mut [f64]) {
     }
 }
 
-/// A model's file, with a note of what has been read from it.
+/// A model's files, with a note of what has been read from them.
 ///
 /// A specification that ignores a tensor or a key it does not know would not be exact, so [`Weights::finish`] refuses a file
 /// with anything left over.
 pub struct Weights<'a> {
-    file: File<'a>,
+    files: Split<'a>,
     architecture: &'a str,
     used: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Weights<'a> {
-    /// The weights of a parsed file.
+    /// The weights of a parsed file, or of the files of a split model.
     ///
     /// # Errors
-    /// Where the file does not name its architecture.
-    pub fn new(file: File<'a>) -> Result<Self, Refusal> {
-        let architecture = file.architecture().map_err(incomplete)?;
-        Ok(Self { file, architecture, used: RefCell::default() })
+    /// Where the first file does not name its architecture.
+    pub fn new(files: impl Into<Split<'a>>) -> Result<Self, Refusal> {
+        let files = files.into();
+        let nothing = || Refusal::load(RejectionClass::Incomplete, "a model of no file");
+        let architecture = files.files().first().ok_or_else(nothing)?.architecture().map_err(incomplete)?;
+        Ok(Self { files, architecture, used: RefCell::default() })
+    }
+
+    /// The first file has the keys of all.
+    fn metadata(&self) -> &Metadata<'a> {
+        self.files.files()[0].metadata()
+    }
+
+    fn data(&self, file: usize, tensor: &Tensor<'a>) -> &'a [u8] {
+        self.files.files()[file].data(tensor)
     }
 
     /// `general.architecture`.
@@ -253,8 +264,9 @@ impl<'a> Weights<'a> {
         self.architecture
     }
 
-    fn tensor(&self, name: &str, dimensions: &[usize]) -> Result<Option<&Tensor<'a>>, Refusal> {
-        let Some(tensor) = self.file.tensor(name) else { return Ok(None) };
+    /// The tensor and its bytes.
+    fn tensor(&self, name: &str, dimensions: &[usize]) -> Result<Option<(&Tensor<'a>, &'a [u8])>, Refusal> {
+        let Some((file, tensor)) = self.files.tensor(name) else { return Ok(None) };
         self.used.borrow_mut().insert(name.into());
         // A dimension of 1 at the end says nothing, and writers leave it out.
         let said = |mut dimensions: Vec<u64>| {
@@ -279,7 +291,7 @@ impl<'a> Weights<'a> {
             );
             return Err(Refusal::load(RejectionClass::Malformed, message));
         }
-        Ok(Some(tensor))
+        Ok(Some((tensor, self.data(file, tensor))))
     }
 
     /// A matrix of `inputs` by `outputs`, where the file has it.
@@ -288,12 +300,7 @@ impl<'a> Weights<'a> {
     /// Where it has other dimensions.
     pub fn optional_matrix(&self, name: &str, inputs: usize, outputs: usize) -> Result<Option<Matrix<'a>>, Refusal> {
         let tensor = self.tensor(name, &[inputs, outputs])?;
-        Ok(tensor.map(|tensor| Matrix {
-            weight_type: tensor.weight_type,
-            bytes: self.file.data(tensor),
-            rows: outputs,
-            columns: inputs,
-        }))
+        Ok(tensor.map(|(tensor, bytes)| Matrix { weight_type: tensor.weight_type, bytes, rows: outputs, columns: inputs }))
     }
 
     /// `count` matrices of `inputs` by `outputs` in one tensor, one after another: experts.
@@ -301,9 +308,8 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// Where the tensor is missing or has other dimensions.
     pub fn matrices(&self, name: &str, inputs: usize, outputs: usize, count: usize) -> Result<Vec<Matrix<'a>>, Refusal> {
-        let tensor = self.tensor(name, &[inputs, outputs, count])?.ok_or_else(|| missing_tensor(name))?;
-        let (weight_type, bytes) = (tensor.weight_type, self.file.data(tensor));
-        let all = Matrix { weight_type, bytes, rows: outputs * count, columns: inputs };
+        let (tensor, bytes) = self.tensor(name, &[inputs, outputs, count])?.ok_or_else(|| missing_tensor(name))?;
+        let all = Matrix { weight_type: tensor.weight_type, bytes, rows: outputs * count, columns: inputs };
         Ok((0..count).map(|index| all.part(index * outputs, outputs)).collect())
     }
 
@@ -320,8 +326,8 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// Where it has another length.
     pub fn optional_vector(&self, name: &str, len: usize) -> Result<Option<Vec<f64>>, Refusal> {
-        let Some(tensor) = self.tensor(name, &[len])? else { return Ok(None) };
-        let matrix = Matrix { weight_type: tensor.weight_type, bytes: self.file.data(tensor), rows: 1, columns: len };
+        let Some((tensor, bytes)) = self.tensor(name, &[len])? else { return Ok(None) };
+        let matrix = Matrix { weight_type: tensor.weight_type, bytes, rows: 1, columns: len };
         Ok(Some(matrix.row(0)))
     }
 
@@ -338,7 +344,7 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// Where there is no embedding table.
     pub fn vocabulary_size(&self) -> Result<usize, Refusal> {
-        self.file.vocabulary_size().map(|size| size as usize).ok_or_else(|| missing_tensor("token_embd.weight"))
+        self.files.vocabulary_size().map(|size| size as usize).ok_or_else(|| missing_tensor("token_embd.weight"))
     }
 
     fn key(&self, suffix: &str) -> String {
@@ -358,12 +364,12 @@ impl<'a> Weights<'a> {
     /// A count among the architecture's keys, where there is one. At most 2^24, so that no product of two overflows.
     fn optional_count(&self, suffix: &str) -> Result<Option<usize>, Refusal> {
         let key = self.key(suffix);
-        if let Some(Value::Array(_)) = self.file.metadata().get(&key) {
+        if let Some(Value::Array(_)) = self.metadata().get(&key) {
             return Err(Refusal::Unsupported(format!(
                 "the reference does not know key `{key}` as an array, one value a layer"
             )));
         }
-        match self.file.metadata().u64(&key).map_err(incomplete)? {
+        match self.metadata().u64(&key).map_err(incomplete)? {
             Some(value) if value > 1 << 24 => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}"))),
             value => Ok(value.map(|value| value as usize)),
         }
@@ -377,7 +383,7 @@ impl<'a> Weights<'a> {
         match self.optional_count(suffix)? {
             Some(0) => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{}` is 0", self.key(suffix)))),
             Some(value) => Ok(value),
-            None => Err(incomplete(self.file.metadata().missing(&self.key(suffix)))),
+            None => Err(incomplete(self.metadata().missing(&self.key(suffix)))),
         }
     }
 
@@ -387,7 +393,7 @@ impl<'a> Weights<'a> {
     /// Where it is missing, is not made of counts, or has another length.
     pub fn count_by_layer(&self, suffix: &str, layers: usize) -> Result<Vec<usize>, Refusal> {
         let key = format!("{}.{suffix}", self.architecture);
-        let Some(Value::Array(array)) = self.file.metadata().get(&key) else {
+        let Some(Value::Array(array)) = self.metadata().get(&key) else {
             return Ok(vec![self.count(suffix)?; layers]);
         };
         let key = self.key(suffix);
@@ -412,7 +418,7 @@ impl<'a> Weights<'a> {
     /// Where it is not a finite floating-point number.
     pub fn optional_real(&self, suffix: &str) -> Result<Option<f64>, Refusal> {
         let key = self.key(suffix);
-        match self.file.metadata().f64(&key).map_err(incomplete)? {
+        match self.metadata().f64(&key).map_err(incomplete)? {
             Some(value) if !value.is_finite() => {
                 Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}")))
             }
@@ -448,7 +454,7 @@ impl<'a> Weights<'a> {
     /// Where it is missing or not a finite floating-point number.
     pub fn real(&self, suffix: &str) -> Result<f64, Refusal> {
         let value = self.optional_real(suffix)?;
-        value.ok_or_else(|| incomplete(self.file.metadata().missing(&self.key(suffix))))
+        value.ok_or_else(|| incomplete(self.metadata().missing(&self.key(suffix))))
     }
 
     /// A text among the architecture's keys, where there is one.
@@ -456,7 +462,7 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// Where it is not a text.
     pub fn text(&self, suffix: &str) -> Result<Option<&'a str>, Refusal> {
-        self.file.metadata().str(&self.key(suffix)).map_err(incomplete)
+        self.metadata().str(&self.key(suffix)).map_err(incomplete)
     }
 
     /// A truth value among the architecture's keys, or `default`.
@@ -465,7 +471,7 @@ impl<'a> Weights<'a> {
     /// Where it is something else.
     pub fn flag_or(&self, suffix: &str, default: bool) -> Result<bool, Refusal> {
         let key = self.key(suffix);
-        match self.file.metadata().get(&key) {
+        match self.metadata().get(&key) {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(flag),
             Some(_) => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not a truth value"))),
@@ -474,12 +480,12 @@ impl<'a> Weights<'a> {
 
     /// True where the file has a tensor of this name.
     pub fn has(&self, tensor: &str) -> bool {
-        self.file.tensor(tensor).is_some()
+        self.files.tensor(tensor).is_some()
     }
 
-    /// Number of tensors in the file.
+    /// Number of tensors in all files.
     pub fn tensor_count(&self) -> usize {
-        self.file.tensors().len()
+        self.files.tensors().count()
     }
 
     /// Declares keys that do not change the forward pass.
@@ -496,8 +502,8 @@ impl<'a> Weights<'a> {
     pub fn finish(&self) -> Result<(), Refusal> {
         let used = self.used.borrow();
         let own = format!("{}.", self.architecture);
-        let keys = self.file.metadata().iter().map(|(key, _)| key.to_string()).filter(|key| key.starts_with(&own));
-        let tensors = self.file.tensors().iter().map(|tensor| tensor.name.to_string());
+        let keys = self.metadata().iter().map(|(key, _)| key.to_string()).filter(|key| key.starts_with(&own));
+        let tensors = self.files.tensors().map(|tensor| tensor.name.to_string());
         match keys.map(|name| ("key", name)).chain(tensors.map(|name| ("tensor", name))).find(|(_, name)| !used.contains(name))
         {
             None => Ok(()),

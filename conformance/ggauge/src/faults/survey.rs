@@ -576,7 +576,9 @@ fn allowed(
     run: impl Fn(Rounding) -> Result<Rows, Error>,
     why: impl Fn(String) -> Error,
 ) -> Result<Scale, Error> {
-    let moved = |rounding| Ok(oracle::compare_rows_of(&transcript(&run(rounding)?), truth).map_err(&why)?.scale());
+    let moved = |rounding| {
+        Ok(oracle::compare_rows_of(&transcript(&run(rounding)?), truth).map_err(String::from).map_err(&why)?.scale())
+    };
     let scale: Scale = moved(rounding)?;
     rounding.floor().map_or(Ok(scale), |floor| Ok(scale.at_least(moved(floor)?)))
 }
@@ -606,5 +608,5 @@ pub fn against(
     let key = Key::new(&case.subject, rounding, &model.architecture, model.family);
     let limits = tolerances.limits(&key, &scale).ok_or_else(|| why("there are no limits for it".into()))?;
     let faulty = transcript(&run(&faults, Rounding::EXACT)?);
-    Ok(oracle::compare_rows_of(rows, &faulty).map_err(why)?.verdict(&limits))
+    Ok(oracle::compare_rows_of(rows, &faulty).map_err(String::from).map_err(why)?.verdict(&limits))
 }

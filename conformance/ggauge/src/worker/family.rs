@@ -21,7 +21,7 @@ use std::{
 /// How long a process may take to be gone once it was killed: one that hangs in a driver may never be.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process may take to notice that what it started has ended.
-const REAPING: Duration = Duration::from_millis(200);
+const REAPING: Duration = Duration::from_secs(1);
 /// How often a family's other members are looked for at most.
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -277,7 +277,8 @@ impl Worker {
         if !matches!(outcome, Outcome::TimedOut { .. } | Outcome::OutOfMemory { .. }) {
             return;
         }
-        let loading = what.as_ref().map_or_else(|| "starting".to_owned(), |(path, ..)| format!("loading {path:?}"));
+        let loading =
+            what.as_ref().map_or_else(|| "starting".to_owned(), |(path, ..)| format!("loading {:?}", path.to_string_lossy()));
         if let Ok(mut log) = File::options().append(true).open(&self.stderr) {
             let _ = writeln!(
                 log,

@@ -201,6 +201,10 @@ fn an_interrupt_ends_the_workers_and_leaves_nothing() {
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130));
     assert!(started.elapsed() < Duration::from_secs(10));
+    // Dead, and taken away by whoever is the parent of those whose parent has ended.
+    while worker.exists() && started.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(20));
+    }
     assert!(!worker.exists(), "the worker is still there");
     assert_eq!(fs::read_dir(folder.path().join("scratch")).unwrap().count(), 0, "scratch files are left");
 }

@@ -287,7 +287,9 @@ fn a_changed_model_shows_as_what_was_changed(#[case] part: &str, #[case] entry: 
     assert_eq!(lines.len(), 3, "the file, the section, and the entry: {lines:#?}");
     assert!(lines[2].trim_start().starts_with(entry), "{lines:#?}");
 
-    let model = Model::open(&path, Some(&manifest.name), Some(&manifest.weights)).unwrap();
+    let model =
+        Model::open(&path, Some(&manifest.name), Some(&manifest.weights), &Cache::at(folder.path()), &ProgressBar::hidden())
+            .unwrap();
     let prompt =
         Prompt { name: "no-bos".into(), tokens: prompts::all().unwrap()["no-bos"].tokens[&manifest.name].clone(), short: true };
     let own = Cache::at(folder.path());

@@ -222,8 +222,8 @@ fn hostile_record(folder: &Path) -> Json {
     add(&mut record, &["ggauge", "reference"]);
     for (list, keys) in [
         ("models", &["name", "weights", "architecture", "sha256", "argument"][..]),
-        ("cases", &["id"]),
-        ("comparisons", &["id", "model", "weights", "prompt", "reason", "issue"]),
+        ("cases", &["id"][..]),
+        ("comparisons", &["id", "model", "weights", "prompt", "reason", "issue"][..]),
     ] {
         record[list].as_array_mut().unwrap().iter_mut().for_each(|value| add(value, keys));
     }

@@ -3,9 +3,11 @@
 use crate::support::{assert_golden, ggauge, stderr, stdout};
 use ggauge::{
     cache::Cache,
-    inspect::{self, Layout, Source},
+    inspect::{self, Layout, Reads, Source},
+    weights::WeightRule,
 };
 use gguf::{Draft, File, Rule, Value, WeightType};
+use indicatif::ProgressBar;
 use rstest::rstest;
 use smith::Recipe;
 use std::{
@@ -54,7 +56,7 @@ fn of_tensors<N: AsRef<str>>(tensors: impl IntoIterator<Item = (N, WeightType)>)
     let mut draft = Draft::new();
     draft.str("general.architecture", "vector").u32("general.quantization_version", 2);
     for (name, weight_type) in tensors {
-        draft.tensor(name.as_ref(), &[32], weight_type, vec![0; weight_type.row_bytes(32).unwrap() as usize]);
+        draft.tensor(name.as_ref(), &[32], weight_type, vec![1; weight_type.row_bytes(32).unwrap() as usize]);
     }
     draft.finish()
 }
@@ -249,7 +251,8 @@ fn a_long_table_is_cut_unless_all_of_it_is_asked_for() {
 fn tables_fit_the_terminal(#[values(60, 80, 132)] width: u16) {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "broken.gguf", &broken(&[Rule::KeyDuplicate, Rule::TensorNameLength]));
-    let inspection = Source::open(&path, &Cache::at(folder.path())).unwrap().inspect().unwrap();
+    let inspection =
+        Source::open(&path, &Cache::at(folder.path())).unwrap().inspect(Reads::Weights, &ProgressBar::hidden()).unwrap();
     for line in inspect::report(&inspection, Layout { width, all: true }).lines() {
         assert!(console::measure_text_width(line) <= usize::from(width), "{line}");
     }
@@ -271,7 +274,8 @@ fn every_rule_is_listed() {
     assert_eq!(output.status.code(), Some(0));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let listed: Vec<&str> = json.as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap()).collect();
-    assert_eq!(listed, Rule::ALL.iter().map(|rule| rule.id()).collect::<Vec<_>>());
+    let of_weights = WeightRule::ALL.iter().map(|rule| rule.id());
+    assert_eq!(listed, Rule::ALL.iter().map(|rule| rule.id()).chain(of_weights).collect::<Vec<_>>());
     for rule in Rule::ALL {
         assert!(text.contains(&format!("{rule} ({})\n    ", rule.severity().name())), "{rule}");
     }

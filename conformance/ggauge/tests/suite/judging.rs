@@ -195,3 +195,24 @@ fn a_row_that_matches_nothing_is_an_error() {
     let quantised = vocabulary::Case { weights: "q4_k".into(), ..case() };
     assert!(hides.check_all_match(&[(case(), &model), (quantised, &model)]).is_ok());
 }
+
+/// A tensor that nobody knows: llama.cpp refuses the file, candle runs it, and the reference cannot say who is right. So it blames nobody.
+#[test]
+fn nobody_is_blamed_where_the_reference_does_not_know_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = crate::support::tiny("llama/f32@0", folder.path());
+    let bytes = std::fs::read(&model.path).unwrap();
+    let mut draft = gguf::Draft::from(&gguf::File::strict(&bytes).unwrap());
+    draft.tensor("nobody.knows.this", &[32], gguf::WeightType::F32, vec![1; 128]);
+    model.path = folder.path().join("unknown.gguf");
+    model.sha256 = "unknown".into();
+    std::fs::write(&model.path, draft.finish()).unwrap();
+    let record = run_models(folder.path(), vec![model], &["llama-cpp@cpu", "candle@cpu"], &[], Settings::Default, &policy(""));
+    assert!(record.comparisons.iter().all(|comparison| comparison.blame.is_empty()), "{:?}", record.comparisons);
+    assert_eq!(record.comparisons.iter().filter(|c| c.oracle == Oracle::Reference).count(), 4);
+    let alone = record.comparisons.iter().filter(|c| c.oracle == Oracle::Reference);
+    assert!(alone.map(|c| c.judgement).all(|judgement| judgement == Judgement::Unsupported), "{:?}", record.comparisons);
+    let text = ggauge::report::report(&record, ggauge::report::Style { color: false, verbose: false });
+    assert!(!text.contains("wrong against the exact reference"), "{text}");
+    assert!(text.contains("the reference does not say which of them is wrong"), "{text}");
+}

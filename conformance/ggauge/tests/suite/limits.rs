@@ -44,8 +44,7 @@ fn judge(folder: &Path, model: &Model, worker: String) -> ComparisonRecord {
     let plan = Plan::new(vec![model.clone()], &prompts, &schedules, &settings, &[id(DEVICE)], |_, _, _| true, &Filter::All);
     let (cache, policy) = (Cache::at(folder), policy(""));
     let bar = ProgressBar::hidden();
-    let (mut record, _) =
-        Run::new(&mut workers, "run", "", &cache, folder, &policy, &bar).execute(plan, Vec::new()).unwrap();
+    let (mut record, _) = Run::new(&mut workers, "run", "", &cache, folder, &policy, &bar).execute(plan, Vec::new()).unwrap();
     record.comparisons.remove(0)
 }
 

@@ -24,4 +24,6 @@ mod support;
 mod survey;
 mod tokenizers;
 mod upgrades;
+mod weights;
+mod whole_files;
 mod workers;

@@ -107,7 +107,7 @@ fn prompts_are_what_the_models_tokenizers_make_of_their_texts() {
     let cache = Cache::find().unwrap();
     for manifest in Manifest::all().unwrap() {
         let path = manifest.fetch(&cache, true, &ProgressBar::hidden()).unwrap();
-        let model = Model::open(&path, Some(&manifest.name), None).unwrap();
+        let model = Model::open(&path, Some(&manifest.name), None, &cache, &ProgressBar::hidden()).unwrap();
         for (name, prompt) in prompts::all().unwrap() {
             let text = if prompt.text.is_empty() {
                 Vec::new()

@@ -101,6 +101,10 @@ fn a_damaged_truth_blames_nobody(#[case] damage: fn(&Path)) {
     assert!(!stderr(&whole).contains("dropped"), "{}", stderr(&whole));
 }
 
+fn open(path: &Path, cache: &Path) -> Model {
+    Model::open(path, None, None, &Cache::at(cache), &ProgressBar::hidden()).unwrap()
+}
+
 /// The judgement of each comparison of one model on two prompts.
 fn judge(folder: &Path, model: Model, subjects: &[&str]) -> Result<Record, Error> {
     let commands = [(id("a-fake@cpu"), format!("exec {} change-model", fake_subject().display()))];
@@ -123,7 +127,7 @@ fn a_model_that_changes_during_a_run_ends_it_and_leaves_no_truth(#[case] made: b
     let path = folder.path().join("mine.gguf");
     let original = "llama/f32@0".parse::<smith::Recipe>().unwrap().build().unwrap();
     fs::write(&path, &original).unwrap();
-    let model = || if made { tiny("llama/f32@0", folder.path()) } else { Model::open(&path, None, None).unwrap() };
+    let model = || if made { tiny("llama/f32@0", folder.path()) } else { open(&path, folder.path()) };
     let (model_path, error) = {
         let model = model();
         (model.path.clone(), judge(folder.path(), model, &["a-fake@cpu", "candle@cpu"]).unwrap_err().to_string())
@@ -416,7 +420,7 @@ fn truths_beyond_the_limit_go_after_an_error_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.gguf");
     fs::write(&path, "llama/f32@0".parse::<smith::Recipe>().unwrap().build().unwrap()).unwrap();
-    let model = Model::open(&path, None, None).unwrap();
+    let model = open(&path, folder.path());
     let large = folder.path().join("reference/large.safetensors");
     fs::create_dir_all(large.parent().unwrap()).unwrap();
     // All of it is a hole.

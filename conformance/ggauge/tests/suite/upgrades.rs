@@ -184,7 +184,7 @@ fn a_report_is_written_again_from_its_folder() {
     fs::write(folder.path().join(upgrade::REPORT), left.to_string()).unwrap();
     let output = ggauge(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(report.exit_code().into()), "{}", stderr(&output));
-    assert_eq!(stdout(&output), report.show(Form::Markdown, false));
+    assert_eq!(stdout(&output), report.show(Form::Markdown, false).to_string());
 }
 
 /// The examples are whole, and nothing in them is without a cause.

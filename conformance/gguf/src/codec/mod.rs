@@ -9,12 +9,14 @@
 mod codebooks;
 mod importance;
 mod microscaling;
+mod numbers;
 mod ternary;
 
 use crate::WeightType;
 use half::{bf16, f16};
 use importance::{iq1_m, iq1_s, iq2_s, iq2_xs, iq2_xxs, iq3_s, iq3_xxs, iq4_nl, iq4_xs};
 use microscaling::{mxfp4, nvfp4};
+pub use numbers::{Numbers, Places, numbers_in};
 use ternary::{tq1_0, tq2_0};
 
 /// Bytes or elements that are not a whole number of blocks, or do not belong together.

@@ -3,6 +3,8 @@
 //!
 //! Needs the model: `ggauge fetch smollm2-135m-instruct`. Run it with `cargo bench --profile dev --bench overhead`, which shares the build of everything else.
 
+#![allow(clippy::disallowed_methods, reason = "it measures the program where it is")]
+
 use ggauge::record::Timings;
 use std::{fs, process::Command};
 

@@ -2,14 +2,18 @@
 //!
 //! It also shows how little a worker needs: read JSON lines, write safetensors, answer. `fake-subject BEHAVIOUR` begins with the
 //! exact logits and then does what its name says; `--pid FILE` makes it write its process id there first.
+#![allow(clippy::disallowed_methods, reason = "it is started where the tests say")]
 
 use reference::{ReferenceSubject, Rounding};
 use rustix::process::{Signal, getpid, kill_process};
 use std::{
     fs::{self, File},
     io::{self, BufRead, Write},
-    os::{fd::AsRawFd, unix::process::CommandExt},
-    path::Path,
+    os::{
+        fd::AsRawFd,
+        unix::{fs::FileExt, process::CommandExt},
+    },
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::Duration,
@@ -43,6 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let subject = ReferenceSubject { rounding: Rounding::EXACT };
     let mut session: Option<Box<dyn Session>> = None;
     let mut changed_file = false;
+    let mut file = PathBuf::new();
     let mut evaluations = 0;
     for line in io::stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
@@ -51,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     thread::sleep(Duration::from_hours(1));
                 }
                 changed_file = model.file_stem().is_some_and(|stem| stem == "changed");
+                file.clone_from(&model);
                 // The session borrows nothing that ends before the process does.
                 let loaded = Box::leak(Box::new(subject)).load(&model).map_err(|refusal| format!("{refusal:?}"))?;
                 let claimed = if behaviour == "too-wide" { 1 << 33 } else { loaded.vocabulary_size() as u64 };
@@ -68,6 +74,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     continue;
                 }
                 misbehave(&behaviour);
+                if behaviour == "change-model" {
+                    flip_a_bit(&file)?;
+                }
                 let exact = transcript.with_extension("exact");
                 let mut out = Writer::create(&exact, session.vocabulary_size(), || Duration::ZERO)?;
                 vocabulary::evaluate(session.as_mut(), &tokens, Schedule::SingleShot, &mut out)
@@ -143,6 +152,15 @@ fn misbehave(behaviour: &str) {
         },
         _ => {}
     }
+}
+
+/// Flips the highest bit of an exponent in the last tensor.
+fn flip_a_bit(model: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(model)?;
+    let at = file.metadata()?.len() - 1;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at)?;
+    file.write_all_at(&[byte[0] ^ 0x40], at)
 }
 
 /// Maps memory that other processes could map, too, and looks at each page.

@@ -4,7 +4,7 @@
 use crate::{
     Error, cache,
     cache::Cache,
-    external, interrupt,
+    external,
     printable::quoted,
     releases::{self, Release},
 };
@@ -14,9 +14,6 @@ use std::{
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Duration,
 };
 
 /// What of a checkout a build needs.
@@ -52,7 +49,8 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     let builds = cache.builds()?;
     let folder = builds.join(folder_name(checkout, release, features));
     let source = folder.join("source");
-    let _alone = alone(&builds.join("lock"))?;
+    // cargo guards its folder, but not the program that lies in it until it is copied.
+    let _alone = cache.alone("builds")?;
     for entry in SOURCES {
         mirror(&checkout.join(entry), &source.join(entry), &|path, bytes| {
             let file = path.strip_prefix(checkout).unwrap_or(path);
@@ -68,8 +66,8 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
         fs::copy(&lock, &own).map_err(|error| Error::file(&own, &error))?;
     }
 
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(&source).args(["build", "--quiet", "--package", "ggauge", "--bin", "ggauge", "--no-default-features"]);
+    let mut cargo = external::program("cargo", &source);
+    cargo.args(["build", "--quiet", "--package", "ggauge", "--bin", "ggauge", "--no-default-features"]);
     cargo.arg("--features").arg([&[release.runtime.as_str()], features].concat().join(","));
     // One folder for all releases: most of what they are made of is the same.
     let target = builds.join("target");
@@ -90,8 +88,12 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     let program = folder.join("ggauge");
     let built = target.join("debug/ggauge");
     // A new file rather than new bytes: the program may be running.
-    let partial = folder.join("ggauge.partial");
-    fs::copy(&built, &partial).and_then(|_| fs::rename(&partial, &program)).map_err(|error| Error::file(&program, &error))?;
+    let copy = || {
+        let new = cache::beside(&folder)?.into_temp_path();
+        fs::copy(&built, &new)?;
+        new.persist(&program).map_err(io::Error::from)
+    };
+    copy().map_err(|error| Error::file(&program, &error))?;
     Ok(program)
 }
 
@@ -106,7 +108,7 @@ pub fn mend(target: &Path) -> Result<(), Error> {
     if !lock.exists() {
         return Ok(());
     }
-    let _alone = alone(&lock)?;
+    let _alone = cache::alone(&lock)?;
     let builds = folder.join("build");
     let modified = |path: PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     for entry in fs::read_dir(&builds).map_err(|error| Error::file(&builds, &error))? {
@@ -124,21 +126,6 @@ fn folder_name(checkout: &Path, release: &Release, features: &[&str]) -> String 
     format!("{release}-{}", cache::digest(choice.as_bytes()).get(..8).unwrap_or_default())
 }
 
-/// Waits until no other ggauge builds, and keeps others waiting until the value is dropped: cargo guards its folder, but not the program
-/// that lies in it until it is copied.
-fn alone(path: &Path) -> Result<fs::File, Error> {
-    let failed = |error: io::Error| Error::file(path, &error);
-    let lock = fs::File::create(path).map_err(failed)?;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(fs::TryLockError::WouldBlock) if interrupt::requested() => return Err(Error::Interrupted),
-            Err(fs::TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(100)),
-            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
-        }
-    }
-}
-
 /// Pins the crates of a checkout's own runtime to a release, in its manifest and its lock files, and adds the release to the table.
 ///
 /// # Errors
@@ -149,8 +136,8 @@ pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
     let before = files.each_ref().map(|path| read(path)).into_iter().collect::<Result<Vec<_>, _>>()?;
     let [manifest, lock, _, table] = &files;
     let cargo = |arguments: &[&str]| {
-        let mut cargo = Command::new("cargo");
-        cargo.current_dir(checkout).args(arguments);
+        let mut cargo = external::program("cargo", checkout);
+        cargo.args(arguments);
         external::run(cargo, |why| {
             let next = "give a release that is published, or --with CRATE=VERSION for a crate of another version";
             Error::input(release, format!("cargo does not find it: {why}; nothing was changed"), next)
@@ -288,16 +275,6 @@ mod tests {
         assert!(lock.contains(&pinned), "{pinned}");
         let error = one_version_each(&twice, &release).unwrap_err().to_string();
         assert!(error.contains("--with tokenizers=0.1.0"), "{error}");
-    }
-
-    #[test]
-    fn one_build_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let first = alone(&path).unwrap();
-        assert!(fs::File::create(&path).unwrap().try_lock().is_err());
-        drop(first);
-        alone(&path).unwrap();
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! Where ggauge keeps what it can make again: models, reference transcripts, scratch files, and the last Records.
+//!
+//! Several runs, users and containers may have one cache. What they make at the same time has a random name until it is whole, and is then renamed;
+//! what only one of them may do at a time is done under a lock of the file system, which ends with its process, wherever that is.
 
-use crate::{Error, interrupt, printable};
+use crate::{Error, interrupt, page::Page, printable};
 use indicatif::{HumanBytes, ProgressBar};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions, TryLockError},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Once,
+    thread,
     time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
@@ -49,8 +54,30 @@ impl Cache {
 
     fn folder(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.root.join(name);
-        fs::create_dir_all(&path).map_err(|error| Error::file(&path, &error))?;
+        let make = || -> io::Result<()> {
+            if !self.root.exists() {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+            }
+            if !path.exists() {
+                fs::create_dir_all(&path)?;
+                // A cache that its owner opened to others is opened as a whole.
+                fs::set_permissions(&path, fs::metadata(&self.root)?.permissions())?;
+            }
+            Ok(())
+        };
+        make().map_err(|error| Error::file(&path, &error))?;
+        for folder in [&self.root, &path] {
+            warn_of_others(folder);
+        }
         Ok(path)
+    }
+
+    /// Waits until no other ggauge with this cache does what is named here, and keeps others waiting until the value is dropped.
+    ///
+    /// # Errors
+    /// Where the lock cannot be made, and where the user interrupted.
+    pub fn alone(&self, what: &str) -> Result<Alone, Error> {
+        alone(&self.folder("locks")?.join(what))
     }
 
     /// Downloaded models.
@@ -150,7 +177,7 @@ impl Cache {
     ///
     /// # Errors
     /// Where the folder cannot be made.
-    pub fn scratch(&self) -> Result<TempDir, Error> {
+    pub fn scratch(&self) -> Result<Scratch, Error> {
         temporary(&self.folder("scratch")?, "run")
     }
 
@@ -179,25 +206,118 @@ impl Cache {
     }
 }
 
-/// A temporary folder in `parent`, named after this process. Those of processes that were killed before they could tidy up are
-/// removed on the way.
+/// Says once where others can write into the cache: what they leave there is run, and believed.
+fn warn_of_others(folder: &Path) {
+    static ONCE: Once = Once::new();
+    let Ok(metadata) = fs::metadata(folder) else { return };
+    let (mode, owner, group) = (metadata.mode(), metadata.uid(), metadata.gid());
+    let mine = [0, rustix::process::geteuid().as_raw()].contains(&owner);
+    // Many systems give each user a group of their own, of the same number.
+    let open = mode & 0o002 != 0 || (mode & 0o020 != 0 && group != owner);
+    if !mine || open {
+        ONCE.call_once(|| {
+            let mut page = Page::of(format_args!(
+                "ggauge: others can write into the cache: {} belongs to user {owner} and has mode {:03o}. What they leave there is run, and \
+                 believed",
+                folder.display(),
+                mode & 0o777
+            ));
+            page.next("", "`chmod go-w` it, or set GGAUGE_CACHE to a folder of your own");
+            page.say();
+        });
+    }
+}
+
+/// A temporary folder that goes when the value is dropped, with all that is in it. Until then nobody takes it for one that was left behind.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    /// Held as long as the process lives. It knows nothing of processes: one container does not see those of another.
+    _alive: File,
+}
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// The file in a temporary folder that its owner holds a lock on.
+const ALIVE: &str = "alive";
+/// A folder without that file was made by a process that ended at once, or by an older ggauge; or it was made just now.
+const ABANDONED: Duration = Duration::from_hours(24);
+
+/// A temporary folder in `parent`. Those of processes that were killed before they could tidy up are removed on the way.
 ///
 /// # Errors
 /// Where the folder cannot be made.
-pub fn temporary(parent: &Path, what: &str) -> Result<TempDir, Error> {
+pub fn temporary(parent: &Path, what: &str) -> Result<Scratch, Error> {
     let prefix = format!("{what}-");
-    let alive = |process: &str| !Path::new("/proc/self").exists() || Path::new("/proc").join(process).exists();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix(&prefix).and_then(|rest| rest.split('-').next());
-        if process.is_some_and(|process| process.chars().all(|c| c.is_ascii_digit()) && !alive(process)) {
-            let _ = fs::remove_dir_all(entry.path());
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && entry.file_name().to_string_lossy().starts_with(&prefix) {
+            remove_abandoned(&entry.path());
         }
     }
-    let own = format!("{prefix}{}-", std::process::id());
-    let folder = tempfile::Builder::new().prefix(&own).tempdir_in(parent).map_err(|error| Error::file(parent, &error))?;
-    interrupt::removes(folder.path().into());
-    Ok(folder)
+    let make = || -> io::Result<Scratch> {
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix(&prefix).permissions(private).tempdir_in(parent)?;
+        interrupt::removes(folder.path().into());
+        // Locked before it has its name, so that nobody finds it without a lock. A file system without locks has nobody who finds it.
+        let lock = folder.path().join("lock");
+        let alive = File::create_new(&lock)?;
+        let _ = alive.try_lock();
+        fs::rename(&lock, folder.path().join(ALIVE))?;
+        Ok(Scratch { folder, _alive: alive })
+    };
+    make().map_err(|error| Error::file(parent, &error))
+}
+
+fn remove_abandoned(folder: &Path) {
+    let lock = open_lock(&folder.join(ALIVE), false);
+    let abandoned = match &lock {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let age = fs::metadata(folder).and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
+            age.is_ok_and(|age| age.is_ok_and(|age| age > ABANDONED))
+        }
+        Err(_) => false,
+    };
+    if abandoned {
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
+/// Opens a file to lock it. A link is not followed: its name is known beforehand.
+fn open_lock(path: &Path, create: bool) -> io::Result<File> {
+    let open = |write: bool| {
+        let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        File::options().read(true).write(write).create(write && create).custom_flags(flags).open(path)
+    };
+    // Another user's lock can be held by whoever may read it.
+    open(true).or_else(|error| if error.kind() == io::ErrorKind::PermissionDenied { open(false) } else { Err(error) })
+}
+
+/// What nobody else does at the same time; until it is dropped.
+#[derive(Debug)]
+pub struct Alone(#[expect(dead_code, reason = "the lock goes with it")] File);
+
+/// Waits until nobody else holds the lock at `path`, a file that is made where it is missing, or a folder.
+///
+/// # Errors
+/// Where it cannot be locked, and where the user interrupted.
+pub fn alone(path: &Path) -> Result<Alone, Error> {
+    let failed = |error: io::Error| Error::file(path, &error);
+    let lock = if path.is_dir() { File::open(path) } else { open_lock(path, true) }.map_err(failed)?;
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => interrupt::check()?,
+            // On a file system without locks nobody can be kept waiting.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(Alone(lock)),
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// What tells, without reading it, that a file is no longer the one that it was: another file of this name, or other bytes in it.
@@ -229,7 +349,7 @@ impl Stamp {
 impl Stamp {
     /// True where a change after `now` would show. File systems count time in ticks, and what is written within the tick of an earlier
     /// change leaves the same stamp (git's index has the same trouble, and calls it racy).
-    fn is_settled(&self, now: SystemTime) -> bool {
+    pub fn is_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         [self.modified, self.changed].into_iter().all(|(seconds, nanoseconds)| {
             // Some count in whole seconds, or in two of them.
@@ -238,13 +358,6 @@ impl Stamp {
             Duration::new(seconds, nanoseconds).saturating_add(tick) < now
         })
     }
-}
-
-/// What is remembered of files that were hashed.
-#[derive(Serialize, Deserialize)]
-struct Hashed {
-    stamps: Vec<Stamp>,
-    sha256: String,
 }
 
 impl From<&fs::Metadata> for Stamp {
@@ -257,6 +370,13 @@ impl From<&fs::Metadata> for Stamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+}
+
+/// What is remembered of files that were hashed.
+#[derive(Serialize, Deserialize)]
+struct Hashed {
+    stamps: Vec<Stamp>,
+    sha256: String,
 }
 
 /// The sha256 of a file, in hexadecimal. Ends early where the user asks to stop.
@@ -324,13 +444,42 @@ pub fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// Where it cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = beside(folder)?;
         io::Write::write_all(&mut file, bytes)?;
+        if let Ok(old) = fs::symlink_metadata(path)
+            && old.is_file()
+        {
+            file.as_file().set_permissions(old.permissions())?;
+        }
         file.persist(path)?;
         Ok(())
     };
     write().map_err(|error| Error::file(path, &error))
+}
+
+/// A file of a random name in a folder, to be renamed there. Whoever may read what the user writes may read it.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
+}
+
+/// Moves a file to where it stays, or copies it there where that is another disk: whole or not at all, either way.
+///
+/// # Errors
+/// Where it cannot be moved.
+pub fn adopt(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            let mut file = beside(to.parent().unwrap_or(Path::new(".")))?;
+            io::copy(&mut File::open(from)?, &mut file)?;
+            file.persist(to)?;
+            fs::remove_file(from)
+        }
+        other => other,
+    }
 }

@@ -150,7 +150,7 @@ pub fn measure(
     progress.set_length((models.len() * subjects.len()) as u64);
     let (first, second) = (scratch.join("first.safetensors"), scratch.join("second.safetensors"));
     for (model, prompt) in models {
-        model.ensure()?;
+        let mut in_use = model.ensure()?;
         for (subject, settings) in subjects {
             interrupt::check()?;
             progress.set_message(format!("{subject} {settings} on {}", model.name));
@@ -181,6 +181,7 @@ pub fn measure(
                 }
             }
         }
+        in_use.check()?;
     }
     Ok(findings)
 }

@@ -1,10 +1,15 @@
-//! Other people's programs that are run to the end, such as pip and npm: interruptible, with bounded output, and gone with all they
-//! started when they are stopped.
+//! The programs that ggauge starts, all of them: elsewhere `Command::new` is refused by clippy (`clippy.toml`), so that none is started where the
+//! user happens to be. People run ggauge where they unpacked a model, and interpreters, package managers and the shims of version managers take
+//! code and settings from there: `pip/__main__.py`, `.npmrc`, `.cargo/config.toml`, `rust-toolchain.toml`, `.python-version`.
+//!
+//! Other people's programs are run to their end: interruptible, with bounded output, and gone with all they started when they are stopped.
 
 use crate::{Error, interrupt, worker::family};
 use std::{
+    ffi::OsStr,
     io::{self, Read},
     os::unix::process::CommandExt,
+    path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -15,6 +20,57 @@ use std::{
 const KEPT: usize = 1 << 16;
 /// How long the last words of a program that has ended may take: a process that it left behind can hold its output open for ever.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Other people's program, such as python3, npm or cargo, in a folder of ours or of a checkout that the user named. Names on its command line
+/// are relative to that folder, and so are relative folders in the user's PATH and PYTHONPATH.
+pub fn program(name: &str, folder: &Path) -> Command {
+    let mut command = new(name);
+    // Some programs believe the variable.
+    command.current_dir(folder).env("PWD", folder);
+    // Python before 3.11 does not know this, and `-m` looks into the folder first.
+    command.env("PYTHONSAFEPATH", "1");
+    command
+}
+
+/// This program again, or another build of it. What goes to a worker has absolute names; it is started where nobody can have left anything.
+pub fn worker(program: &Path) -> Command {
+    // A bare name is looked up on the PATH.
+    let is_bare = program.components().count() == 1;
+    let program = std::path::absolute(program).ok().filter(|_| !is_bare).unwrap_or_else(|| program.to_owned());
+    let mut command = new(program);
+    command.current_dir("/").env("PWD", "/");
+    command
+}
+
+/// This program, or a fuzz target, where the user is: on files that they named, maybe relative to that. It takes no code from there.
+pub fn ours(program: &Path) -> Command {
+    new(program)
+}
+
+/// The user's own words for a shell, where they are: names in them are relative to that.
+pub fn shell(line: &str) -> Command {
+    let mut command = new("sh");
+    command.args(["-c", line]);
+    command
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place; each caller says in which folder")]
+fn new(program: impl AsRef<OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// True where a program of this name is there and says its version.
+///
+/// # Errors
+/// Where the user interrupted.
+pub fn is_there(name: &str, folder: &Path) -> Result<bool, Error> {
+    let mut version = program(name, folder);
+    version.arg("--version");
+    match run(version, |why| Error::input(name, why, "install it")) {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        other => Ok(other.is_ok()),
+    }
+}
 
 /// Runs a program to its end. `failed` makes the error from what went wrong.
 ///
@@ -90,23 +146,40 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     /// As sccache does when cargo starts it.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_process_that_a_program_leaves_behind_holds_nobody_up() {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "setsid sleep 100 & echo done"]);
         let started = Instant::now();
-        run(shell, |why| Error::input("sh", why, "look")).unwrap();
+        run(shell("setsid sleep 100 & echo done"), |why| Error::input("sh", why, "look")).unwrap();
         assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     }
 
     #[test]
     fn the_line_that_says_why_is_found_in_the_last_words() {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "echo advice >&2; echo 'ERROR: no network' >&2; echo more >&2; exit 1"]);
-        let error = run(shell, |why| Error::input("sh", why, "look")).unwrap_err();
+        let line = "echo advice >&2; echo 'ERROR: no network' >&2; echo more >&2; exit 1";
+        let error = run(shell(line), |why| Error::input("sh", why, "look")).unwrap_err();
         assert!(error.to_string().starts_with("sh: ERROR: no network"), "{error}");
+    }
+
+    #[test]
+    fn every_program_is_told_where_to_start() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(program("python3", folder.path()).get_current_dir(), Some(folder.path()));
+        assert_eq!(worker(Path::new("/bin/ggauge")).get_current_dir(), Some(Path::new("/")));
+        // Where it is started is no longer what a relative name is relative to.
+        let named = |name: &str| PathBuf::from(worker(Path::new(name)).get_program());
+        assert_eq!(named("ggauge"), Path::new("ggauge"));
+        assert!(named("target/ggauge").is_absolute() && named("./ggauge").is_absolute());
+        // The user's own words are about where the user is.
+        assert_eq!(shell("python3 mine.py").get_current_dir(), None);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_there("python3", folder.path()).unwrap() && !is_there("no-such-program", folder.path()).unwrap());
     }
 }

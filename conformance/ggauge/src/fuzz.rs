@@ -1,7 +1,7 @@
 //! Every fuzz target by name: those of the crate `fuzzing`, and the two that need the harness. `fuzz/` is their glue to an engine.
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, Scratch},
     models::Model,
     plan::{Filter, Plan},
     policy::{Expectations, Tolerances},
@@ -16,7 +16,6 @@ use gguf::WeightType;
 use indicatif::ProgressBar;
 use smith::{Architecture, Parameter, Recipe};
 use std::{cell::RefCell, collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
-use tempfile::TempDir;
 use vocabulary::{
     Case, Schedule, Settings, SubjectId,
     protocol::{Request, Response},
@@ -168,7 +167,7 @@ struct Harness {
     workers: Workers,
     policy: Policy,
     cache: Cache,
-    scratch: TempDir,
+    scratch: Scratch,
 }
 
 impl Harness {

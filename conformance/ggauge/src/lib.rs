@@ -51,6 +51,7 @@ pub mod survey;
 pub mod survey_picture;
 pub mod tables;
 pub mod tokenizers;
+pub mod truths;
 pub mod upgrade;
 pub mod weights;
 pub mod worker;

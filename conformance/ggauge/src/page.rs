@@ -10,6 +10,7 @@ use crate::{
 use serde::Serialize;
 use std::{
     fmt::{self, Display},
+    io::{self, Write},
     ops::Deref,
 };
 
@@ -39,6 +40,11 @@ impl Page {
     /// A text whose lines are ours, at any length.
     pub fn of_lines(text: &str) -> Self {
         Self { form: Form::Text, text: text.lines().map(|text| line(text) + "\n").collect() }
+    }
+
+    /// Prints it to stderr, of which nobody needs to know whether it is open.
+    pub fn say(&self) {
+        let _ = io::stderr().write_all(self.text.as_bytes());
     }
 
     /// A value as [`printable::json`].

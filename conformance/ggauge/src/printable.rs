@@ -173,7 +173,8 @@ impl<T: Display> From<T> for Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
+    use crate::external;
+    use std::path::Path;
 
     #[test]
     fn what_a_terminal_obeys_or_hides_is_an_escape() {
@@ -233,12 +234,13 @@ mod tests {
             let argument = OsStr::from_bytes(bytes);
             let shown = quoted(argument);
             assert_eq!(line(&shown), shown);
-            let output = Command::new("sh").arg("-c").arg(format!("printf %s {shown}")).output().unwrap();
+            let output = external::shell(&format!("printf %s {shown}")).output().unwrap();
             assert_eq!(output.stdout, bytes, "{shown}");
         }
-        let output = Command::new("bash").arg("-c").arg(format!("printf %s {}", quoted("a'\n%"))).output().unwrap();
+        let bash = |words: &str| external::program("bash", Path::new("/")).args(["-c", words]).output().unwrap();
+        let output = bash(&format!("printf %s {}", quoted("a'\n%")));
         assert_eq!(output.stdout, b"a'\n%");
-        let output = Command::new("bash").arg("-c").arg(format!("printf %s {}", quoted("a'%\n"))).output().unwrap();
+        let output = bash(&format!("printf %s {}", quoted("a'%\n")));
         assert_eq!(output.stdout, b"a'%\n");
     }
 }

@@ -13,7 +13,6 @@ use serde::Serialize;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
 };
 use vocabulary::{Contents, Description, Refusal, RejectionClass, Subject, SubjectId};
 
@@ -116,8 +115,8 @@ const FOREIGN: [Foreign; 2] = [
             ("worker.py", include_str!("../../readers/python/worker.py")),
             ("requirements.txt", include_str!("../../readers/python/requirements.txt")),
         ],
-        install: "python3 -m venv environment && environment/bin/pip install --quiet --disable-pip-version-check --require-hashes \
-                  --only-binary=:all: --requirement requirements.txt",
+        install: "python3 -I -m venv environment && environment/bin/python -I -m pip install --quiet --disable-pip-version-check \
+                  --require-hashes --only-binary=:all: --requirement requirements.txt",
         // Isolated from the user's own packages and variables: it is the pinned release that is measured.
         command: "exec environment/bin/python -I worker.py",
     },
@@ -215,17 +214,17 @@ pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
             if folder.join(READY).exists() {
                 return Ok((foreign.name, Ok(folder)));
             }
+            let all = cache.readers()?;
             for program in foreign.programs {
-                let mut version = Command::new(program);
-                version.arg("--version");
-                let missing = |why: &str| Error::input(program, why, "install it");
-                match external::run(version, missing) {
-                    Ok(()) => {}
-                    Err(Error::Interrupted) => return Err(Error::Interrupted),
-                    Err(_) => return Ok((foreign.name, Err(format!("unsupported: {program} is not on this machine")))),
+                if !external::is_there(program, &all)? {
+                    return Ok((foreign.name, Err(format!("unsupported: {program} is not on this machine"))));
                 }
             }
-            foreign.make(&folder)?;
+            let _alone = cache.alone("readers")?;
+            // Another ggauge may have made it while this one waited.
+            if !folder.join(READY).exists() {
+                foreign.make(&folder)?;
+            }
             Ok((foreign.name, Ok(folder)))
         })
         .collect()
@@ -244,8 +243,8 @@ impl Foreign {
         for (name, text) in self.files {
             cache::write_whole(&folder.join(name), text.as_bytes())?;
         }
-        let mut shell = Command::new("sh");
-        shell.args(["-c", self.install]).current_dir(folder);
+        let mut shell = external::program("sh", folder);
+        shell.args(["-c", self.install]);
         if let Err(error) = external::run(shell, failed) {
             let _ = fs::remove_dir_all(folder);
             return Err(error);

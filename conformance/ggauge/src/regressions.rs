@@ -6,7 +6,7 @@
 
 use crate::{
     Error, cache,
-    external::Words,
+    external::{self, Words},
     fuzz, interrupt,
     printable::{line, quoted},
     releases,
@@ -182,7 +182,7 @@ impl Engine {
     fn command(&self, target: &str, inputs: &[&Path]) -> Command {
         match self {
             Self::Ordinary(program) | Self::PassingOver(program) => {
-                let mut command = Command::new(program);
+                let mut command = external::ours(program);
                 environment::clean(&mut command);
                 command.args(["replay", target]).args(inputs).env(ENDS_WITH_ITS_PARENT, "1");
                 if matches!(self, Self::PassingOver(_)) {
@@ -191,7 +191,7 @@ impl Engine {
                 command
             }
             Self::Sanitized(binary) => {
-                let mut command = Command::new(binary);
+                let mut command = external::ours(binary);
                 environment::clean(&mut command);
                 command.args(inputs);
                 // Known findings are findings here, too, and undefined behaviour ends the process.

@@ -7,15 +7,18 @@ use crate::{
     files::Files,
     golden::{self, Gave, Golden},
     interrupt,
-    models::Model,
+    models::{InUse, Model},
     oracle::{self, Incomparable, Limits, Scale},
+    page::Page,
     plan::{Group, Plan},
     policy::{Expectation, Expectations, Key, Tolerances},
     printable::quoted,
     prompts::Prompt,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
     relation::Relation,
-    subjects, weights,
+    subjects,
+    truths::{Origin, Truths},
+    weights,
     worker::{
         cpu_time,
         process::{self, Launch, Worker},
@@ -27,7 +30,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use vocabulary::{
     Case, Check, Description, Measurement, Outcome, Refusal, Schedule, Settings, Subject, SubjectId, Tuning, Verdict,
@@ -122,9 +125,12 @@ pub struct Run<'a> {
     policy: &'a Policy,
     progress: &'a ProgressBar,
     outputs: Option<Outputs>,
-    /// Exact transcripts that nothing can be held against, and why.
-    broken_truths: BTreeMap<PathBuf, String>,
+    /// Exact transcripts that nothing can be held against, by their origin, and why.
+    broken_truths: BTreeMap<String, String>,
     timings: Timings,
+    truths: Truths<'a>,
+    /// The files of the model whose cases are run.
+    in_use: InUse,
 }
 
 /// A folder for the texts that goldens are made of.
@@ -186,6 +192,8 @@ impl<'a> Run<'a> {
             outputs: None,
             broken_truths: BTreeMap::new(),
             timings: Timings::default(),
+            truths: Truths::of(cache, |words| progress.suspend(|| Page::of(format_args!("ggauge: {words}")).say())),
+            in_use: InUse::default(),
         }
     }
 
@@ -200,7 +208,16 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// Where the harness itself cannot go on. What happens to a worker is an outcome, not an error.
-    pub fn execute(mut self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
+    pub fn execute(self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
+        let cache = self.cache;
+        // At both ends, and after an error as well: the run before may have been killed.
+        cache.prune();
+        let result = self.execute_all(plan, subjects);
+        cache.prune();
+        result
+    }
+
+    fn execute_all(mut self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
         let started = (Instant::now(), cpu_time());
         let cases = plan.groups.iter().map(|group| (group.subjects.len() + group.trials.len()) as u64).sum();
         self.progress.set_length(cases);
@@ -226,12 +243,11 @@ impl<'a> Run<'a> {
                 if let Some(before) = made.map(|index: usize| &plan.models[index]).filter(|before| before.is_tiny()) {
                     let _ = fs::remove_file(&before.path);
                 }
-                model.ensure()?;
+                self.in_use = model.ensure()?;
                 made = Some(group.model);
             }
             self.run_group(model, group, &mut record)?;
         }
-        self.cache.prune();
         for ((subject, settings, _), worker) in &self.workers.running {
             let peak = self.timings.peak_memory.entry(format!("{subject} {settings}")).or_default();
             *peak = worker.peak_memory.max(*peak);
@@ -303,7 +319,8 @@ impl<'a> Run<'a> {
             // Judged, so no longer needed; one that was never written is no loss.
             let _ = fs::remove_file(ran.transcript);
         }
-        Ok(())
+        // Judged by what the file was when it was hashed: of one that is another now, nothing is said.
+        self.in_use.check()
     }
 
     /// The noise that a subject is allowed on a prompt that is fed by `schedule`, and the limits made from it.
@@ -313,7 +330,7 @@ impl<'a> Run<'a> {
         group: &Group,
         subject: &SubjectId,
         schedule: Schedule,
-        exact: &Path,
+        exact: &Reader,
     ) -> Result<(Result<Scale, String>, Option<Limits>), Error> {
         let software = self.workers.get(subject, group.settings).description.software;
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
@@ -326,39 +343,21 @@ impl<'a> Run<'a> {
         Ok((noise, limits))
     }
 
-    /// Where the cached result of the reference for a prompt lies.
-    fn cached(&self, model: &Model, prompt: &Prompt, rounding: Rounding, extension: &str) -> Result<PathBuf, Error> {
-        use sha2::{Digest, Sha256};
-        let mut key = Sha256::new();
-        key.update(reference::FINGERPRINT);
-        key.update(oracle::SCALE_VERSION.to_le_bytes());
-        key.update(&model.sha256);
-        key.update(rounding.name());
-        for token in &prompt.tokens {
-            key.update(token.to_le_bytes());
-        }
-        let name = cache::hex(&key.finalize()[..16]);
-        Ok(self.cache.reference()?.join(format!("{name}.{extension}")))
-    }
-
     /// The reference's transcript of a prompt, from the cache or computed now. The reference has no cache of keys and values, so
     /// one transcript serves every schedule.
-    fn exact(&mut self, model: &Model, prompt: &Prompt) -> Result<Result<PathBuf, Outcome>, Error> {
-        let path = self.cached(model, prompt, Rounding::EXACT, "safetensors")?;
-        if Reader::open(&path).is_ok() {
-            // What was used last is dropped last.
-            let _ = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-            return Ok(Ok(path));
+    fn exact(&mut self, model: &Model, prompt: &Prompt) -> Result<Result<Reader, Outcome>, Error> {
+        let origin = Origin::of(model, prompt, Rounding::EXACT);
+        if let Some(kept) = self.truths.find(&origin)? {
+            return Ok(Ok(kept));
         }
-        let partial = path.with_extension(format!("{}.partial", std::process::id()));
-        let outcome = self.reference(model, prompt, Rounding::EXACT, &partial);
-        match outcome {
+        let made = self.scratch.join("truth.safetensors");
+        match self.reference(model, prompt, Rounding::EXACT, &made) {
             Ok(Outcome::Completed { .. }) => {
-                fs::rename(&partial, &path).map_err(|error| Error::file(&path, &error))?;
-                Ok(Ok(path))
+                self.in_use.check()?;
+                self.truths.keep(&origin, &made).map(Ok)
             }
             other => {
-                let _ = fs::remove_file(&partial);
+                let _ = fs::remove_file(&made);
                 other.map(Err)
             }
         }
@@ -382,13 +381,14 @@ impl<'a> Run<'a> {
         model: &Model,
         prompt: &Prompt,
         rounding: Rounding,
-        exact: &Path,
+        exact: &Reader,
     ) -> Result<Result<Scale, String>, Error> {
-        if let Some(why) = self.broken_truths.get(exact) {
+        let of_truth = Origin::of(model, prompt, Rounding::EXACT);
+        if let Some(why) = self.broken_truths.get(of_truth.digest()) {
             return Ok(Err(why.clone()));
         }
-        let path = self.cached(model, prompt, rounding, "json")?;
-        if let Some(scale) = fs::read(&path).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
+        let origin = Origin::of(model, prompt, rounding);
+        if let Some(scale) = self.truths.find_scale(&origin)? {
             return Ok(Ok(scale));
         }
         let rounded = self.scratch.join("noise.safetensors");
@@ -407,19 +407,13 @@ impl<'a> Run<'a> {
                     Some(why) => why,
                     None => format!("the reference itself is constant or not finite at position {position}"),
                 };
-                self.broken_truths.insert(exact.into(), why.clone());
+                self.broken_truths.insert(of_truth.digest().into(), why.clone());
                 return Ok(Err(why));
             }
-            Err(why) => {
-                // A broken transcript must not be found again next time.
-                if Reader::open(exact).is_err() {
-                    let _ = fs::remove_file(exact);
-                }
-                return Ok(Err(format!("the noise of {} is not known: {why}", rounding.name())));
-            }
+            Err(why) => return Ok(Err(format!("the noise of {} is not known: {why}", rounding.name()))),
         };
-        let json = serde_json::to_vec(&scale).unwrap_or_default();
-        cache::write_whole(&path, &json)?;
+        self.in_use.check()?;
+        self.truths.keep_scale(&origin, scale)?;
         Ok(Ok(scale))
     }
 
@@ -429,7 +423,7 @@ impl<'a> Run<'a> {
         weights::reason(&files.read()?, self.progress)
     }
 
-    fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<PathBuf, Outcome>) -> Result<ComparisonRecord, Error> {
+    fn against_reference(&self, model: &Model, ran: &Ran, exact: &Result<Reader, Outcome>) -> Result<ComparisonRecord, Error> {
         let subject = ran.case.subject.clone();
         let mut comparison = self.comparison(model, &ran.case, Oracle::Reference, subject, subjects::exact_reference());
         comparison.noise = ran.noise.clone().ok();
@@ -493,7 +487,7 @@ impl<'a> Run<'a> {
                 (Judgement::Unsupported, Some(reason.clone()))
             }
             (Outcome::Completed { .. }, Outcome::Completed { .. }) => match (a.limits, b.limits) {
-                (Some(limits_a), Some(limits_b)) => match compare(&b.transcript, &a.transcript) {
+                (Some(limits_a), Some(limits_b)) => match open_both(&b.transcript, &a.transcript, oracle::compare) {
                     Ok(measured) => {
                         let verdict = measured.verdict(&Limits::of_pair(&limits_a, &limits_b));
                         let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
@@ -547,7 +541,7 @@ impl<'a> Run<'a> {
         group: &Group,
         ran: &Ran,
         relation: Relation,
-        exact: &Result<PathBuf, Outcome>,
+        exact: &Result<Reader, Outcome>,
     ) -> Result<ComparisonRecord, Error> {
         let subject = &ran.case.subject;
         let mut comparison = self.comparison(model, &ran.case, Oracle::Metamorphic, subject.clone(), subject.clone());
@@ -569,7 +563,7 @@ impl<'a> Run<'a> {
             return unsupported(comparison, "a subject of the user's is started in one way only".into());
         }
         // A folder of its own, because a worker that has loaded a path does not load it again; gone when this is judged.
-        let folder = cache::temporary(self.scratch, relation.name())?;
+        let folder = tempfile::tempdir_in(self.scratch).map_err(|error| Error::file(self.scratch, &error))?;
         for (name, bytes) in &change.files {
             cache::write_whole(&folder.path().join(name), bytes)?;
         }
@@ -592,7 +586,8 @@ impl<'a> Run<'a> {
             Outcome::Completed { .. } => match limits {
                 None => return unsupported(comparison, "there are no limits for it".into()),
                 Some(limits) => {
-                    compare(&transcript, &ran.transcript).map(|measured| measured.verdict(&limits)).map_err(String::from)
+                    let compared = open_both(&transcript, &ran.transcript, oracle::compare);
+                    compared.map(|measured| measured.verdict(&limits)).map_err(String::from)
                 }
             },
             _ => Ok(not_completed()),
@@ -688,8 +683,8 @@ fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path
     }
 }
 
-fn compare(candidate: &Path, truth: &Path) -> Result<oracle::Comparison, Incomparable> {
-    open_both(candidate, truth, oracle::compare)
+fn compare(candidate: &Path, truth: &Reader) -> Result<oracle::Comparison, Incomparable> {
+    oracle::compare(&Reader::open(candidate).map_err(Incomparable::Unreadable)?, truth)
 }
 
 fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, Incomparable>) -> Result<T, Incomparable> {

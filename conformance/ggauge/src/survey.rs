@@ -4,7 +4,7 @@
 //! which names the cause; a finding that covers nothing is stale. Nothing is judged by a reader's words, only by what it did.
 
 use crate::{
-    Error, interrupt,
+    Error, cache, interrupt,
     page::Page,
     printable::{LONGEST_WORDS, cut},
     readers::{Column, Operation},
@@ -296,7 +296,7 @@ pub fn write_all(groups: &[Group], folder: &Path) -> Result<usize, Error> {
 fn write(vector: &Vector, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for described in &vector.files {
-        let mut file = BufWriter::new(File::create(folder.join(&described.name))?);
+        let mut file = BufWriter::new(cache::beside(folder)?);
         for part in &described.parts {
             match part {
                 Part::Zeros(len) => drop(file.seek(SeekFrom::Current(*len as i64))?),
@@ -304,7 +304,9 @@ fn write(vector: &Vector, folder: &Path) -> io::Result<()> {
             }
         }
         // The end may be a hole.
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.set_len(described.size)?;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().set_len(described.size)?;
+        file.persist(folder.join(&described.name))?;
     }
     Ok(())
 }

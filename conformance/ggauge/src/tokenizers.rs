@@ -146,13 +146,19 @@ impl Collection {
         let all = cache.tokenizers()?;
         let folder = all.join(&self.name);
         fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
-        let missing: Vec<&Member> = self.members().filter(|member| !member.is_in(&folder)).collect();
-        let Some(first) = missing.first() else { return Ok(folder) };
+        let missing = || -> Vec<&Member> { self.members().filter(|member| !member.is_in(&folder)).collect() };
+        let Some(&first) = missing().first() else { return Ok(folder) };
         if offline {
             let there = folder.join(&first.file).exists();
             let why = if there { "is in the cache, but incomplete or corrupt" } else { "is not in the cache" };
             let next = format!("run `ggauge fetch {}` with a network", self.name);
             return Err(Error::input(format!("vocabularies {}", self.name), format!("{} {why}", first.file), next));
+        }
+        progress.set_message(format!("waiting for another ggauge that fetches {}", self.name));
+        let _alone = cache.alone(&self.name)?;
+        let missing = missing();
+        if missing.is_empty() {
+            return Ok(folder);
         }
         progress.set_message(format!("fetching {}", self.name));
         let scratch = cache::temporary(&all, "download")?;

@@ -191,13 +191,69 @@ impl Writer {
     }
 }
 
-/// A complete transcript, read by row.
+/// The name of what [`annotate`] adds, among a safetensors file's own metadata.
+const NOTE: &str = "note";
+
+/// Adds a note to a complete transcript, in the room that [`Writer`] leaves in its header. A second note takes the first one's place.
+///
+/// # Errors
+/// Where it is no complete transcript, has no room, or cannot be written.
+pub fn annotate(path: &Path, note: &str) -> io::Result<()> {
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let (file, metadata, data_at) = open(path).map_err(invalid)?;
+    drop(file);
+    let mut tensors: Vec<(String, TensorInfo)> =
+        metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let notes = [(NOTE.to_owned(), note.to_owned())].into_iter().collect();
+    let metadata = Metadata::new(Some(notes), tensors).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&metadata)?;
+    let room = data_at as usize - 8;
+    if header.len() > room {
+        return Err(invalid(format!("a header of {} bytes, where there is room for {room}", header.len())));
+    }
+    header.resize(room, b' ');
+    File::options().write(true).open(path)?.write_all_at(&header, 8)
+}
+
+/// Opens a transcript and reads its header; gives where the tensors begin as well.
+fn open(path: &Path) -> Result<(File, Metadata, u64), String> {
+    // Looked at before it is opened: opening a pipe would wait for its other end.
+    let is_file = std::fs::metadata(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?.is_file();
+    if !is_file {
+        return Err("the transcript is not a regular file".into());
+    }
+    let file = File::open(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?;
+    let size = file.metadata().map_err(|error| error.to_string())?.len();
+    let prefix = read(&file, 8, 0)?;
+    let header_len = prefix.iter().rev().fold(0u64, |number, &byte| (number << 8) | u64::from(byte));
+    if header_len > LONGEST_HEADER {
+        return Err(format!("a safetensors header of {header_len} bytes, where {LONGEST_HEADER} is the most"));
+    }
+    let header = read(&file, header_len, 8)?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| format!("not a safetensors header: {error}"))?;
+    let data_at = 8 + header_len;
+    if data_at.checked_add(metadata.data_len() as u64) != Some(size) {
+        let expected = data_at.saturating_add(metadata.data_len() as u64);
+        return Err(format!("the transcript is truncated: {size} bytes, where its header speaks of {expected}"));
+    }
+    Ok((file, metadata, data_at))
+}
+
+fn read(file: &File, len: u64, at: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, at).map(|()| bytes).map_err(|error| format!("the transcript is truncated: {error}"))
+}
+
+/// A complete transcript, read by row. The file stays open: what becomes of its name changes nothing.
 #[derive(Debug)]
 pub struct Reader {
     file: File,
     positions: Vec<u64>,
     vocabulary_size: usize,
     logits_at: u64,
+    data_at: u64,
+    note: Option<String>,
 }
 
 impl Reader {
@@ -206,30 +262,7 @@ impl Reader {
     /// # Errors
     /// What is wrong, in words.
     pub fn open(path: &Path) -> Result<Self, String> {
-        // Looked at before it is opened: opening a pipe would wait for its other end.
-        let is_file = std::fs::metadata(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?.is_file();
-        if !is_file {
-            return Err("the transcript is not a regular file".into());
-        }
-        let file = File::open(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?;
-        let size = file.metadata().map_err(|error| error.to_string())?.len();
-        let read = |len: u64, at: u64| {
-            let mut bytes = vec![0; len as usize];
-            file.read_exact_at(&mut bytes, at).map(|()| bytes).map_err(|error| format!("the transcript is truncated: {error}"))
-        };
-        let prefix = read(8, 0)?;
-        let header_len = prefix.iter().rev().fold(0u64, |number, &byte| (number << 8) | u64::from(byte));
-        if header_len > LONGEST_HEADER {
-            return Err(format!("a safetensors header of {header_len} bytes, where {LONGEST_HEADER} is the most"));
-        }
-        let header = read(header_len, 8)?;
-        let metadata: Metadata =
-            serde_json::from_slice(&header).map_err(|error| format!("not a safetensors header: {error}"))?;
-        let data_at = 8 + header_len;
-        if data_at.checked_add(metadata.data_len() as u64) != Some(size) {
-            let expected = data_at.saturating_add(metadata.data_len() as u64);
-            return Err(format!("the transcript is truncated: {size} bytes, where its header speaks of {expected}"));
-        }
+        let (file, metadata, data_at) = open(path)?;
         let tensor = |name: &str, dtype| match metadata.info(name) {
             Some(info) if info.dtype == dtype => Ok(info),
             Some(info) => Err(format!("tensor `{name}` is {:?}, not {dtype:?}", info.dtype)),
@@ -245,13 +278,15 @@ impl Reader {
         if rows != position_rows {
             return Err(format!("{rows} rows of logits, but {position_rows} positions"));
         }
-        let bytes = read((rows * 8) as u64, data_at + positions.data_offsets.0 as u64)?;
+        let bytes = read(&file, (rows * 8) as u64, data_at + positions.data_offsets.0 as u64)?;
         let positions = bytes.as_chunks::<8>().0.iter().map(|&number| {
             let number = i64::from_le_bytes(number);
             u64::try_from(number).map_err(|_| format!("position {number} is negative"))
         });
         let positions = positions.collect::<Result<_, _>>()?;
-        Ok(Self { logits_at: data_at + logits.data_offsets.0 as u64, file, positions, vocabulary_size })
+        let logits_at = data_at + logits.data_offsets.0 as u64;
+        let note = metadata.metadata().as_ref().and_then(|notes| notes.get(NOTE)).cloned();
+        Ok(Self { file, positions, vocabulary_size, logits_at, data_at, note })
     }
 
     /// The prompt position of each row.
@@ -262,6 +297,33 @@ impl Reader {
     /// Number of logits in a row.
     pub fn vocabulary_size(&self) -> usize {
         self.vocabulary_size
+    }
+
+    /// What [`annotate`] added.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives every byte behind the header to `take`, in order and in pieces: what a checksum is made of. An error of `take` ends it.
+    ///
+    /// # Errors
+    /// That of `take`, and where the file cannot be read.
+    pub fn each_piece(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut piece = vec![0; 1 << 20];
+        let mut at = self.data_at;
+        loop {
+            let len = self.file.read_at(&mut piece, at)?;
+            if len == 0 {
+                return Ok(());
+            }
+            take(&piece[..len])?;
+            at += len as u64;
+        }
     }
 
     /// Reads a row into `row`.
@@ -323,6 +385,40 @@ mod tests {
         writer.part(8, 2, &[5.0, f32::NAN]).unwrap();
         assert_eq!(writer.likeliest(), Some(Likeliest { position: 8, token: 1, logit: 5.0, second: 5.0 }));
         assert!(writer.row(9, &[0.0; 5]).is_err());
+    }
+
+    #[test]
+    fn a_note_changes_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let mut writer = Writer::create(&path, 2, no_clock).unwrap();
+        writer.row(0, &[1.0, 2.0]).unwrap();
+        writer.finish().unwrap();
+        let pieces = || {
+            let mut bytes = Vec::new();
+            let take = |piece: &[u8]| -> io::Result<()> {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            };
+            Reader::open(&path).unwrap().each_piece(take).unwrap();
+            bytes
+        };
+        let before = pieces();
+        assert_eq!((before.len(), Reader::open(&path).unwrap().note()), (2 * 4 + 8, None));
+        annotate(&path, "first").unwrap();
+        annotate(&path, "second \"quoted\"").unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(
+            (reader.note(), reader.positions(), reader.vocabulary_size()),
+            (Some("second \"quoted\""), [0].as_slice(), 2)
+        );
+        assert_eq!(pieces(), before);
+        assert!(
+            safetensors::SafeTensors::deserialize(&std::fs::read(&path).unwrap()).is_ok(),
+            "other readers must be able to read it"
+        );
+        assert!(annotate(&path, &"long".repeat(1000)).is_err(), "there is no room for it");
+        assert_eq!(pieces(), before);
     }
 
     #[test]

@@ -5,17 +5,13 @@
 //! starting a session of its own.
 
 use super::family;
+use crate::external;
 use rustix::{
     process::{Pid, Signal, WaitOptions, getpid, kill_process, wait},
     stdio,
 };
 use signal_hook::{consts::SIGTERM, iterator::Signals};
-use std::{
-    fs::File,
-    io,
-    process::{self, Command},
-    thread,
-};
+use std::{fs::File, io, process, thread};
 
 /// Runs a shell command and ends as it ended, with all that it started.
 ///
@@ -37,7 +33,7 @@ pub fn attend(line: &str) -> io::Result<u8> {
         // What a harness sends that could not end us by itself.
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     }
-    let child = Command::new("sh").args(["-c", line]).spawn()?;
+    let child = external::shell(line).spawn()?;
     let child = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     // The pipes are the command's alone: the harness sees when it closes them.
     let nothing = File::options().read(true).write(true).open("/dev/null")?;

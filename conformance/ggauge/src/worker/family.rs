@@ -204,20 +204,13 @@ pub(crate) fn without_core_files() -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        os::unix::process::CommandExt,
-        process::{Command, Stdio},
-    };
+    use std::{os::unix::process::CommandExt, process::Stdio};
 
     #[cfg(target_os = "linux")]
     #[test]
     fn both_ways_find_children_of_children() {
-        let mut child = Command::new("sh")
-            .args(["-c", "sh -c 'sleep 60; true'; true"])
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let mut child =
+            crate::external::shell("sh -c 'sleep 60; true'; true").stdin(Stdio::null()).process_group(0).spawn().unwrap();
         let patience = Instant::now() + Duration::from_mins(1);
         while descendants(child.id()).len() < 2 && Instant::now() < patience {
             thread::sleep(Duration::from_millis(5));

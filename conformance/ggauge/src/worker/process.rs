@@ -1,7 +1,7 @@
 //! The harness's side: starts a worker, watches its time and memory, and turns whatever becomes of it into an [`Outcome`].
 
 use crate::{
-    Error, interrupt,
+    Error, external, interrupt,
     printable::{LONGEST_WORDS, cut},
     subjects,
     worker::{crowd::Share, environment, family},
@@ -65,7 +65,7 @@ impl Launch {
     fn command(&self, share: Option<&Share>) -> Command {
         let mut command = match &self.command {
             None => {
-                let mut command = Command::new(&self.program);
+                let mut command = external::worker(&self.program);
                 command.args(["worker", &self.subject.to_string(), "--settings", self.settings.name()]);
                 let Tuning { threads, batch, micro_batch } = self.tuning;
                 for (option, value) in [("--threads", threads), ("--batch", batch), ("--micro-batch", micro_batch)] {
@@ -74,15 +74,12 @@ impl Launch {
                 command
             }
             Some(line) if cfg!(target_os = "linux") => {
-                let mut command = Command::new(&self.program);
+                // Where the user is, as the line itself.
+                let mut command = external::ours(&self.program);
                 command.args(["attend", line]);
                 command
             }
-            Some(line) => {
-                let mut command = Command::new("sh");
-                command.args(["-c", line]);
-                command
-            }
+            Some(line) => external::shell(line),
         };
         environment::clean(&mut command);
         for (name, value) in subjects::environment(&self.subject, self.settings, self.tuning) {

@@ -209,20 +209,6 @@ fn an_interrupt_ends_the_workers_and_leaves_nothing() {
     assert_eq!(fs::read_dir(folder.path().join("scratch")).unwrap().count(), 0, "scratch files are left");
 }
 
-/// What a killed run left behind goes with the next one.
-#[test]
-fn scratch_of_killed_runs_is_removed() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = ggauge::cache::Cache::at(folder.path());
-    // No process has this number: it is above the largest that Linux gives.
-    let dead = folder.path().join("scratch/run-4194999-abc");
-    fs::create_dir_all(&dead).unwrap();
-    let mine = cache.scratch().unwrap();
-    assert!(!dead.exists() && mine.path().exists());
-    let other = cache.scratch().unwrap();
-    assert!(mine.path().exists() && other.path().exists(), "a living process keeps its own");
-}
-
 #[test]
 fn help_names_every_exit_code() {
     use ggauge::error::exit_code;

@@ -1,5 +1,7 @@
 //! The integration tests of the harness, in one binary: each links both runtimes, and one link is enough.
 
+#![allow(clippy::disallowed_methods, reason = "tests start ggauge where users would")]
+
 mod codecs;
 mod command_line;
 mod figures;
@@ -16,6 +18,8 @@ mod pins;
 mod real_models;
 mod regressions;
 mod scripts;
+mod shared_cache;
+mod started_programs;
 mod supervision;
 mod support;
 mod survey;

@@ -84,8 +84,10 @@ fn the_command_compares_folders_and_refuses_what_is_no_record() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let before = record_of("honest");
-    record::write(&place("before"), &before, &Timings::default(), &[]).unwrap();
-    record::write(&place("after"), &changed(&before), &Timings::default(), &[]).unwrap();
+    for (name, record) in [("before", &before), ("after", &changed(&before))] {
+        let left = record::Folder { record, timings: &Timings::default(), logs: &[], picture: "" };
+        left.write(&place(name)).unwrap();
+    }
     let compare = |a: &Path, b: &Path, more: &[&str]| {
         ggauge(folder.path(), &[&["compare", a.to_str().unwrap(), b.to_str().unwrap()], more].concat())
     };

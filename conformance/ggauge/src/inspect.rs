@@ -902,22 +902,12 @@ fn findings_text(inspection: &Inspection, layout: Layout) -> String {
     out
 }
 
-/// A paragraph whose lines begin with `indent` and, where words allow, end within the terminal.
+/// A paragraph whose lines begin with `indent` and end within the terminal.
 fn wrapped(indent: &str, text: &str, layout: Layout) -> String {
-    let mut out = String::new();
-    let mut line = String::new();
-    for word in text.split(' ') {
-        let width = console::measure_text_width(indent) + console::measure_text_width(&line) + 1;
-        if !line.is_empty() && width + console::measure_text_width(word) > usize::from(layout.width) {
-            let _ = writeln!(out, "{indent}{}", printable::no_command(std::mem::take(&mut line)));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line += word;
-    }
-    let _ = writeln!(out, "{indent}{}", printable::no_command(line));
-    out
+    let options = textwrap::Options::new(usize::from(layout.width).saturating_sub(indent.len()))
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(text, options).into_iter();
+    lines.map(|line| format!("{indent}{}\n", printable::no_command(line.into_owned()))).collect()
 }
 
 /// A rule of the format, as `ggauge rules` lists it.

@@ -66,7 +66,10 @@ fn assert_markdown_inert(what: &str, text: &str) {
     for table in cells.split(|&bars| bars == 0).filter(|table| !table.is_empty()) {
         assert!(table.iter().all(|bars| bars == &table[0]), "{what} has cells that are not ours: {text}");
     }
-    assert!(!text.contains("@everyone") && !text.contains("https://evil"), "{what} mentions or links: {text}");
+    // Behind a letter or a digit it mentions nobody, as in an address.
+    let mut mentions = text.match_indices("@everyone").map(|(at, _)| &text[..at]);
+    assert!(mentions.all(|before| before.ends_with(char::is_alphanumeric)), "{what} mentions: {text}");
+    assert!(!text.contains("https://evil"), "{what} links: {text}");
 }
 
 /// What a command says on both streams is inert; gives it.
@@ -325,7 +328,8 @@ fn reports_and_pictures_of_a_hostile_record_are_inert() {
         assert_inert("subjects", &report::subjects(&record.subjects).to_string());
         for svg in [picture::svg(&record).unwrap(), matrix_picture::svg(&record).unwrap()] {
             assert_inert("a picture", &svg);
-            assert!(!svg.contains("<img") && svg.contains("&lt;img"), "{svg}");
+            // A label keeps its end.
+            assert!(!svg.contains("<img") && svg.contains("&amp;lt;"), "{svg}");
         }
         // What was hostile in the Record still is what it was.
         let text = record.to_json().unwrap();

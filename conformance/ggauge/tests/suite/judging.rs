@@ -1,6 +1,6 @@
 //! From outcomes to judgements: expectations, blame, exit codes, and what makes a policy file invalid.
 
-use crate::support::{id, policy, run, run_models};
+use crate::support::{id, policy, run, run_models, tiny, written};
 use ggauge::{
     policy::Expectations,
     record::{Judgement, Oracle},
@@ -114,15 +114,12 @@ fn an_expected_divergence_does_not_excuse_worse(#[case] behaviour: &str) {
 #[test]
 fn a_file_that_subject_and_reference_reject_alike_is_no_divergence() {
     let folder = tempfile::tempdir().unwrap();
-    let mut model = crate::support::tiny("llama/f32@0", folder.path());
-    let bytes = std::fs::read(&model.path).unwrap();
+    let bytes = std::fs::read(tiny("llama/f32@0", folder.path()).path).unwrap();
     // A needed tensor goes by another name.
     let name = b"blk.1.attn_k.weight";
     let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
     let broken = [&bytes[..at], b"blk.1.attn_x.weight", &bytes[at + name.len()..]].concat();
-    model.path = folder.path().join("broken.gguf");
-    model.sha256 = "broken".into();
-    std::fs::write(&model.path, broken).unwrap();
+    let model = written(folder.path(), "broken.gguf", &broken);
     let record = run_models(folder.path(), vec![model], &["llama-cpp@cpu", "candle@cpu"], &[], Settings::Default, &policy(""));
     assert!(record.cases.iter().all(|case| case.outcome.summary() == "rejected (incomplete)"), "{:?}", record.cases);
     assert_eq!(judgements(&record, ""), [Judgement::Pass; 6]);
@@ -183,7 +180,7 @@ fn the_most_specific_row_wins_and_a_tie_is_an_error() {
 #[test]
 fn a_row_that_matches_nothing_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let model = crate::support::tiny("gemma3/q4_0@0", folder.path());
+    let model = tiny("gemma3/q4_0@0", folder.path());
     let stale =
         Expectations::parse("[[expectation]]\nmodel = 'gemma4'\nclass = 'diverges'\nreason = 'gone'", "mine.toml").unwrap();
     let error = stale.check_all_match(&[(case(), &model)]).unwrap_err().to_string();
@@ -200,13 +197,10 @@ fn a_row_that_matches_nothing_is_an_error() {
 #[test]
 fn nobody_is_blamed_where_the_reference_does_not_know_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let mut model = crate::support::tiny("llama/f32@0", folder.path());
-    let bytes = std::fs::read(&model.path).unwrap();
+    let bytes = std::fs::read(tiny("llama/f32@0", folder.path()).path).unwrap();
     let mut draft = gguf::Draft::from(&gguf::File::strict(&bytes).unwrap());
     draft.tensor("nobody.knows.this", &[32], gguf::WeightType::F32, vec![1; 128]);
-    model.path = folder.path().join("unknown.gguf");
-    model.sha256 = "unknown".into();
-    std::fs::write(&model.path, draft.finish()).unwrap();
+    let model = written(folder.path(), "unknown.gguf", &draft.finish());
     let record = run_models(folder.path(), vec![model], &["llama-cpp@cpu", "candle@cpu"], &[], Settings::Default, &policy(""));
     assert!(record.comparisons.iter().all(|comparison| comparison.blame.is_empty()), "{:?}", record.comparisons);
     assert_eq!(record.comparisons.iter().filter(|c| c.oracle == Oracle::Reference).count(), 4);

@@ -1,6 +1,6 @@
 //! Limits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
 
-use crate::support::{GGAUGE, id, policy, ramp, tiny};
+use crate::support::{GGAUGE, id, policy, ramp, tiny, written};
 use ggauge::{
     cache::Cache,
     models::Model,
@@ -17,8 +17,8 @@ use vocabulary::{Schedule, Settings};
 /// The device whose floor this is about. Other programs answer in its place, so none is needed.
 const DEVICE: &str = "llama-cpp@vulkan0";
 
-/// Writes a model whose values are 1 everywhere, which f16 holds exactly, with `factor` on what attention puts out.
-fn write_model(original: &[u8], factor: f32, path: &Path) {
+/// A model whose values are 1 everywhere, which f16 holds exactly, with `factor` on what attention puts out.
+fn with_factor(original: &[u8], factor: f32) -> Vec<u8> {
     let file = File::strict(original).unwrap();
     let mut draft = Draft::from(&file);
     for tensor in &mut draft.tensors {
@@ -32,7 +32,7 @@ fn write_model(original: &[u8], factor: f32, path: &Path) {
         let values = tensor.data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
         tensor.data = Cow::Owned(values.flat_map(|x| set(x).to_le_bytes()).collect());
     }
-    fs::write(path, draft.finish()).unwrap();
+    draft.finish()
 }
 
 /// Decodes one token on `worker` in the device's place, and judges what it gives.
@@ -52,12 +52,9 @@ fn judge(folder: &Path, model: &Model, worker: String) -> ComparisonRecord {
 #[test]
 fn one_token_of_exact_values_may_differ_by_the_weights_of_attention_and_by_no_percent() {
     let folder = tempfile::tempdir().unwrap();
-    let mut model = tiny("qwen2/f32@0", folder.path());
-    let original = fs::read(&model.path).unwrap();
-    model.path = folder.path().join("right.gguf");
-    model.sha256 = "right".into();
-    write_model(&original, 1.0, &model.path);
-    write_model(&original, 1.01, &folder.path().join("wrong.gguf"));
+    let original = fs::read(tiny("qwen2/f32@0", folder.path()).path).unwrap();
+    let model = written(folder.path(), "right.gguf", &with_factor(&original, 1.0));
+    fs::write(folder.path().join("wrong.gguf"), with_factor(&original, 1.01)).unwrap();
     let worker = |rounding: &str| format!("{GGAUGE} worker reference@{rounding} --settings default");
 
     // The cache of f16 alone would leave the noise of f32.

@@ -13,6 +13,7 @@ use ggauge::{
 use indicatif::ProgressBar;
 use smith::Recipe;
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -53,6 +54,13 @@ pub(crate) fn fake_worker(behaviour: &str, folder: &Path) -> Worker {
 /// The F32 tiny model.
 pub(crate) fn tiny(recipe: &str, folder: &Path) -> Model {
     Model::make(&recipe.parse::<Recipe>().unwrap(), folder).unwrap()
+}
+
+/// A file that was written with `bytes` into `folder`.
+pub(crate) fn written(folder: &Path, name: &str, bytes: &[u8]) -> Model {
+    let path = folder.join(name);
+    fs::write(&path, bytes).unwrap();
+    Model::open(&path, None, None, &Cache::at(folder), &ProgressBar::hidden()).unwrap()
 }
 
 pub(crate) fn ramp(len: usize) -> Prompt {

@@ -1,7 +1,7 @@
 //! One cache for several runs, users and containers at once, on disks that fail and with files that change meanwhile: nothing in it is believed
 //! unseen, and nobody's files are deleted or written through.
 
-use crate::support::{GGAUGE, fake_subject, ggauge, id, policy, ramp, stderr, stdout, tiny};
+use crate::support::{GGAUGE, fake_subject, ggauge, id, policy, ramp, settle, stderr, stdout, tiny};
 use ggauge::{
     Error,
     cache::{self, Cache},
@@ -384,6 +384,15 @@ fn a_cache_is_private_and_one_that_others_can_write_is_said() {
     let output = ggauge(&own, &["subjects"]);
     assert_eq!((mode(&own), mode(&own.join("scratch"))), (0o700, 0o700));
     assert!(!stderr(&output).contains("others can write"), "{}", stderr(&output));
+    // Also what is remembered of files, whoever comes first.
+    let first = folder.path().join("first");
+    fs::create_dir(&first).unwrap();
+    fs::set_permissions(&first, fs::Permissions::from_mode(0o700)).unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    settle(&file);
+    Cache::at(&first).sha256(&[&file], &ProgressBar::hidden()).unwrap();
+    assert_eq!(mode(&first.join("hashes")), 0o700);
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();

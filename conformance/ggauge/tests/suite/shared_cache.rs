@@ -10,11 +10,14 @@ use ggauge::{
     prompts::Prompt,
     record::{Folder, Record, Timings},
     run::{Run, Workers},
+    truths::{Origin, Truths},
     worker::process::Limits,
 };
 use indicatif::ProgressBar;
+use reference::Rounding;
 use rstest::rstest;
 use std::{
+    cell::RefCell,
     fs::{self, File},
     os::unix::fs::{FileExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
@@ -22,7 +25,7 @@ use std::{
     thread,
     time::{Duration, SystemTime},
 };
-use vocabulary::{Schedule, Settings};
+use vocabulary::{Schedule, Settings, transcript::Writer};
 
 /// The files of one kind in the folder of truths.
 fn truths(cache: &Path, extension: &str) -> Vec<PathBuf> {
@@ -99,6 +102,36 @@ fn a_damaged_truth_blames_nobody(#[case] damage: fn(&Path)) {
     let whole = run_tokens(folder.path(), "1,2");
     assert_passes(&whole);
     assert!(!stderr(&whole).contains("dropped"), "{}", stderr(&whole));
+}
+
+/// Another run prunes a truth at any moment of its being looked for: that is told to nobody.
+#[test]
+fn a_truth_that_another_run_prunes_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path());
+    let (model, prompt) = (tiny("llama/f32@0", folder.path()), ramp(8));
+    let origin = Origin::of(&model, &prompt, Rounding::EXACT);
+    let (made, kept) = (folder.path().join("made"), folder.path().join("kept"));
+    let row = vec![0.5; model.vocabulary_size as usize];
+    let mut writer = Writer::create(&made, row.len(), || Duration::ZERO).unwrap();
+    (0..8).for_each(|position| writer.row(position, &row).unwrap());
+    writer.finish().unwrap();
+    let said = RefCell::new(Vec::new());
+    let mut results = Truths::of(&cache, |words| said.borrow_mut().push(words));
+    drop(results.keep(&origin, &made).unwrap());
+    let path = transcript(folder.path());
+    fs::rename(&path, &kept).unwrap();
+    for round in 0..3000 {
+        fs::hard_link(&kept, &path).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..round % 30 * 100).for_each(|_| std::hint::spin_loop());
+                fs::remove_file(&path).unwrap();
+            });
+            results.find(&origin).unwrap();
+        });
+        assert_eq!(*said.borrow(), Vec::<String>::new(), "in round {round}");
+    }
 }
 
 fn open(path: &Path, cache: &Path) -> Model {

@@ -154,7 +154,8 @@ pub(crate) fn wait_until_it_listens(child: &Child) {
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
         // The bit of SIGINT.
         if u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0 {
-            return;
+            // It is caught a moment before somebody is told of it.
+            return thread::sleep(Duration::from_millis(300));
         }
         assert!(started.elapsed() < Duration::from_mins(1), "it does not listen to Ctrl-C: {caught}");
         thread::sleep(Duration::from_millis(10));

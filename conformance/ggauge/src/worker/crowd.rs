@@ -4,7 +4,7 @@
 //! What we may use is a set of CPUs, of each of which the system says how long it was busy, or a quota of a control group, which says how much
 //! time its processes used. What goes on elsewhere on the machine is no matter.
 
-use super::family;
+use crate::family;
 use std::{
     collections::BTreeSet,
     fs,

@@ -3,10 +3,10 @@
 use crate::{
     Error,
     cache::Stamp,
-    external, interrupt,
+    external, family, interrupt,
     printable::{LONGEST_WORDS, cut},
     subjects,
-    worker::{crowd::Share, environment, family},
+    worker::{crowd::Share, environment},
 };
 use std::{
     collections::HashMap,

@@ -3,7 +3,9 @@
 # shellcheck shell=bash
 
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-cache=$(realpath -m "${GGAUGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggauge}")
+# An older macOS has no realpath that takes what is not there yet.
+absolute() { case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s/%s\n' "$PWD" "$1" ;; esac; }
+cache=$(absolute "${GGAUGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggauge}")
 # Debian 12's Vulkan headers are older than llama.cpp needs; `bootstrap` unpacks newer ones here, beside the system.
 vulkan_headers=$cache/vulkan-headers-1
 # First Vulkan headers with vk::LayerSettingEXT, which llama.cpp's Vulkan backend uses.
@@ -11,8 +13,8 @@ vulkan_headers_needed=1.3.272
 
 # Where a plain `cargo` builds. Our scripts, which run each other, all build in the same folder.
 # shellcheck disable=SC2034 # For bootstrap.
-plain_target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
-CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-$cache/target}")
+plain_target=$(absolute "${CARGO_TARGET_DIR:-$root/target}")
+CARGO_TARGET_DIR=$(absolute "${CARGO_TARGET_DIR:-$cache/target}")
 export CARGO_TARGET_DIR
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}
 
@@ -71,6 +73,13 @@ claim_target() {
     printf '%s\n' "$root" >"$owner"
 }
 
+# lock_9 [-n]: takes the lock of the file that is open as 9; with -n it fails where somebody has it. macOS has no flock(1).
+lock_9() {
+    if command -v flock >/dev/null; then flock "$@" 9; else
+        perl -MFcntl=:flock -e 'open(LOCK, "<&=9") and flock(LOCK, @ARGV ? LOCK_EX | LOCK_NB : LOCK_EX) or exit 1' -- "$@"
+    fi
+}
+
 # mend_builds TARGET: deletes what build scripts have left there that failed or were cut off. Cargo starts them again in the same folder, and
 # not every build goes on from what it finds: with a cache of cmake's and no Makefile, llama.cpp's ends in "No rule to make target" for ever,
 # and an object file that is half written is new enough for make, and no object for the linker.
@@ -80,8 +89,8 @@ mend_builds() {
     for lock in "$1"/*/.cargo-lock "$1"/*/*/.cargo-lock; do
         [ -f "$lock" ] || continue
         (
-            # Cargo's own lock: what a build is in the middle of is no rest. macOS has no flock(1).
-            flock 9 2>/dev/null || perl -MFcntl=:flock -e 'open(my $lock, "<&=9") and flock($lock, LOCK_EX) or die "cargo'"'"'s lock: $!\n"'
+            # Cargo's own lock: what a build is in the middle of is no rest.
+            lock_9 -n || { say "waiting for the cargo that builds in ${lock%/*}"; lock_9; }
             for started in "${lock%/*}"/build/*/invoked.timestamp; do
                 [ ! "$started" -nt "${started%/*}/output" ] || rm -rf "${started%/*}"
             done

@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut changed_file = false;
     let mut file = PathBuf::new();
     let mut evaluations = 0;
+    let mut hoard: Vec<Vec<u8>> = Vec::new();
     for line in io::stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
             Request::Load { model } => {
@@ -106,6 +107,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 answer(&Response::Unsupported {
                     reason: "a fake neither continues prompts nor tokenizes nor reads headers".into(),
                 })?;
+                if behaviour == "hoard" {
+                    hoard.push(vec![1; 64 << 20]);
+                }
             }
         }
     }

@@ -111,7 +111,12 @@ pub fn mend(target: &Path) -> Result<(), Error> {
     let _alone = cache::alone(&lock)?;
     let builds = folder.join("build");
     let modified = |path: PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    for entry in fs::read_dir(&builds).map_err(|error| Error::file(&builds, &error))? {
+    let entries = match fs::read_dir(&builds) {
+        // A cargo that ended before it built anything.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| Error::file(&builds, &error))?,
+    };
+    for entry in entries {
         let folder = entry.map_err(|error| Error::file(&builds, &error))?.path();
         if modified(folder.join("invoked.timestamp")) > modified(folder.join("output")) {
             fs::remove_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
@@ -252,6 +257,14 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("a/changes")).unwrap(), "NEW");
         assert_eq!(written("a/b/same"), before);
         assert!(!to.join("a/stale").exists() && !to.join("a/gone").exists());
+    }
+
+    #[test]
+    fn a_folder_that_cargo_has_only_just_made_needs_no_mending() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("debug")).unwrap();
+        fs::write(folder.path().join("debug/.cargo-lock"), "").unwrap();
+        mend(folder.path()).unwrap();
     }
 
     #[test]

@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 /// Reference transcripts beyond this many bytes are dropped, the least recently used first.
 const TRANSCRIPTS_LIMIT: u64 = 4 << 30;
+/// The folder of what is remembered of files that were hashed.
+const HASHES: &str = "hashes";
 /// MiB that are hashed before anybody is told: what takes no time needs no words.
 const STEPS_UNTIL_SAID: u32 = 64;
 
@@ -153,6 +155,7 @@ impl Cache {
         }
         if before.iter().all(|stamp| stamp.is_settled(now)) {
             // A cache that cannot be written costs the time of hashing again, and nothing else.
+            let _ = self.folder(HASHES);
             let json = serde_json::to_vec(&Hashed { stamps: before, sha256: sha256.clone() }).unwrap_or_default();
             let _ = write_whole(&note, &json);
         }
@@ -170,7 +173,7 @@ impl Cache {
     /// Where the sha256 of files is remembered: one place for each set of files, whatever they hold at the time.
     fn note(&self, stamps: &[Stamp]) -> PathBuf {
         let places: Vec<String> = stamps.iter().map(|stamp| format!("{} {}\n", stamp.device, stamp.inode)).collect();
-        self.root.join("hashes").join(format!("{}.json", &digest(places.concat().as_bytes())[..32]))
+        self.root.join(HASHES).join(format!("{}.json", &digest(places.concat().as_bytes())[..32]))
     }
 
     /// A temporary folder that goes when the value is dropped.
@@ -425,8 +428,17 @@ pub fn sha256_of(paths: &[impl AsRef<Path>], progress: &ProgressBar) -> Result<S
 }
 
 /// True where the file is there and has this size and sha256.
-pub fn holds(path: &Path, bytes: u64, sha256_of_it: &str) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.len() == bytes) && sha256(path).is_ok_and(|found| found == sha256_of_it)
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn holds(path: &Path, bytes: u64, sha256_of_it: &str) -> Result<bool, Error> {
+    if !fs::metadata(path).is_ok_and(|metadata| metadata.len() == bytes) {
+        return Ok(false);
+    }
+    match sha256(path) {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        found => Ok(found.is_ok_and(|found| found == sha256_of_it)),
+    }
 }
 
 /// The sha256 of bytes, in hexadecimal.

@@ -167,29 +167,36 @@ impl Watch {
     }
 }
 
-/// Adds up fields of a file of `/proc` that are given in kB; `None` where none of them is there.
+/// Adds up fields of a file of `/proc` that are given in kB; `None` where the first of them is missing, which a kernel that is too old
+/// for it may well have others of.
 fn kilobytes(text: &str, fields: &[&str]) -> Option<u64> {
-    let of = |line: &str| {
-        let (field, value) = line.split_once(':')?;
-        let value: u64 = fields.contains(&field).then(|| value.split_whitespace().next()?.parse().ok())??;
-        Some(value.saturating_mul(1024))
+    let of = |field: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+        value.split_whitespace().next()?.parse::<u64>().ok().map(|value| value.saturating_mul(1024))
     };
-    let mut found = text.lines().filter_map(of).peekable();
-    found.peek()?;
-    Some(found.sum())
+    let (first, others) = fields.split_first()?;
+    Some(of(first)? + others.iter().filter_map(|field| of(field)).sum::<u64>())
 }
 
 /// What a process occupies: memory of its own, memory that it shares with others, and what was moved to disk of the former.
 fn occupied(id: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    occupied_by(&fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default())
+}
+
+fn occupied_by(status: &str) -> u64 {
     // A kernel that does not tell them apart counts mapped files, too.
-    kilobytes(&text, &["RssAnon", "RssShmem", "VmSwap"]).or_else(|| kilobytes(&text, &["VmRSS"])).unwrap_or(0)
+    let apart = kilobytes(status, &["RssAnon", "RssShmem", "VmSwap"]);
+    apart.or_else(|| kilobytes(status, &["VmRSS", "VmSwap"])).unwrap_or(0)
 }
 
 /// The same with its share of what it shares.
 fn share(id: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
-    kilobytes(&text, &["Pss_Anon", "Pss_Shmem", "SwapPss"])
+    share_in(&fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?)
+}
+
+fn share_in(rollup: &str) -> Option<u64> {
+    // Linux 4.14 to 5.3 counts mapped files, too.
+    kilobytes(rollup, &["Pss_Anon", "Pss_Shmem", "SwapPss"]).or_else(|| kilobytes(rollup, &["Pss", "SwapPss"]))
 }
 
 /// Makes this process, and all that it will start, leave no core file: one is as large as the process was.
@@ -228,5 +235,18 @@ mod tests {
         let text = "VmRSS:\t  99 kB\nRssAnon:\t  12 kB\nRssFile:\t  7 kB\nRssShmem:\t  30 kB\n";
         assert_eq!(kilobytes(text, &["RssAnon", "RssShmem", "VmSwap"]), Some(42 << 10));
         assert_eq!(kilobytes("VmRSS:\t  99 kB\n", &["RssAnon"]), None);
+    }
+
+    #[test]
+    fn kernels_that_tell_less_are_understood() {
+        let [older, newer] = ["", "RssAnon:\t  12 kB\nRssFile:\t  50 kB\nRssShmem:\t  37 kB\n"];
+        let status = |more: &str| format!("VmRSS:\t  99 kB\n{more}VmSwap:\t  1 kB\n");
+        assert_eq!([older, newer].map(|more| occupied_by(&status(more))), [100 << 10, 50 << 10]);
+        // A thread of the kernel's own has nothing of it.
+        assert_eq!(occupied_by("Name:\tkthreadd\n"), 0);
+        let newer = "Pss_Anon:\t  12 kB\nPss_File:\t  50 kB\nPss_Shmem:\t  37 kB\n";
+        let rollup = |more: &str| format!("Rss:\t  200 kB\nPss:\t  99 kB\n{more}Swap:\t  5 kB\nSwapPss:\t  1 kB\n");
+        assert_eq!([older, newer].map(|more| share_in(&rollup(more))), [Some(100 << 10), Some(50 << 10)]);
+        assert_eq!(share_in(""), None);
     }
 }

@@ -105,9 +105,20 @@ pub struct Member {
 
 impl Member {
     /// True when the file is in `folder` and is what it must be.
-    fn is_in(&self, folder: &Path) -> bool {
+    fn is_in(&self, folder: &Path) -> Result<bool, Error> {
         cache::holds(&folder.join(&self.file), self.bytes, &self.sha256)
     }
+}
+
+/// Those that are not in `folder`, or not what they must be.
+fn missing_in<'a>(folder: &Path, members: impl Iterator<Item = &'a Member>) -> Result<Vec<&'a Member>, Error> {
+    let mut missing = Vec::new();
+    for member in members {
+        if !member.is_in(folder)? {
+            missing.push(member);
+        }
+    }
+    Ok(missing)
 }
 
 impl Collection {
@@ -146,8 +157,8 @@ impl Collection {
         let all = cache.tokenizers()?;
         let folder = all.join(&self.name);
         fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
-        let missing = || -> Vec<&Member> { self.members().filter(|member| !member.is_in(&folder)).collect() };
-        let Some(&first) = missing().first() else { return Ok(folder) };
+        let missing = || missing_in(&folder, self.members());
+        let Some(&first) = missing()?.first() else { return Ok(folder) };
         if offline {
             let there = folder.join(&first.file).exists();
             let why = if there { "is in the cache, but incomplete or corrupt" } else { "is not in the cache" };
@@ -156,7 +167,7 @@ impl Collection {
         }
         progress.set_message(format!("waiting for another ggauge that fetches {}", self.name));
         let _alone = cache.alone(&self.name)?;
-        let missing = missing();
+        let missing = missing()?;
         if missing.is_empty() {
             return Ok(folder);
         }
@@ -236,7 +247,7 @@ def prepare_metadata_for_build_wheel(directory, config_settings=None):
                 entry.unpack(into.join(&member.file)).map_err(broken)?;
             }
         }
-        match members.iter().find(|member| !member.is_in(into)) {
+        match missing_in(into, members.iter().copied())?.first() {
             Some(member) => Err(self.failed(&format!("{} is missing in the package, or not what it must be", member.file))),
             None => Ok(()),
         }

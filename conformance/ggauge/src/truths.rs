@@ -120,6 +120,10 @@ impl<'a> Truths<'a> {
             Ok(reader) => Ok(Some(reader)),
             Err(why) => {
                 interrupt::check()?;
+                if fs::symlink_metadata(&path).is_err() {
+                    // Another run has pruned it just now.
+                    return Ok(None);
+                }
                 self.drop_damaged(&path, &why);
                 Ok(None)
             }

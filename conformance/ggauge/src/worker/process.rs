@@ -293,6 +293,7 @@ impl Worker {
     fn load_with(&mut self, model: &Path, vocabulary_size: u64) -> Result<Result<(), Outcome>, Error> {
         Ok(match self.load(model)? {
             Ok(claimed) if claimed != vocabulary_size => {
+                self.stop();
                 let detail = format!("it says that the vocabulary has {claimed} tokens, where the file has {vocabulary_size}");
                 Err(Outcome::ProtocolError(BadAnswer::WrongShape { detail }))
             }
@@ -430,14 +431,15 @@ impl Worker {
             let outcome = match running.lines.recv_timeout(WATCH) {
                 Ok(Line::Text(line)) => {
                     // Thousands of short cases need not pay for a look each.
-                    if self.watch.is_due() {
-                        self.watch_memory();
-                    }
-                    match serde_json::from_str(&line) {
-                        Ok(response) => return Ok(Ok(shortened(response))),
-                        Err(_) => {
-                            let line = line.chars().take(200).collect();
-                            Outcome::ProtocolError(BadAnswer::Garbage { line })
+                    if self.watch.is_due() && self.watch_memory() > self.limits.memory {
+                        Outcome::OutOfMemory { limit_bytes: self.limits.memory }
+                    } else {
+                        match serde_json::from_str(&line) {
+                            Ok(response) => return Ok(Ok(shortened(response))),
+                            Err(_) => {
+                                let line = line.chars().take(200).collect();
+                                Outcome::ProtocolError(BadAnswer::Garbage { line })
+                            }
                         }
                     }
                 }

@@ -133,6 +133,15 @@ fn what_lies_in_the_users_folder_is_not_run() {
     }
 }
 
+/// That of an older macOS knows no options.
+#[test]
+fn scripts_need_no_realpath() {
+    let machine = complete();
+    machine.program("realpath", "exit 1");
+    let output = machine.run("bootstrap", &[]);
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[test]
 fn without_nextest_every_crate_is_tested_all_the_same() {
     let machine = complete();
@@ -273,6 +282,33 @@ fn a_build_that_was_cut_off_is_made_anew(#[case] mend: fn(&Path)) {
     assert!(!small.builds());
     mend(&target);
     assert!(small.builds());
+}
+
+/// A cargo may take minutes, which the user should know the reason of. macOS has no flock(1), and Perl.
+#[rstest]
+#[case::flock(true)]
+#[case::perl(false)]
+fn scripts_say_that_they_wait_for_a_cargo(#[case] has_flock: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let words = folder.path().join("words");
+    let debug = folder.path().join("debug");
+    fs::create_dir(&debug).unwrap();
+    let lock = fs::File::create(debug.join(".cargo-lock")).unwrap();
+    lock.lock().unwrap();
+    let environment = checkout().join("scripts/environment.sh");
+    let mut bash = Command::new("bash");
+    let program = ". \"$1\"; set -euo pipefail; [ \"$3\" = true ] || command() { false; }; mend_builds \"$2\"";
+    bash.args(["-c", program, "mend"]).arg(environment).arg(folder.path()).arg(has_flock.to_string());
+    let mut child = bash.stderr(fs::File::create(&words).unwrap()).spawn().unwrap();
+    let started = Instant::now();
+    let said = || fs::read_to_string(&words).unwrap();
+    while !said().contains("waiting") && started.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+    lock.unlock().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(said(), format!("mend: waiting for the cargo that builds in {}\n", debug.display()));
 }
 
 #[rstest]

@@ -1,7 +1,7 @@
 //! One cache for several runs, users and containers at once, on disks that fail and with files that change meanwhile: nothing in it is believed
 //! unseen, and nobody's files are deleted or written through.
 
-use crate::support::{GGAUGE, fake_subject, ggauge, id, policy, ramp, stderr, stdout, tiny};
+use crate::support::{GGAUGE, fake_subject, ggauge, id, policy, ramp, settle, stderr, stdout, tiny};
 use ggauge::{
     Error,
     cache::{self, Cache},
@@ -10,11 +10,14 @@ use ggauge::{
     prompts::Prompt,
     record::{Folder, Record, Timings},
     run::{Run, Workers},
+    truths::{Origin, Truths},
     worker::process::Limits,
 };
 use indicatif::ProgressBar;
+use reference::Rounding;
 use rstest::rstest;
 use std::{
+    cell::RefCell,
     fs::{self, File},
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
@@ -23,7 +26,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
-use vocabulary::{Schedule, Settings};
+use vocabulary::{Schedule, Settings, transcript::Writer};
 
 /// The files of one kind in the folder of truths.
 fn truths(cache: &Path, extension: &str) -> Vec<PathBuf> {
@@ -100,6 +103,36 @@ fn a_damaged_truth_blames_nobody(#[case] damage: fn(&Path)) {
     let whole = run_tokens(folder.path(), "1,2");
     assert_passes(&whole);
     assert!(!stderr(&whole).contains("dropped"), "{}", stderr(&whole));
+}
+
+/// Another run prunes a truth at any moment of its being looked for: that is told to nobody.
+#[test]
+fn a_truth_that_another_run_prunes_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path());
+    let (model, prompt) = (tiny("llama/f32@0", folder.path()), ramp(8));
+    let origin = Origin::of(&model, &prompt, Rounding::EXACT);
+    let (made, kept) = (folder.path().join("made"), folder.path().join("kept"));
+    let row = vec![0.5; model.vocabulary_size as usize];
+    let mut writer = Writer::create(&made, row.len(), || Duration::ZERO).unwrap();
+    (0..8).for_each(|position| writer.row(position, &row).unwrap());
+    writer.finish().unwrap();
+    let said = RefCell::new(Vec::new());
+    let mut results = Truths::of(&cache, |words| said.borrow_mut().push(words));
+    drop(results.keep(&origin, &made).unwrap());
+    let path = transcript(folder.path());
+    fs::rename(&path, &kept).unwrap();
+    for round in 0..3000 {
+        fs::hard_link(&kept, &path).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..round % 30 * 100).for_each(|_| std::hint::spin_loop());
+                fs::remove_file(&path).unwrap();
+            });
+            results.find(&origin).unwrap();
+        });
+        assert_eq!(*said.borrow(), Vec::<String>::new(), "in round {round}");
+    }
 }
 
 fn open(path: &Path, cache: &Path) -> Model {
@@ -391,6 +424,15 @@ fn a_cache_is_private_and_one_that_others_can_write_is_said() {
     let output = ggauge(&own, &["subjects"]);
     assert_eq!((mode(&own), mode(&own.join("scratch"))), (0o700, 0o700));
     assert!(!stderr(&output).contains("others can write"), "{}", stderr(&output));
+    // Also what is remembered of files, whoever comes first.
+    let first = folder.path().join("first");
+    fs::create_dir(&first).unwrap();
+    fs::set_permissions(&first, fs::Permissions::from_mode(0o700)).unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    settle(&file);
+    Cache::at(&first).sha256(&[&file], &ProgressBar::hidden()).unwrap();
+    assert_eq!(mode(&first.join("hashes")), 0o700);
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();

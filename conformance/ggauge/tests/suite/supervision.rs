@@ -104,6 +104,22 @@ fn memory_of_a_shells_child_counts() {
     assert_eq!(evaluate(&mut worker, folder.path()), Outcome::OutOfMemory { limit_bytes: 512 << 20 });
 }
 
+/// Nobody looks at a worker that is asked nothing, and one that answers at once is not waited for.
+#[test]
+fn memory_that_grows_between_answers_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny("llama/f32@0", folder.path());
+    let limits = Limits { time: PATIENCE, ..short_limits() };
+    let mut worker = worker_of(format!("exec {} hoard", fake_subject().display()), limits, folder.path());
+    let mut outcomes = (0..14).map(|_| {
+        thread::sleep(Duration::from_millis(200));
+        worker.tokenize(&model.path, "text").unwrap().unwrap_err()
+    });
+    let other = outcomes.find(|outcome| !matches!(outcome, Outcome::Unsupported { .. }));
+    assert_eq!(other, Some(Outcome::OutOfMemory { limit_bytes: 512 << 20 }));
+    assert_eq!(worker.process_id(), None, "it goes on");
+}
+
 #[test]
 fn what_a_worker_put_into_another_session_ends_with_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -193,7 +209,9 @@ fn an_interrupt_is_obeyed_while_the_harness_itself_works() {
 #[test]
 fn a_vocabulary_that_is_not_the_models_is_refused_before_anything_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = evaluate(&mut fake_worker("too-wide", folder.path()), folder.path());
+    let mut worker = fake_worker("too-wide", folder.path());
+    let outcome = evaluate(&mut worker, folder.path());
+    assert_eq!(worker.process_id(), None, "it goes on");
     let Outcome::ProtocolError(BadAnswer::WrongShape { detail }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(detail, "it says that the vocabulary has 8589934592 tokens, where the file has 320");
 }

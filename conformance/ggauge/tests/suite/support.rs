@@ -1,6 +1,6 @@
 //! What the integration tests share.
 use ggauge::{
-    cache::Cache,
+    cache::{Cache, Stamp},
     models::Model,
     plan::{Filter, Plan, Product},
     policy::{Expectations, Tolerances},
@@ -15,8 +15,9 @@ use smith::Recipe;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
-    time::Duration,
+    process::{Child, Command, Output},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 use vocabulary::{Schedule, Settings, SubjectId};
 
@@ -131,6 +132,34 @@ pub(crate) fn run_relations(
     plan.add(&product, &Filter::All);
     let bar = ProgressBar::hidden();
     Run::new(&mut workers, "matrix", "", &Cache::at(folder), folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
+}
+
+/// Waits until a change of a file would show in its times, which some file systems count in seconds.
+pub(crate) fn settle(path: &Path) {
+    let started = Instant::now();
+    while !Stamp::of(path).unwrap().is_settled(SystemTime::now()) {
+        assert!(started.elapsed() < Duration::from_secs(10), "{} has a time to come", path.display());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until a program of ours, which was just started, listens to Ctrl-C: before that it dies of it.
+pub(crate) fn wait_until_it_listens(child: &Child) {
+    let started = Instant::now();
+    if !cfg!(target_os = "linux") {
+        return thread::sleep(Duration::from_secs(1));
+    }
+    loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        // The bit of SIGINT.
+        if u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0 {
+            // It is caught a moment before somebody is told of it.
+            return thread::sleep(Duration::from_millis(300));
+        }
+        assert!(started.elapsed() < Duration::from_mins(1), "it does not listen to Ctrl-C: {caught}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// `ggauge` with a cache of its own.

@@ -1,20 +1,22 @@
 //! Tokenizers: judging by hand-made answers, and the pinned vocabularies where they have been fetched.
 
-use crate::support::{assert_golden, id, stderr, stdout};
+use crate::support::{assert_golden, id, stderr, stdout, wait_until_it_listens};
 use ggauge::{
     Error,
     cache::Cache,
     error::exit_code,
+    interrupt,
     prompts::{self, PromptFile},
     record::Judgement,
     tokenizers::{self, Collection, Divergences, Report, Test, Vocabulary},
 };
 use indicatif::ProgressBar;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 use vocabulary::{Outcome, SubjectId};
 
@@ -220,6 +222,35 @@ fn a_vocabulary_that_is_not_there_is_named_with_the_next_step() {
     assert!(message.contains("is not in the cache\nnext: run `ggauge fetch llama-cpp-vocabularies`"), "{message}");
     let message = stderr(&ggauge(&["tokenizers", "gpt-9"]));
     assert!(message.contains("no pinned vocabulary") && message.contains("take one of aquila, "), "{message}");
+}
+
+/// In a process of its own, since that is what an interrupt ends: this test again, told where to look.
+#[test]
+fn an_interrupt_while_vocabularies_are_looked_at_is_no_damage() {
+    const FOLDER: &str = "GGAUGE_TEST_INTERRUPTED_IN";
+    let told = |folder: &Path| folder.join("told");
+    if let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) {
+        let mut collection = Collection::all().unwrap().remove(0);
+        collection.vocabulary.truncate(1);
+        let gguf = &mut collection.vocabulary[0].gguf;
+        // Hours of it.
+        gguf.bytes = 4 << 40;
+        let there = folder.join("tokenizers").join(&collection.name);
+        fs::create_dir_all(&there).unwrap();
+        fs::File::create(there.join(&gguf.file)).unwrap().set_len(gguf.bytes).unwrap();
+        interrupt::listen().unwrap();
+        let error = collection.fetch(&Cache::at(&folder), true, &ProgressBar::hidden()).unwrap_err();
+        fs::write(told(&folder), error.to_string()).unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let name = "tokenizers::an_interrupt_while_vocabularies_are_looked_at_is_no_damage";
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    let mut child = again.args(["--exact", name]).env(FOLDER, folder.path()).stdout(Stdio::null()).spawn().unwrap();
+    wait_until_it_listens(&child);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    child.wait().unwrap();
+    assert_eq!(fs::read_to_string(told(folder.path())).unwrap(), Error::Interrupted.to_string());
 }
 
 /// The table of all vocabularies, with every difference that is known.

@@ -1,6 +1,6 @@
 //! A model is all of its files, its header comes first, and a hash is taken once.
 
-use crate::support::{GGAUGE, ggauge, id, ramp, stderr, stdout};
+use crate::support::{GGAUGE, ggauge, id, ramp, settle, stderr, stdout, wait_until_it_listens};
 use ggauge::{
     cache::{Cache, Stamp},
     determinism,
@@ -237,12 +237,25 @@ fn long_reading_is_interrupted_at_once(#[case] command: &str) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    thread::sleep(Duration::from_secs(1));
+    wait_until_it_listens(&child);
     assert!(child.try_wait().unwrap().is_none(), "{command} ended before it could be interrupted");
     let interrupted = Instant::now();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(interrupted.elapsed() < Duration::from_secs(10), "{:?}", interrupted.elapsed());
+}
+
+/// Whoever waits for a large file to be hashed is told so; a small one is not worth a word.
+#[rstest]
+#[case::large(65 << 20, "hashing large.gguf: 64.00 MiB of 65.00 MiB")]
+#[case::small(1 << 20, "")]
+fn long_hashing_is_told(#[case] bytes: u64, #[case] message: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.gguf");
+    fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+    let bar = ProgressBar::hidden();
+    Cache::at(folder.path()).sha256(&[&path], &bar).unwrap();
+    assert_eq!(bar.message(), message);
 }
 
 /// A hash is remembered while nothing about the file changes, and not where a change could have left no trace.
@@ -262,7 +275,7 @@ fn a_hash_is_taken_once_and_again_after_any_change() {
     assert_eq!(notes(), 0, "what was just written may change again within the same tick of the clock");
     write(b"two");
     assert_eq!(hash(&path), ggauge::cache::digest(b"two"));
-    thread::sleep(Duration::from_millis(300));
+    settle(&path);
     assert_eq!(hash(&path), ggauge::cache::digest(b"two"));
     assert_eq!(notes(), 1);
     // That it is remembered shows where the note says something else.
@@ -286,7 +299,7 @@ fn a_hash_is_taken_once_and_again_after_any_change() {
     assert_eq!(Stamp::of(&path).unwrap().modified, before.modified);
     assert_eq!(hash(&path), ggauge::cache::digest(b"tXo"));
     // And who wants to know for sure forgets first.
-    thread::sleep(Duration::from_millis(300));
+    settle(&path);
     assert_eq!(hash(&path), ggauge::cache::digest(b"tXo"));
     let text = fs::read_to_string(&note).unwrap().replace(&ggauge::cache::digest(b"tXo"), "remembered");
     fs::write(&note, text).unwrap();

@@ -325,7 +325,7 @@ pub fn alone(path: &Path) -> Result<Alone, Error> {
 
 /// What tells, without reading it, that a file is no longer the one that it was: another file of this name, or other bytes in it.
 /// A link counts as the file that it leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// The file system.
     pub device: u64,
@@ -424,7 +424,7 @@ pub fn sha256_of(paths: &[impl AsRef<Path>], progress: &ProgressBar) -> Result<S
             }
         }
     }
-    Ok(hex(&hash.finalize()))
+    Ok(printable::hex(&hash.finalize()))
 }
 
 /// True where the file is there and has this size and sha256.
@@ -443,12 +443,7 @@ pub fn holds(path: &Path, bytes: u64, sha256_of_it: &str) -> Result<bool, Error>
 
 /// The sha256 of bytes, in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    printable::hex(&Sha256::digest(bytes))
 }
 
 /// Writes a file so that it is whole or not there: to a temporary file beside it, then renamed.

@@ -4,7 +4,7 @@
 //!
 //! Other people's programs are run to their end: interruptible, with bounded output, and gone with all they started when they are stopped.
 
-use crate::{Error, interrupt, worker::family};
+use crate::{Error, family, interrupt};
 use std::{
     ffi::OsStr,
     io::{self, Read},

@@ -3,10 +3,7 @@
 //! A part's digest covers what it means and not how it lies in the file: keys and tensors in another order, or at other offsets, are the
 //! same part. The file's own sha256 covers everything else.
 
-use crate::{
-    cache::{digest, hex},
-    page::Page,
-};
+use crate::{cache::digest, page::Page, printable::hex};
 use gguf::{Draft, File, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -8,13 +8,13 @@
 
 use crate::{
     Error,
-    cache::{self, Cache, hex},
+    cache::{self, Cache},
     error::exit_code,
     files::Misplaced,
     fingerprint,
     models::{self, Manifest},
     page::Page,
-    printable,
+    printable::{self, Text},
     report::short,
     tables::ruled_table,
     weights::{self, NOTE, Odd, WeightRule},
@@ -23,11 +23,11 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Tabl
 use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Stance, Tolerated, Value, WeightType};
 use indicatif::{HumanBytes, ProgressBar};
 use reference::MappedFile;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use smith::Recipe;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fmt::{self, Write},
+    fmt::Write,
     io,
     ops::Deref,
     path::Path,
@@ -41,8 +41,6 @@ const LEAST_WIDTH: u16 = 40;
 const MOST_ROWS: usize = 200;
 /// Sentences below the tensor table, and items in one of them.
 const MOST_ITEMS: usize = 12;
-/// Characters of a key or a tensor's name in a table. The specification allows names of 64 bytes.
-const LONGEST_NAME: usize = 64;
 /// Elements of an array that JSON gives.
 const MOST_ELEMENTS: usize = 64;
 /// Arrays within each other whose elements JSON gives. A file may have 64, and many JSON libraries stop at 128 levels.
@@ -192,51 +190,6 @@ pub enum Reads {
 
 fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::input(path.display(), error, "give the path of a GGUF file that you may read")
-}
-
-/// Bytes of a file that are meant to be a text: they need not be UTF-8. Displays with everything escaped that is not printable;
-/// serialises as a text, or where it is none as `{"hex": "ff61"}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Vec<u8>);
-
-impl Text {
-    pub(crate) fn new(bytes: impl AsRef<[u8]>) -> Self {
-        Self(bytes.as_ref().into())
-    }
-
-    /// The text where it is one.
-    fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
-    }
-
-    /// The escaped text for a table.
-    pub(crate) fn cut(&self) -> String {
-        let escaped = printable::no_command(self.to_string());
-        match escaped.char_indices().nth(LONGEST_NAME) {
-            Some((end, _)) => format!("{}...", &escaped[..end]),
-            None => escaped,
-        }
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            // So that nobody takes what the file has for an escape of ours.
-            f.write_str(&printable::line(&chunk.valid().replace('\\', r"\\")))?;
-            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-        }
-        Ok(())
-    }
-}
-
-impl Serialize for Text {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.as_str() {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.collect_map([("hex", hex(&self.0))]),
-        }
-    }
 }
 
 /// What strict reading says.

@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal as a flag that long work looks at, so that workers end and temporary files go before the process
 //! does. Work that does not look at it in time is left where it is.
 
-use crate::{Error, error::exit_code, worker::family};
+use crate::{Error, error::exit_code, family};
 use signal_hook::{consts, flag, iterator::Signals};
 use std::{
     fs, io,

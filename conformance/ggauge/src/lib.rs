@@ -17,6 +17,7 @@ pub mod compare;
 pub mod determinism;
 pub mod error;
 pub mod external;
+pub(crate) mod family;
 pub mod faults;
 pub mod figures;
 pub mod files;

@@ -329,15 +329,6 @@ impl Model {
         })
     }
 
-    /// The paths of its files, in order: one, or all of a split model.
-    pub fn files(&self) -> Vec<PathBuf> {
-        let name = self.path.file_name().and_then(|name| ShardName::parse(name.to_str()?)).filter(|_| self.shards > 1);
-        match name {
-            Some(name) => name.siblings().map(|sibling| self.path.with_file_name(sibling)).collect(),
-            None => vec![self.path.clone()],
-        }
-    }
-
     /// A model of which nothing is known but the parts of its case ids.
     pub fn named(name: &str, weights: &str, architecture: &str) -> Self {
         Self {

@@ -4,11 +4,11 @@
 //! Words are kept as they are in Records, and become printable where they are shown: in reports, which are [`Page`](crate::page::Page)s, in
 //! errors, and in pictures.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::{
     borrow::Cow,
     ffi::OsStr,
-    fmt::{Display, Write},
+    fmt::{self, Display, Write},
     os::unix::ffi::OsStrExt,
 };
 
@@ -16,6 +16,8 @@ use std::{
 pub const LONGEST_WORDS: usize = 2000;
 /// Characters of a cell in a table.
 const LONGEST_CELL: usize = 400;
+/// Characters of a key or a tensor's name in a table. The specification allows names of 64 bytes.
+const LONGEST_NAME: usize = 64;
 /// What stands before a command that is to be copied.
 pub const NEXT: &str = "next:";
 
@@ -107,6 +109,11 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(out + "\n")
 }
 
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// An argument as a shell takes it: printable, and inert.
 ///
 /// What is not printable becomes `"$(printf ...)"`, which every shell has. That takes line breaks off the end; an argument that has some there is
@@ -167,6 +174,51 @@ impl Piece {
 impl<T: Display> From<T> for Piece {
     fn from(words: T) -> Self {
         Self::new(words)
+    }
+}
+
+/// Bytes of a file that are meant to be a text: they need not be UTF-8. Displays with everything escaped that is not printable;
+/// serialises as a text, or where it is none as `{"hex": "ff61"}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Vec<u8>);
+
+impl Text {
+    pub(crate) fn new(bytes: impl AsRef<[u8]>) -> Self {
+        Self(bytes.as_ref().into())
+    }
+
+    /// The text where it is one.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// The escaped text for a table.
+    pub(crate) fn cut(&self) -> String {
+        let escaped = no_command(self.to_string());
+        match escaped.char_indices().nth(LONGEST_NAME) {
+            Some((end, _)) => format!("{}...", &escaped[..end]),
+            None => escaped,
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            // So that nobody takes what the file has for an escape of ours.
+            f.write_str(&line(&chunk.valid().replace('\\', r"\\")))?;
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.as_str() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_map([("hex", hex(&self.0))]),
+        }
     }
 }
 

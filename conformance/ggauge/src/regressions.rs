@@ -7,10 +7,10 @@
 use crate::{
     Error, cache,
     external::{self, Words},
-    fuzz, interrupt,
+    family, fuzz, interrupt,
     printable::{line, quoted},
     releases,
-    worker::{environment, family, process::Limits},
+    worker::{environment, process::Limits},
 };
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};

@@ -272,8 +272,8 @@ impl<'a> Run<'a> {
             let transcript = self.scratch.join(format!("{index}.safetensors"));
             let started = Instant::now();
             let worker = self.workers.get(subject, group.settings);
-            let outcome = match subjects::minds_shards(subject).filter(|_| model.shards > 1) {
-                Some(reason) => Outcome::Unsupported { reason: reason.into() },
+            let outcome = match subjects::minds_shards(subject, model.shards) {
+                Some(outcome) => outcome,
                 None => {
                     worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &transcript)?
                 }

@@ -9,7 +9,7 @@ use reference::{ReferenceSubject, Rounding};
 use subject_candle::CandleSubject;
 #[cfg(feature = "llama-cpp")]
 use subject_llama_cpp::LlamaCppSubject;
-use vocabulary::{Refusal, Schedule, Settings, Subject, SubjectId, Tuning};
+use vocabulary::{Outcome, Refusal, Schedule, Settings, Subject, SubjectId, Tuning};
 
 /// The runtimes of this build.
 const RUNTIMES: &[&str] = &[
@@ -79,16 +79,14 @@ pub fn environment(id: &SubjectId, settings: Settings, tuning: Tuning) -> Vec<(&
 }
 
 /// The variable by which a subject is told how many threads may spin while they wait for each other; `None` where they sleep, or where
-/// somebody said how many threads there are.
-pub fn spinning_threads(id: &SubjectId, tuning: Tuning) -> Option<&'static str> {
+/// somebody said how many threads there are: the tuning, or a variable that is set.
+pub fn spinning_threads(id: &SubjectId, tuning: Tuning, is_set: impl Fn(&str) -> bool) -> Option<&'static str> {
     #[cfg(feature = "candle")]
     if id.runtime() == "candle" && id.device() == "cpu" && tuning.threads.is_none() {
-        let told = [subject_candle::SPINNING_THREADS, subject_candle::THREADS]
-            .into_iter()
-            .any(|name| std::env::var_os(name).is_some());
+        let told = [subject_candle::SPINNING_THREADS, subject_candle::THREADS].into_iter().any(is_set);
         return (!told).then_some(subject_candle::SPINNING_THREADS);
     }
-    let _ = (id, tuning);
+    let _ = (id, tuning, is_set);
     None
 }
 
@@ -152,14 +150,13 @@ pub fn device_kind(id: &SubjectId) -> &str {
     id.device().trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
-/// Why a subject cannot run a model that is split into several files, where it cannot.
+/// What becomes of a subject on a model of so many files, where it runs none of several.
 ///
 /// candle's quantised models take one header and one reader. Something that shows several files as one could be put beneath them, but then
 /// this would say what a trick of ours gives, and not what users of candle get.
-pub fn minds_shards(subject: &SubjectId) -> Option<&'static str> {
-    (subject.runtime() == "candle").then_some(
-        "candle's quantised models read one file, and no other of a split model (llama.cpp's `llama-gguf-split --merge` makes one of them)",
-    )
+pub fn minds_shards(subject: &SubjectId, shards: usize) -> Option<Outcome> {
+    let reason = "candle's quantised models read one file, and no other of a split model (llama.cpp's `llama-gguf-split --merge` makes one of them)";
+    (subject.runtime() == "candle" && shards > 1).then(|| Outcome::Unsupported { reason: reason.into() })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::{
     interrupt,
     models::Model,
     oracle::{SCALE_VERSION, Scale},
+    printable,
     prompts::Prompt,
 };
 use reference::Rounding;
@@ -48,7 +49,7 @@ impl<'a> Origin<'a> {
         for token in &prompt.tokens {
             key.update(token.to_le_bytes());
         }
-        Self { model, prompt, digest: cache::hex(&key.finalize()) }
+        Self { model, prompt, digest: printable::hex(&key.finalize()) }
     }
 
     /// What tells it from every other.

@@ -2,7 +2,7 @@
 //!
 //! The format's reader takes a header and looks at no weight, so these are rules of their own, beside those of [`gguf::Rule`].
 
-use crate::{Error, inspect::Text, interrupt};
+use crate::{Error, interrupt, printable::Text};
 use gguf::{
     File, Rule, Split, Tensor,
     codec::{Numbers, Places, numbers_in},

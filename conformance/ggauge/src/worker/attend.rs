@@ -4,8 +4,7 @@
 //! A process whose parent has ended is given to the nearest ancestor that adopts, and this one does. So nobody leaves the family by
 //! starting a session of its own.
 
-use super::family;
-use crate::external;
+use crate::{external, family};
 use rustix::{
     process::{Pid, Signal, WaitOptions, getpid, kill_process, wait},
     stdio,

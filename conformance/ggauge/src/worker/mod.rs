@@ -6,7 +6,6 @@
 pub mod attend;
 pub(crate) mod crowd;
 pub mod environment;
-pub(crate) mod family;
 pub mod process;
 pub mod serve;
 

@@ -1,19 +1,19 @@
 //! The harness's side: starts a worker, watches its time and memory, and turns whatever becomes of it into an [`Outcome`].
 
 use crate::{
-    Error, external, interrupt,
+    Error,
+    cache::Stamp,
+    external, family, interrupt,
     printable::{LONGEST_WORDS, cut},
     subjects,
-    worker::{crowd::Share, environment, family},
+    worker::{crowd::Share, environment},
 };
 use std::{
     collections::HashMap,
+    env,
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
-    os::unix::{
-        fs::MetadataExt,
-        process::{CommandExt, ExitStatusExt},
-    },
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -88,7 +88,8 @@ impl Launch {
                 None => command.env_remove(name),
             };
         }
-        if let (Some(name), Some(share)) = (self.spinning_threads(), share) {
+        // Nobody has a share where the user's own variables say it.
+        if let (Some(name), Some(share)) = (self.spinning_threads(|_| false), share) {
             command.env(name, share.threads.to_string());
         }
         // The subject's name is there for workers that serve several.
@@ -101,8 +102,13 @@ impl Launch {
 
 impl Launch {
     /// The variable for the threads of a subject of ours that gets its share of the machine.
-    fn spinning_threads(&self) -> Option<&'static str> {
-        if self.command.is_some() { None } else { subjects::spinning_threads(&self.subject, self.tuning) }
+    fn spinning_threads(&self, is_set: impl Fn(&str) -> bool) -> Option<&'static str> {
+        if self.command.is_some() { None } else { subjects::spinning_threads(&self.subject, self.tuning, is_set) }
+    }
+
+    /// What a worker that starts now gets of the machine, where it is one to be told.
+    fn share(&self, is_set: impl Fn(&str) -> bool) -> Option<Share> {
+        self.spinning_threads(is_set).map(|_| Share::now())
     }
 }
 
@@ -136,14 +142,8 @@ pub struct Worker {
     pub starts: u64,
 }
 
-/// A file as it is: its path, size, time of change and number.
-type FileState = (PathBuf, u64, i64, i64, u64);
-
-fn state_of(path: &Path) -> FileState {
-    let of = |metadata: fs::Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino());
-    let (len, seconds, nanoseconds, number) = fs::metadata(path).map(of).unwrap_or_default();
-    (path.into(), len, seconds, nanoseconds, number)
-}
+/// A file as it is; none has no stamp.
+type FileState = (PathBuf, Option<Stamp>);
 
 /// CPU time of evaluations, in seconds, as the workers measured it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -213,7 +213,7 @@ impl Worker {
         }
         let stderr = File::options().create(true).append(true).open(&self.stderr);
         let stderr = stderr.map_err(|error| Error::file(&self.stderr, &error))?;
-        self.share = self.launch.spinning_threads().map(|_| Share::now());
+        self.share = self.launch.share(|name| env::var_os(name).is_some());
         let spawned =
             self.launch.command(self.share.as_ref()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn();
         let mut child = spawned.map_err(|error| Error::Harness {
@@ -256,7 +256,7 @@ impl Worker {
         {
             return Ok(answer.clone());
         }
-        let state = Some(state_of(model));
+        let state = Some((model.to_owned(), Stamp::of(model).ok()));
         if let Some(outcome) = self.hopeless.get(&state) {
             return Ok(Err(outcome.clone()));
         }
@@ -278,7 +278,7 @@ impl Worker {
             return;
         }
         let loading =
-            what.as_ref().map_or_else(|| "starting".to_owned(), |(path, ..)| format!("loading {:?}", path.to_string_lossy()));
+            what.as_ref().map_or_else(|| "starting".to_owned(), |(path, _)| format!("loading {:?}", path.to_string_lossy()));
         if let Ok(mut log) = File::options().append(true).open(&self.stderr) {
             let _ = writeln!(
                 log,
@@ -637,5 +637,54 @@ fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: 
     match missing {
         Some(position) => wrong(format!("position {position}, the last of a call, is missing")),
         None => Outcome::Completed { positions: positions.len() as u64 },
+    }
+}
+
+#[cfg(all(test, feature = "candle"))]
+mod tests {
+    use super::*;
+    use subject_candle::{SPINNING_THREADS, THREADS};
+
+    fn launch(subject: &str, threads: Option<u32>) -> Launch {
+        Launch {
+            subject: subject.parse().unwrap(),
+            settings: Settings::Default,
+            tuning: Tuning { threads, ..Tuning::default() },
+            program: "ggauge".into(),
+            command: None,
+        }
+    }
+
+    /// What the command of a worker sets a variable to, whatever this process itself has been told.
+    fn told(command: &Command, variable: &str) -> Option<String> {
+        let value = command.get_envs().find(|(name, _)| *name == variable)?.1?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn candle_is_told_its_share_of_the_machine() {
+        let launched =
+            |subject: &str, threads| told(&launch(subject, None).command(Some(&Share::of(threads))), SPINNING_THREADS);
+        assert_eq!(launched("candle@cpu", 1).as_deref(), Some("1"));
+        assert_eq!(launched("candle@cpu", 3).as_deref(), Some("3"));
+        // It has no threads that spin; this process' own variable goes by.
+        assert_eq!(launched("llama-cpp@cpu", 3), env::var(SPINNING_THREADS).ok());
+    }
+
+    #[test]
+    fn who_says_how_many_threads_there_are_wins() {
+        let candle = launch("candle@cpu", None);
+        assert!(candle.share(|_| false).is_some());
+        for own in [SPINNING_THREADS, THREADS] {
+            assert!(candle.share(|name| name == own).is_none(), "{own} is overwritten");
+        }
+        let tuned = launch("candle@cpu", Some(2));
+        assert!(tuned.share(|_| false).is_none());
+        let command = tuned.command(Some(&Share::of(1)));
+        assert_eq!(told(&command, THREADS).as_deref(), Some("2"));
+        assert_eq!(told(&command, SPINNING_THREADS), env::var(SPINNING_THREADS).ok());
+        assert!(launch("llama-cpp@cpu", None).share(|_| false).is_none());
+        let foreign = Launch { command: Some("exec mine".into()), ..candle };
+        assert!(foreign.share(|_| false).is_none(), "a worker that is not ours has its own ways");
     }
 }

@@ -1,10 +1,10 @@
 //! The worker's side: reads requests from stdin, runs the subject, answers on stdout.
 
 use crate::{
-    interrupt,
+    family, interrupt,
     printable::{LONGEST_WORDS, cut},
     subjects,
-    worker::{cpu_time, family},
+    worker::cpu_time,
 };
 use std::{
     fs::File,

@@ -54,6 +54,8 @@ fn figures_of_the_matrix_and_the_faults_are_of_todays_limits_models_and_runtimes
 fn a_run_that_came_to_something_else_is_noticed() {
     let root = Path::new(ROOT);
     let runs = Runs::read(root).unwrap();
+    let stale = runs.stale(root).unwrap();
+    assert!(stale.is_empty(), "what is stale anyway shows nothing: {}", stale.join("\n"));
     let mut others = [runs.clone(), runs.clone(), runs.clone(), runs.clone()];
     others[0].matrix.basis = "another".into();
     others[1].matrix.pass += 1;
@@ -105,7 +107,7 @@ fn alter(path: PathBuf, from: &str, to: &str) {
     fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
-/// One figure of each kind, altered where it stands.
+/// One figure of each kind, altered where it stands. Figures change, so each is found by the words beside it.
 #[test]
 fn an_altered_figure_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
@@ -114,27 +116,27 @@ fn an_altered_figure_is_noticed() {
     let before = wrong(root.path(), &record);
     assert!(before.is_empty(), "{before:#?}");
     for (path, from, to) in [
-        ("README.md", "matrix has thirteen architectures", "matrix has twelve architectures"),
+        ("README.md", "The matrix has ", "The matrix has 9"),
         ("README.md", " cells, ", "9 cells, "),
         ("README.md", " faults put", "1 faults put"),
-        ("README.md", "844 [test vectors]", "845 [test vectors]"),
-        ("README.md", "![Twelve columns", "![Eleven columns"),
+        ("README.md", " [test vectors]", "9 [test vectors]"),
+        ("README.md", " columns of readers against", "9 columns of readers against"),
         ("README.md", " deviations, ", "0 deviations, "),
-        ("README.md", "all 694 texts", "all 693 texts"),
-        ("README.md", "out of eleven that", "out of twelve that"),
-        ("README.md", "2,011 cases", "2,012 cases"),
-        ("README.md", "candle 0.10.2 to 0.11.1: breaking", "candle 0.10.2 to 0.11.1: safe"),
-        ("README.md", "Eleven targets:", "Twelve targets:"),
-        ("README.md", "**Six checks**", "**Seven checks**"),
-        ("README.md", "128 million", "129 million"),
-        ("README.md", "(4,763 passes", "(4,764 passes"),
+        ("README.md", " texts right;", "9 texts right;"),
+        ("README.md", "vocabulary out of ", "vocabulary out of 9"),
+        ("README.md", " cases the same to the bit", "9 cases the same to the bit"),
+        ("README.md", "<!-- upgrades -->\n```text\n", "<!-- upgrades -->\n```text\n9"),
+        ("README.md", " targets: our reader", "9 targets: our reader"),
+        ("README.md", " checks**: finite", "9 checks**: finite"),
+        ("README.md", " million executions", "9 million executions"),
+        ("README.md", " passes with", "9 passes with"),
         ("README.md", "that ggauge expects", "that ggauge expects 99 times"),
         ("README.md", "that ggauge expects", "that ggauge expects fourteen times"),
-        ("CHANGELOG.md", "Fuzzing: eleven", "Fuzzing: twelve"),
-        ("CHANGELOG.md", "for nine readers", "for eight readers"),
-        ("CONTRIBUTING.md", "`header_ours` 27,000", "`header_ours` 28,000"),
-        ("golden/README.md", "the 36 of the real models and", "the 37 of the real models and"),
-        ("golden/README.md", "32 of the 36", "33 of the 36"),
+        ("CHANGELOG.md", "Fuzzing: ", "Fuzzing: 9"),
+        ("CHANGELOG.md", "ends or hangs, for ", "ends or hangs, for 9"),
+        ("CONTRIBUTING.md", "`header_ours` ", "`header_ours` 9"),
+        ("golden/README.md", " of the real models and", "9 of the real models and"),
+        ("golden/README.md", "default build in ", "default build in 9"),
         ("golden/figures.toml", "noticed = ", "noticed = 1"),
         (".github/vectors.svg", "#2E7D32", "#2E7D33"),
     ] {

@@ -64,10 +64,18 @@ impl Machine {
     }
 }
 
+/// A Debian that has every package, whatever this machine is.
+fn debian() -> Machine {
+    let machine = Machine::new();
+    machine.program("uname", "echo Linux");
+    machine.program("apt-get", "");
+    machine.program("dpkg-query", "echo 'ii '");
+    machine
+}
+
 /// A Debian that has every package, and a Rust.
 fn complete() -> Machine {
-    let machine = Machine::new();
-    machine.program("dpkg-query", "echo 'ii '");
+    let machine = debian();
     machine.program("rustc", "echo 'host: none-none'\necho 'LLVM version: 22.1.2'");
     machine.program("cargo", r#"[ "$1" != nextest ]"#);
     machine.program("python3", "");
@@ -99,7 +107,7 @@ fn scripts_start_programs_in_the_checkout_alone(#[case] script: &str, #[case] ar
 
 #[test]
 fn what_lies_in_the_users_folder_is_not_run() {
-    let machine = Machine::new();
+    let machine = debian();
     let planted = |name: &str, text: String| {
         let path = machine.path("user").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -149,9 +157,7 @@ fn clang_without_its_sanitizer_runtime_is_no_clang_to_fuzz_with() {
         machine.program(tool, "");
     }
     machine.program("clang-22", "case \"$*\" in *-fsanitize=*) echo 'cannot find libclang_rt.asan.a' >&2; exit 1 ;; esac");
-    for tool in ["apt-get", "dpkg"] {
-        machine.program(tool, "");
-    }
+    machine.program("dpkg", "");
     machine.program("sudo", "[ \"$1\" != -n ] || shift\nexec \"$@\"");
     let output = machine.run("fuzz", &["codec"]);
     let words = String::from_utf8_lossy(&output.stderr);

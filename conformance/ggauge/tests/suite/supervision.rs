@@ -18,14 +18,18 @@ use vocabulary::{BadAnswer, Outcome, Schedule, Settings, Tuning};
 /// Longer than anything here takes on a busy machine, and shorter than what would go on.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-fn worker_of(command: String, limits: Limits, folder: &Path) -> Worker {
-    let launch = Launch {
+fn plain() -> Launch {
+    Launch {
         subject: id("fake@cpu"),
         settings: Settings::Strict,
         tuning: Tuning::default(),
         program: GGAUGE.into(),
-        command: Some(command),
-    };
+        command: None,
+    }
+}
+
+fn worker_of(command: String, limits: Limits, folder: &Path) -> Worker {
+    let launch = Launch { command: Some(command), ..plain() };
     Worker::new(launch, limits, folder.join("stderr.log"))
 }
 
@@ -260,6 +264,26 @@ fn no_secret_reaches_a_worker() {
     for kept in ["secret", "MY_OWN"] {
         assert!(!environment.contains(kept), "{kept} is there:\n{environment}");
     }
+}
+
+/// That the variable that a share is told by is the one which candle reads.
+#[test]
+fn candle_has_as_many_threads_that_spin_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny("llama/q4_0", folder.path());
+    let threads_of = |told: u32| {
+        let command = format!("RAYON_NUM_THREADS=1 CANDLE_NUM_THREADS={told} exec {GGAUGE} worker candle@cpu");
+        let launch = Launch { subject: id("candle@cpu"), settings: Settings::Default, command: Some(command), ..plain() };
+        let mut worker = Worker::new(launch, Limits::default(), folder.path().join("stderr.log"));
+        let transcript = folder.path().join("t.safetensors");
+        let outcome = worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(8), Schedule::SingleShot, &transcript);
+        assert!(matches!(outcome, Ok(Outcome::Completed { .. })), "{outcome:?}");
+        let attendant = worker.process_id().unwrap();
+        let child = fs::read_to_string(format!("/proc/{attendant}/task/{attendant}/children")).unwrap();
+        fs::read_dir(format!("/proc/{}/task", child.trim())).unwrap().count()
+    };
+    let alone = threads_of(1);
+    assert_eq!([threads_of(2), threads_of(4)], [alone + 1, alone + 3]);
 }
 
 /// A core file would be as large as the process.

@@ -1,7 +1,12 @@
 //! A model is all of its files, its header comes first, and a hash is taken once.
 
-use crate::support::{GGAUGE, ggauge, settle, stderr, stdout, wait_until_it_listens};
-use ggauge::cache::{Cache, Stamp};
+use crate::support::{GGAUGE, ggauge, id, ramp, settle, stderr, stdout, wait_until_it_listens};
+use ggauge::{
+    cache::{Cache, Stamp},
+    determinism,
+    models::Model,
+    run::Workers,
+};
 use gguf::{Draft, File, Value};
 use indicatif::ProgressBar;
 use rstest::{Context, rstest};
@@ -14,6 +19,7 @@ use std::{
     thread,
     time::{Duration, Instant, SystemTime},
 };
+use vocabulary::Settings;
 
 /// The tiny model of a recipe, split into three files, of which the first has keys and no tensor.
 fn split(recipe: &str, folder: &Path) -> [PathBuf; 3] {
@@ -70,6 +76,27 @@ fn a_split_model_runs_from_its_first_file() {
         }
     }
     assert_eq!(counts, (4, 2));
+}
+
+/// Determinism is measured on split models too, of who runs them.
+#[test]
+fn determinism_of_a_split_model_is_measured_or_unsupported_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, ..] = split("llama/q4_0@0", folder.path());
+    let bar = ProgressBar::hidden();
+    let model = Model::open(&path, None, None, &Cache::at(folder.path()), &bar).unwrap();
+    let mut workers = Workers::plain(GGAUGE.into(), folder.path());
+    let subjects = ["llama-cpp@cpu", "candle@cpu"].map(|subject| (id(subject), Settings::Default));
+    let findings = determinism::measure(&mut workers, &[(model, ramp(8))], &subjects, folder.path(), &bar).unwrap();
+    assert_eq!(findings.len(), 8);
+    for finding in findings {
+        if finding.subject == id("candle@cpu") {
+            assert_eq!((finding.words().as_str(), finding.failed), ("unsupported", None));
+            assert!(finding.unsupported.unwrap().contains("candle's quantised models read one file"));
+        } else {
+            assert!(finding.compared > 0 && finding.failed.is_none(), "{finding:?}");
+        }
+    }
 }
 
 /// What is no first file of a whole split model is told as what it is, by every command that takes a file.

@@ -1,13 +1,14 @@
 //! Workers that misbehave, each in its own way: every one gives its own outcome, and the next request starts afresh.
 
-use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, tiny};
+use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, stderr, tiny};
 use ggauge::{
+    record::Record,
     run::Workers,
     worker::process::{Launch, Worker},
 };
 use rstest::rstest;
 use smith::Recipe;
-use std::{thread, time::Duration};
+use std::{process::Command, thread, time::Duration};
 use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict, transcript::Reader};
 
 #[rstest]
@@ -156,6 +157,26 @@ fn contents_that_fit_no_answer_are_unsupported_in_words() {
     let mut worker = Worker::new(launch, short_limits(), folder.path().join("stderr.log"));
     let Err(Outcome::Unsupported { reason }) = worker.read(&path).unwrap() else { panic!("an answer of 10 MB") };
     assert!(reason.contains("room for 4194304"), "{reason}");
+}
+
+/// How many of candle's threads spin while they wait changes with what else the machine does; no number may. Told by the user, as by the
+/// harness, which tells one share where nobody told.
+#[test]
+fn candles_bits_do_not_depend_on_the_threads_that_spin() {
+    let folder = tempfile::tempdir().unwrap();
+    let logits = |threads: Option<&str>| {
+        let mut command = Command::new(GGAUGE);
+        command.args(["run", "llama/q4_0", "--json", "--tokens", "1,2,3,4,5,6,7,8", "--subject", "candle@cpu"]);
+        command.env("GGAUGE_CACHE", folder.path()).env_remove("RAYON_NUM_THREADS").env_remove("CANDLE_NUM_THREADS");
+        let output = command.envs(threads.map(|threads| ("CANDLE_NUM_THREADS", threads))).output().unwrap();
+        let record: Record = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        record.cases.into_iter().map(|case| (case.id, case.logits.unwrap())).collect::<Vec<_>>()
+    };
+    let of_one = logits(Some("1"));
+    assert_eq!(of_one.len(), 2, "{of_one:?}");
+    for threads in [Some("2"), Some("3"), None] {
+        assert_eq!(logits(threads), of_one, "{threads:?} threads");
+    }
 }
 
 /// Every runtime continues a prompt as the reference does, and says by how much each token led.

@@ -3,7 +3,7 @@
 //! Linux tells the children of a process, and those whose parent ended are found by a worker that adopts them ([`attend`]). Elsewhere
 //! a family is its process group, and nobody tells what it occupies.
 //!
-//! [`attend`]: super::attend
+//! [`attend`]: crate::worker::attend
 
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process, kill_process_group, setrlimit, waitid,

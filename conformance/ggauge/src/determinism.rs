@@ -12,6 +12,7 @@ use crate::{
     prompts::Prompt,
     run::Workers,
     tables::{Form, Sheet},
+    worker::process::bad_transcript,
 };
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};

@@ -17,6 +17,7 @@ use crate::{
     page::Page,
     printable::{LONGEST_WORDS, cut},
     prompts::Prompt,
+    worker::process::{bad_transcript, outcome_of},
 };
 use gguf::File;
 use serde::Deserialize;

@@ -214,7 +214,7 @@ impl Golden {
         let listed = answer.as_ref().map(|reader| positions(reader, card, prompt));
         let (outcome, position) = match listed {
             Ok(Ok(position)) => (outcome_of(answer), position),
-            Ok(Err(error)) => (bad_transcript(error), Vec::new()),
+            Ok(Err(error)) => (bad_transcript(error.to_string()), Vec::new()),
             Err(outcome) => (outcome.clone(), Vec::new()),
         };
         let text = continuation.map(|continuation| {

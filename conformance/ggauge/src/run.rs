@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
                 Ok((Ok(sha256), transcript)) => (Ok(transcript), Some(sha256)),
                 Ok((Err(error), _)) => {
                     interrupt::check()?;
-                    (Err(bad_transcript(error)), None)
+                    (Err(bad_transcript(error.to_string())), None)
                 }
                 Err(outcome) => (Err(outcome), None),
             };
@@ -377,7 +377,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn reference(&mut self, model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Result<Reader, Outcome>, Error> {
+    fn reference(
+        &mut self,
+        model: &Model,
+        prompt: &Prompt,
+        rounding: Rounding,
+        out: &Path,
+    ) -> Result<Result<Reader, Outcome>, Error> {
         if model.is_tiny() {
             // Our own code on our own file needs no process of its own, and in a matrix these are most of the work.
             return reference_here(model, prompt, rounding, out);
@@ -610,9 +616,7 @@ impl<'a> Run<'a> {
             (Err(_), _) => Ok(not_completed()),
             (Ok(transcript), _) if relation.is_exact() => oracle::identical(transcript, against),
             (Ok(_), None) => return unsupported(comparison, "there are no limits for it".into()),
-            (Ok(transcript), Some(limits)) => {
-                oracle::compare(transcript, against).map(|measured| measured.verdict(&limits))
-            }
+            (Ok(transcript), Some(limits)) => oracle::compare(transcript, against).map(|measured| measured.verdict(&limits)),
         };
         let verdict = match compared {
             // Both were written by this subject.

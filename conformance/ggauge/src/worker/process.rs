@@ -606,8 +606,8 @@ fn read_lines(stdout: impl Read, sender: &mpsc::SyncSender<Line>) {
 }
 
 /// What a subject's answer is whose transcript cannot be read.
-pub fn bad_transcript(why: impl ToString) -> Outcome {
-    let detail = cut(&why.to_string(), LONGEST_WORDS).into_owned();
+pub fn bad_transcript(why: impl Into<String>) -> Outcome {
+    let detail = cut(&why.into(), LONGEST_WORDS).into_owned();
     Outcome::ProtocolError(BadAnswer::Transcript { detail })
 }
 

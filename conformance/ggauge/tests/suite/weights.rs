@@ -92,7 +92,10 @@ fn a_tensor_of_zeros_is_a_note() {
     let output = ggauge(folder.path(), &["inspect", &path]);
     let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("valid, with 1 finding: no rule of the format is broken") && text.contains("weight-zero (note), once"), "{text}");
+    assert!(
+        text.contains("valid, with 1 finding: no rule of the format is broken") && text.contains("weight-zero (note), once"),
+        "{text}"
+    );
     assert!(text.contains("tensor `blk.1.attn_k.weight` at byte ") && text.contains("found nothing but zeros in "), "{text}");
 }
 

@@ -97,10 +97,7 @@ fn with_split_number(path: &Path, number: Value<'_>) -> Vec<u8> {
 #[case::missing("tiny-00002-of-00003.gguf the system says: No such file", "put all files of the split model into one folder")]
 #[case::glued_second("several GGUF files glued together, of which the second begins at byte ", "llama-gguf-split --merge")]
 #[case::swapped("it is file 3 of 3 of a split model under a name that says otherwise", "PREFIX-00003-of-00003.gguf")]
-#[case::whole_second(
-    "it is a whole model under the name of file 2 of 3 of a split one",
-    "give it a name without `-00002-of-`"
-)]
+#[case::whole_second("it is a whole model under the name of file 2 of 3 of a split one", "give it a name without `-00002-of-`")]
 #[case::foreign("split.tensors.count ", "put the files of one split model together")]
 #[case::number_is_a_text("split.no", "split the model again with llama.cpp's `llama-gguf-split`")]
 #[case::number_of_the_second_is_a_text("split.no", "split the model again with llama.cpp's `llama-gguf-split`")]

@@ -11,7 +11,10 @@ use std::{
     io::{self, BufRead, Write},
     os::{
         fd::AsRawFd,
-        unix::{fs::FileExt, process::CommandExt},
+        unix::{
+            fs::{FileExt, symlink},
+            process::CommandExt,
+        },
     },
     path::{Path, PathBuf},
     process::Command,
@@ -102,6 +105,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 if behaviour == "chatty" {
                     println!("and by the way");
                 }
+                change_afterwards(behaviour, &transcript)?;
             }
             Request::Continue { .. } | Request::Tokenize { .. } | Request::Read { .. } => {
                 answer(&Response::Unsupported {
@@ -155,6 +159,25 @@ fn misbehave(behaviour: &str) {
             }
         },
         _ => {}
+    }
+}
+
+/// What becomes of a transcript once it was said to be whole.
+fn change_afterwards(behaviour: &str, transcript: &Path) -> io::Result<()> {
+    let resize = |len| File::options().write(true).open(transcript)?.set_len(len);
+    match behaviour {
+        "then-zeros" => {
+            fs::remove_file(transcript)?;
+            symlink("/dev/zero", transcript)
+        }
+        "then-pipe" => {
+            fs::remove_file(transcript)?;
+            Ok(rustix::fs::mkfifoat(rustix::fs::CWD, transcript, rustix::fs::Mode::RWXU)?)
+        }
+        "then-long" => resize(64 << 30),
+        "then-short" => resize(fs::metadata(transcript)?.len() / 2),
+        "then-gone" => fs::remove_file(transcript),
+        _ => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     run::Workers,
     subjects as known,
     tables::{Form, Sheet},
+    worker::process::bad_transcript,
 };
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -158,28 +159,29 @@ pub fn measure(
             progress.inc(1);
             let worker = workers.get(subject, *settings);
             let size = model.vocabulary_size;
-            let outcome = match known::minds_shards(subject, model.shards) {
-                Some(outcome) => outcome,
+            let answer = match known::minds_shards(subject, model.shards) {
+                Some(outcome) => Err(outcome),
                 None => worker.evaluate(&model.path, size, &prompt.tokens, Schedule::SingleShot, &first)?,
             };
             for finding in findings.iter_mut().filter(|f| f.subject == *subject && f.settings == *settings) {
-                if !note(finding, &outcome) {
-                    continue;
-                }
+                let Some(against) = note(finding, answer.as_ref()) else { continue };
                 for variant in finding.aspect.variants(prompt.tokens.len()) {
                     let worker = workers.tuned(subject, *settings, variant.tuning);
                     if variant.restart {
                         worker.stop();
                     }
-                    let outcome = worker.evaluate(&model.path, size, &prompt.tokens, variant.schedule, &second)?;
-                    if note(finding, &outcome) {
-                        let measured = hold_against(&second, &first).map_err(|why| Error::transcript(subject, why))?;
-                        finding.compared += 1;
-                        match measured {
-                            None => finding.same += 1,
-                            // NaN is worse than any number, and stays.
-                            Some(nmse) if nmse.is_nan() || nmse > finding.worst_nmse => finding.worst_nmse = nmse,
-                            Some(_) => {}
+                    let answer = worker.evaluate(&model.path, size, &prompt.tokens, variant.schedule, &second)?;
+                    let Some(candidate) = note(finding, answer.as_ref()) else { continue };
+                    match hold_against(candidate, against) {
+                        Err(why) => _ = note(finding, Err(&bad_transcript(why))),
+                        Ok(measured) => {
+                            finding.compared += 1;
+                            match measured {
+                                None => finding.same += 1,
+                                // NaN is worse than any number, and stays.
+                                Some(nmse) if nmse.is_nan() || nmse > finding.worst_nmse => finding.worst_nmse = nmse,
+                                Some(_) => {}
+                            }
                         }
                     }
                 }
@@ -190,19 +192,18 @@ pub fn measure(
     Ok(findings)
 }
 
-/// True where there are logits; otherwise it is noted why not.
-fn note(finding: &mut Finding, outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Completed { .. } => return true,
-        Outcome::Unsupported { reason } => _ = finding.unsupported.get_or_insert_with(|| reason.clone()),
-        other => _ = finding.failed.get_or_insert_with(|| other.summary()),
+/// The logits, where there are some; otherwise it is noted why not.
+fn note<'a>(finding: &mut Finding, answer: Result<&'a Reader, &Outcome>) -> Option<&'a Reader> {
+    match answer {
+        Ok(transcript) => return Some(transcript),
+        Err(Outcome::Unsupported { reason }) => _ = finding.unsupported.get_or_insert_with(|| reason.clone()),
+        Err(other) => _ = finding.failed.get_or_insert_with(|| other.summary()),
     }
-    false
+    None
 }
 
 /// None where every logit of the positions that both have is the same to the bit, or else the largest NMSE of a position.
-fn hold_against(candidate: &Path, against: &Path) -> Result<Option<f64>, String> {
-    let (candidate, against) = (Reader::open(candidate)?, Reader::open(against)?);
+fn hold_against(candidate: &Reader, against: &Reader) -> Result<Option<f64>, String> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     if candidate.vocabulary_size() != against.vocabulary_size() {
         return Err("rows of another length".into());
@@ -223,7 +224,7 @@ fn hold_against(candidate: &Path, against: &Path) -> Result<Option<f64>, String>
     }
     let most = f64::MAX;
     let everything = oracle::Limits { nmse: most, kl_mean: most, kl_max: most, margin: most, drift: most };
-    let verdict = oracle::compare(&candidate, &against)?.verdict(&everything);
+    let verdict = oracle::compare(candidate, against)?.verdict(&everything);
     let Verdict::Measured { checks, .. } = verdict else { return Ok(Some(f64::NAN)) };
     Ok(checks.iter().find(|measurement| measurement.check == Check::Nmse).map(|measurement| measurement.measured))
 }

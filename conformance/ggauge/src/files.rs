@@ -1,9 +1,12 @@
 //! The files that a model is made of: one, or all of a split model, told apart from what only looks like it.
 
 use crate::Error;
-use gguf::{File, Finding, Mode, Rule, ShardName, Split};
+use gguf::{File, Finding, Mode, Rule, ShardName, Split, Tolerated};
 use reference::{MappedFile, map_model};
 use std::{fmt, path::Path};
+
+/// The key that every model has, and of a split one its first file alone.
+const ARCHITECTURE: &str = "general.architecture";
 
 /// Why a file is not what its name and its keys together say, though it may be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Misplaced {
             Self::Renamed { number, count } => {
                 format!("give it its name back, PREFIX-{number:05}-of-{count:05}.gguf, beside the other files")
             }
-            Self::Whole { .. } => "give it a name without `-00001-of-`".into(),
+            Self::Whole { name } => format!("give it a name without `-{:05}-of-`", name.number),
         }
     }
 
@@ -67,6 +70,28 @@ impl Misplaced {
         };
         let (field, found) = ("the file as a whole".into(), self.to_string());
         Finding { rule: Rule::SplitShards, offset, field, found, expected: expected.into() }
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Refuses a file that is not what its name and its keys together say.
+fn check(path: &Path, file: &File<'_>) -> Result<(), Error> {
+    let name = name_of(path);
+    if let Some(misplaced) = Misplaced::find(file, &name) {
+        return Err(Error::input(path.display(), format!("it is {misplaced}"), misplaced.next()));
+    }
+    // A whole model can be read whatever its keys say of a split.
+    let is_part = ShardName::parse(&name).is_some_and(|name| name.count > 1) || file.metadata().get(ARCHITECTURE).is_none();
+    let of_split = |tolerated: &&Tolerated| tolerated.finding.rule == Rule::SplitKeys;
+    match file.tolerated().iter().find(of_split).filter(|_| is_part && speaks_of_split(file)) {
+        Some(tolerated) => {
+            let next = "split the model again with llama.cpp's `llama-gguf-split`, which writes the keys";
+            Err(Error::input(path.display(), &tolerated.finding, next))
+        }
+        None => Ok(()),
     }
 }
 
@@ -102,13 +127,11 @@ impl Files {
     /// Where one cannot be read, is missing, or `path` is another than the first; each in words of its own.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = name_of(path);
         let first = MappedFile::open(path).map_err(|error| Error::input(path.display(), error, next))?;
         // What is no GGUF file at all is said where it is read.
         if let Ok(file) = File::lenient(&first) {
-            if let Some(misplaced) = Misplaced::find(&file, &name) {
-                return Err(Error::input(path.display(), format!("it is {misplaced}"), misplaced.next()));
-            }
+            check(path, &file)?;
             if let Some((number, count)) = file.place_in_split().filter(|&(number, _)| number > 0) {
                 let of_split = ShardName::parse(&name).and_then(|name| name.siblings().next());
                 let first = of_split.map_or_else(|| "the first".into(), |name| path.with_file_name(name).display().to_string());
@@ -126,6 +149,11 @@ impl Files {
             };
             Error::input(path.display(), why, next)
         })?;
+        for (path, mapped) in mapped.iter().skip(1) {
+            if let Ok(file) = File::lenient(mapped) {
+                check(path, &file)?;
+            }
+        }
         Ok(Self { mapped })
     }
 
@@ -157,7 +185,11 @@ impl Files {
         let first = || self.mapped.first().map(|(path, _)| path.display().to_string()).unwrap_or_default();
         match <[File<'_>; 1]>::try_from(files) {
             Ok([file]) => Ok(file.into()),
-            Err(files) => Split::join(files, Mode::Lenient).map_err(|error| Error::input(first(), error, next)),
+            Err(files) => Split::join(files, Mode::Lenient).map_err(|error| {
+                let of_several = "put the files of one split model together, all of the same download or the same split";
+                let next = if error.rule == Rule::SplitShards { of_several } else { next };
+                Error::input(first(), error, next)
+            }),
         }
     }
 }

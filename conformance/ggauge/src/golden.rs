@@ -17,6 +17,7 @@ use crate::{
     page::Page,
     printable::{LONGEST_WORDS, cut},
     prompts::Prompt,
+    worker::process::{bad_transcript, outcome_of},
 };
 use gguf::File;
 use serde::Deserialize;
@@ -137,10 +138,8 @@ impl fmt::Display for Difference {
 /// What a subject gave in a case.
 #[derive(Debug, Clone, Copy)]
 pub struct Gave<'a> {
-    /// What became of the case.
-    pub outcome: &'a Outcome,
-    /// The logits, where it completed.
-    pub transcript: &'a Path,
+    /// The logits, or what else became of the case.
+    pub answer: &'a Result<Reader, Outcome>,
     /// Its noise, where the reference gave something.
     pub noise: Option<Noise>,
     /// What the prompt goes on with, where that was asked for.
@@ -209,19 +208,14 @@ pub fn words(outcome: &Outcome) -> String {
 
 impl Golden {
     /// The golden of a case, from its transcript where it completed.
-    ///
-    /// # Errors
-    /// Where the transcript cannot be read.
-    pub fn of(case: &Case, card: &Card, prompt: &Prompt, gave: Gave<'_>) -> Result<Self, Error> {
-        let Gave { outcome, transcript, noise, continuation } = gave;
+    pub fn of(case: &Case, card: &Card, prompt: &Prompt, gave: Gave<'_>) -> Self {
+        let Gave { answer, noise, continuation } = gave;
         let ids: Vec<u8> = prompt.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
-        let completed = matches!(outcome, Outcome::Completed { .. });
-        let failed = |why: String| Error::transcript(&case.subject, why);
-        let position = if completed {
-            let reader = Reader::open(transcript).map_err(failed)?;
-            positions(&reader, card, prompt).map_err(|error| failed(error.to_string()))?
-        } else {
-            Vec::new()
+        let listed = answer.as_ref().map(|reader| positions(reader, card, prompt));
+        let (outcome, position) = match listed {
+            Ok(Ok(position)) => (outcome_of(answer), position),
+            Ok(Err(error)) => (bad_transcript(error.to_string()), Vec::new()),
+            Err(outcome) => (outcome.clone(), Vec::new()),
         };
         let text = continuation.map(|continuation| {
             let limit = noise.map_or(0.0, |noise| 2.0 * noise.limit);
@@ -229,15 +223,15 @@ impl Golden {
             let uncertain_from = continuation.margins.iter().position(|&margin| f64::from(margin) <= limit);
             Text { text, tokens: continuation.tokens.clone(), uncertain_from }
         });
-        Ok(Self {
+        Self {
             case: case.to_string(),
-            outcome: words(outcome),
+            outcome: words(&outcome),
             model: card.fingerprint.clone(),
             prompt: PromptDigest { tokens: prompt.tokens.len(), sha256: digest(&ids).get(..12).unwrap_or_default().into() },
             noise,
             position,
             continuation: text,
-        })
+        }
     }
 
     /// Reads a golden's text.

@@ -816,7 +816,7 @@ fn findings_text(inspection: &Inspection, layout: Layout) -> String {
     let of_weights = WeightRule::ALL.iter().any(|rule| rule.id() == refused);
     let notes = if inspection.findings.is_empty() { String::new() } else { format!(", with {count}") };
     let verdict = match inspection.verdict {
-        Verdict::Valid => format!("valid{notes}: no rule is broken"),
+        Verdict::Valid => format!("valid{notes}: no rule of the format is broken"),
         Verdict::Acceptable => format!("acceptable, with {count}: strict reading takes the file"),
         Verdict::Invalid if of_weights => format!("invalid, with {count}: not every weight is a number (rule {refused})"),
         Verdict::Invalid => format!("invalid, with {count}: strict reading refuses the file (rule {refused})"),

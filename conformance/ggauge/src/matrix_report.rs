@@ -100,8 +100,7 @@ fn causes(record: &Record, judgement: Judgement, style: Style) -> Page {
         writeln!(out, "  {} cells, {cause}", comparisons.len());
         let shown = if style.verbose { comparisons.len() } else { EXAMPLES };
         for comparison in comparisons.iter().take(shown) {
-            let measured =
-                comparison.verdict.as_ref().map_or_else(String::new, |verdict| format!(" ({})", report::explain(verdict)));
+            let measured = report::explain(comparison).map_or_else(String::new, |words| format!(" ({words})"));
             writeln!(out, "      {}{measured}", comparison.id);
         }
         if comparisons.len() > shown {

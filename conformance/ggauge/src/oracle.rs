@@ -113,9 +113,15 @@ pub enum Incomparable {
         /// The first such position.
         position: u64,
     },
-    /// A transcript could not be read.
-    #[error("{0}")]
-    Unreadable(String),
+    /// They are not of the same positions.
+    #[error("the two have other positions, or rows of another length")]
+    Positions,
+    /// The candidate's transcript can no longer be read: whoever wrote it has taken bytes away.
+    #[error("a transcript could not be read: {0}")]
+    Candidate(String),
+    /// Nor can the other one.
+    #[error("a transcript could not be read: {0}")]
+    Truth(String),
 }
 
 impl From<Incomparable> for String {
@@ -124,8 +130,13 @@ impl From<Incomparable> for String {
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Incomparable {
-    Incomparable::Unreadable(format!("a transcript could not be read: {error}"))
+/// Reads the same position's row of both.
+fn read_both(
+    (candidate, candidate_row, a): (&Reader, usize, &mut Vec<f32>),
+    (truth, truth_row, b): (&Reader, usize, &mut Vec<f32>),
+) -> Result<(), Incomparable> {
+    candidate.read_row(candidate_row, a).map_err(|error| Incomparable::Candidate(error.to_string()))?;
+    truth.read_row(truth_row, b).map_err(|error| Incomparable::Truth(error.to_string()))
 }
 
 /// Compares two transcripts at the positions both have. Memory stays at a few rows a core.
@@ -152,13 +163,11 @@ pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, Incompa
         .map_init(
             || (Vec::new(), Vec::new()),
             |(a, b), (position, candidate_row, truth_row)| {
-                candidate.read_row(candidate_row, a)?;
-                truth.read_row(truth_row, b)?;
+                read_both((candidate, candidate_row, a), (truth, truth_row, b))?;
                 Ok(compare_rows(position, a, b))
             },
         )
-        .collect::<std::io::Result<Vec<_>>>()
-        .map_err(unreadable)?;
+        .collect::<Result<Vec<_>, Incomparable>>()?;
     Comparison::of(positions)
 }
 
@@ -168,13 +177,12 @@ pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, Incompa
 /// Why there is nothing to compare, or what could not be read.
 pub fn identical(candidate: &Reader, against: &Reader) -> Result<Verdict, Incomparable> {
     if candidate.vocabulary_size() != against.vocabulary_size() || candidate.positions() != against.positions() {
-        return Err(Incomparable::Unreadable("the two have other positions, or rows of another length".into()));
+        return Err(Incomparable::Positions);
     }
     let (mut differ, mut first) = (0u64, None);
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for (row, &position) in candidate.positions().iter().enumerate() {
-        let read = candidate.read_row(row, &mut a).and_then(|()| against.read_row(row, &mut b));
-        read.map_err(unreadable)?;
+        read_both((candidate, row, &mut a), (against, row, &mut b))?;
         let different = a.iter().zip(&b).filter(|(a, b)| a.to_bits() != b.to_bits()).count() as u64;
         if different > 0 {
             first = first.or(Some(position));

@@ -179,8 +179,8 @@ pub fn findings(record: &Record, style: Style) -> Page {
         reasons_given.extend(reason);
         let judgement = painted(first.judgement.words(), first.judgement, style);
         out.line_of("", &judgement, format_args!(": {}{more}", first.id));
-        if let Some(verdict) = &first.verdict {
-            writeln!(out, "    {}", explain(verdict));
+        if let Some(words) = explain(first) {
+            writeln!(out, "    {words}");
         }
         let names: Vec<_> = first.blame.iter().map(ToString::to_string).collect();
         match first.oracle {
@@ -234,11 +234,16 @@ pub(crate) fn explain_kind(verdict: &Verdict) -> String {
     }
 }
 
-/// The deciding check of a verdict in words.
-pub(crate) fn explain(verdict: &Verdict) -> String {
-    match (verdict, verdict.decisive()) {
+/// The deciding check of a comparison in words, where it has a verdict.
+pub(crate) fn explain(comparison: &ComparisonRecord) -> Option<String> {
+    let verdict = comparison.verdict.as_ref()?;
+    Some(match (verdict, verdict.decisive()) {
         (Verdict::Vacuous { reason }, _) => format!("nothing was compared: {reason}"),
-        (_, Some(Measurement { check: Check::Outcome, .. })) => "it did not give logits".into(),
+        (_, Some(Measurement { check: Check::Outcome, .. })) => match comparison.oracle {
+            // The reason says who did not.
+            Oracle::Differential => "they did not both give logits".into(),
+            Oracle::Reference | Oracle::Metamorphic => "it did not give logits".into(),
+        },
         (_, Some(decisive)) => {
             let place = decisive.position.map_or_else(String::new, |position| format!(" at position {position}"));
             let relation = if decisive.holds() { "within" } else { "beyond" };
@@ -250,7 +255,7 @@ pub(crate) fn explain(verdict: &Verdict) -> String {
             )
         }
         (_, None) => "nothing was measured".into(),
-    }
+    })
 }
 
 /// One line of totals.

@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    blame::{settle, words},
+    blame::{Side, settle, settle_pair, words},
     cache::{self, Cache},
     files::Files,
     golden::{self, Gave, Golden},
@@ -21,14 +21,15 @@ use crate::{
     weights,
     worker::{
         cpu_time,
-        process::{self, Launch, Worker},
+        process::{self, Launch, Worker, bad_transcript, outcome_of},
     },
 };
 use indicatif::ProgressBar;
 use reference::{ReferenceSubject, Rounding};
+use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -149,25 +150,34 @@ impl Outputs {
         // Text that is read needs a vocabulary, and one schedule of feeding the prompt is enough for it.
         let room = model.context_length.unwrap_or(u64::MAX).saturating_sub(prompt.tokens.len() as u64);
         let count = u64::from(golden::CONTINUED).min(room) as u32;
-        let completed = matches!(gave.outcome, Outcome::Completed { .. });
-        let continuation = if completed && !model.is_tiny() && case.schedule == Schedule::SingleShot && count > 0 {
+        let continuation = if gave.answer.is_ok() && !model.is_tiny() && case.schedule == Schedule::SingleShot && count > 0 {
             worker.continue_greedily(&model.path, model.vocabulary_size, &prompt.tokens, count)?.ok()
         } else {
             None
         };
-        let golden = Golden::of(case, &card.1, prompt, Gave { continuation: continuation.as_ref(), ..gave })?;
+        let golden = Golden::of(case, &card.1, prompt, Gave { continuation: continuation.as_ref(), ..gave });
         self.card = Some(card);
         cache::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
     }
 }
 
-/// A case that was run: its outcome, its transcript, and what it is allowed.
+/// A case that was run: its logits or what else became of it, and what it is allowed.
 struct Ran {
     case: Case,
-    outcome: Outcome,
-    transcript: PathBuf,
+    answer: Result<Reader, Outcome>,
+    /// Where the logits were written. They are read through what was opened then, as something else may lie there now.
+    path: PathBuf,
     limits: Option<Limits>,
     noise: Result<Scale, String>,
+}
+
+impl Ran {
+    /// What a pair is judged by before any number is looked at.
+    fn side<'s>(&'s self, outcome: &'s Outcome, alone: &'s BTreeMap<SubjectId, ComparisonRecord>) -> Side<'s> {
+        let subject = &self.case.subject;
+        let alone = alone.get(subject).map(|alone| (alone.judgement, alone.reason.as_deref().unwrap_or_default()));
+        Side { subject, outcome, alone }
+    }
 }
 
 impl<'a> Run<'a> {
@@ -269,30 +279,34 @@ impl<'a> Run<'a> {
         for (index, subject) in group.subjects.iter().enumerate() {
             let case = group.case(model, subject);
             self.progress.set_message(case.to_string());
-            let transcript = self.scratch.join(format!("{index}.safetensors"));
+            let path = self.scratch.join(format!("{index}.safetensors"));
             let started = Instant::now();
             let worker = self.workers.get(subject, group.settings);
-            let outcome = match subjects::minds_shards(subject, model.shards) {
-                Some(outcome) => outcome,
-                None => {
-                    worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &transcript)?
-                }
+            let answer = match subjects::minds_shards(subject, model.shards) {
+                Some(outcome) => Err(outcome),
+                None => worker.evaluate(&model.path, model.vocabulary_size, &group.prompt.tokens, group.schedule, &path)?,
             };
             self.timings.cases.insert(case.to_string(), started.elapsed().as_secs_f64());
-            let (noise, limits) = match (&exact, &outcome) {
-                (Ok(exact), Outcome::Completed { .. }) => self.allowance(model, group, subject, group.schedule, exact)?,
+            let (answer, logits) = match answer.map(|transcript| (sha256_of(&transcript), transcript)) {
+                Ok((Ok(sha256), transcript)) => (Ok(transcript), Some(sha256)),
+                Ok((Err(error), _)) => {
+                    interrupt::check()?;
+                    (Err(bad_transcript(error.to_string())), None)
+                }
+                Err(outcome) => (Err(outcome), None),
+            };
+            let (noise, limits) = match (&exact, &answer) {
+                (Ok(exact), Ok(_)) => self.allowance(model, group, subject, group.schedule, exact)?,
                 _ => (Err("there is nothing to compare".into()), None),
             };
-            let completed = matches!(outcome, Outcome::Completed { .. });
-            let logits = completed.then(|| cache::sha256_of(&[&transcript], self.progress));
-            record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome.clone(), logits: logits.transpose()? });
+            record.cases.push(CaseRecord { id: case.to_string(), outcome: outcome_of(&answer), logits });
             if let Some(outputs) = &mut self.outputs {
                 let worker = self.workers.get(subject, group.settings);
                 let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| golden::Noise::of(scale, limits));
-                let gave = Gave { outcome: &outcome, transcript: &transcript, noise, continuation: None };
+                let gave = Gave { answer: &answer, noise, continuation: None };
                 outputs.write(&case, model, &group.prompt, gave, worker)?;
             }
-            ran.push(Ran { case, outcome, transcript, limits, noise });
+            ran.push(Ran { case, answer, path, limits, noise });
             self.progress.inc(1);
         }
         let mut alone = BTreeMap::new();
@@ -317,7 +331,7 @@ impl<'a> Run<'a> {
         }
         for ran in ran {
             // Judged, so no longer needed; one that was never written is no loss.
-            let _ = fs::remove_file(ran.transcript);
+            let _ = fs::remove_file(ran.path);
         }
         // Judged by what the file was when it was hashed: of one that is another now, nothing is said.
         self.in_use.check()
@@ -352,18 +366,24 @@ impl<'a> Run<'a> {
         }
         let made = self.scratch.join("truth.safetensors");
         match self.reference(model, prompt, Rounding::EXACT, &made) {
-            Ok(Outcome::Completed { .. }) => {
+            Ok(Ok(_)) => {
                 self.in_use.check()?;
                 self.truths.keep(&origin, &made).map(Ok)
             }
             other => {
                 let _ = fs::remove_file(&made);
-                other.map(Err)
+                other
             }
         }
     }
 
-    fn reference(&mut self, model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Outcome, Error> {
+    fn reference(
+        &mut self,
+        model: &Model,
+        prompt: &Prompt,
+        rounding: Rounding,
+        out: &Path,
+    ) -> Result<Result<Reader, Outcome>, Error> {
         if model.is_tiny() {
             // Our own code on our own file needs no process of its own, and in a matrix these are most of the work.
             return reference_here(model, prompt, rounding, out);
@@ -392,11 +412,11 @@ impl<'a> Run<'a> {
             return Ok(Ok(scale));
         }
         let rounded = self.scratch.join("noise.safetensors");
-        let outcome = self.reference(model, prompt, rounding, &rounded)?;
-        if !matches!(outcome, Outcome::Completed { .. }) {
-            return Ok(Err(format!("the noise of {} is not known: {}", rounding.name(), words(&outcome))));
-        }
-        let scale = compare(&rounded, exact).map(|comparison| comparison.scale());
+        let answer = self.reference(model, prompt, rounding, &rounded)?;
+        let scale = match answer {
+            Ok(transcript) => oracle::compare(&transcript, exact).map(|comparison| comparison.scale()),
+            Err(outcome) => return Ok(Err(format!("the noise of {} is not known: {}", rounding.name(), words(&outcome)))),
+        };
         let _ = fs::remove_file(&rounded);
         let scale = match scale {
             Ok(scale) if scale.is_finite() => scale,
@@ -428,8 +448,16 @@ impl<'a> Run<'a> {
         let mut comparison = self.comparison(model, &ran.case, Oracle::Reference, subject, subjects::exact_reference());
         comparison.noise = ran.noise.clone().ok();
         let expectation = self.policy.expectations.find(&ran.case, &model.architecture)?;
-        let settled = settle(&ran.outcome, exact.as_ref().map(|_| ()));
-        let (judgement, reason) = match (settled, exact, &ran.limits) {
+        let mut outcome = outcome_of(&ran.answer);
+        let mut measured = None;
+        if let (Ok(exact), Ok(transcript), Some(_)) = (exact, &ran.answer, &ran.limits) {
+            measured = Some(oracle::compare(transcript, exact));
+        }
+        if let Some(Err(Incomparable::Candidate(why))) = &measured {
+            outcome = bad_transcript(why);
+        }
+        let settled = settle(&outcome, exact.as_ref().map(|_| ()));
+        let (judgement, reason) = match (settled, measured, &ran.limits) {
             (Some(settled), ..) => {
                 if settled.judgement == Judgement::Fail {
                     comparison.verdict = Some(not_completed());
@@ -440,7 +468,7 @@ impl<'a> Run<'a> {
                 (settled.judgement, Some(settled.reason))
             }
             (None, _, None) if ran.noise.is_err() => (Judgement::Vacuous, ran.noise.clone().err()),
-            (None, Ok(exact), Some(limits)) => match compare(&ran.transcript, exact) {
+            (None, Some(measured), Some(limits)) => match measured {
                 Ok(measured) => {
                     let verdict = measured.verdict(limits);
                     let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
@@ -463,7 +491,7 @@ impl<'a> Run<'a> {
         };
         (comparison.judgement, comparison.reason) = (judgement, reason);
         if let Some(expectation) = expectation {
-            let met = expectation.is_met_by(&ran.outcome, comparison.verdict.as_ref());
+            let met = expectation.is_met_by(&outcome, comparison.verdict.as_ref());
             if comparison.judgement == Judgement::Pass && expectation.may_hide(&ran.case, &model.architecture) {
                 comparison.reason = Some(format!("smaller than the noise here: {}", expectation.reason.trim()));
             } else {
@@ -482,38 +510,41 @@ impl<'a> Run<'a> {
     ) -> ComparisonRecord {
         let (subject, against) = (b.case.subject.clone(), a.case.subject.clone());
         let mut comparison = self.comparison(model, &b.case, Oracle::Differential, subject, against);
-        let (judgement, reason) = match (&a.outcome, &b.outcome) {
-            (Outcome::Unsupported { reason }, _) | (_, Outcome::Unsupported { reason }) => {
-                (Judgement::Unsupported, Some(reason.clone()))
-            }
-            (Outcome::Completed { .. }, Outcome::Completed { .. }) => match (a.limits, b.limits) {
-                (Some(limits_a), Some(limits_b)) => match open_both(&b.transcript, &a.transcript, oracle::compare) {
-                    Ok(measured) => {
-                        let verdict = measured.verdict(&Limits::of_pair(&limits_a, &limits_b));
-                        let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
-                        comparison.verdict = Some(verdict);
-                        (judgement, None)
-                    }
-                    Err(why) => {
-                        let reason = String::from(why);
-                        comparison.verdict = Some(Verdict::Vacuous { reason: reason.clone() });
-                        (Judgement::Vacuous, Some(reason))
-                    }
-                },
-                _ => {
-                    // Where nothing was compared with the truth, its reason is the reason here.
-                    let vacuous = |side: &Ran| alone.get(&side.case.subject).filter(|c| c.judgement == Judgement::Vacuous);
-                    let reason = [a, b].into_iter().find_map(|side| vacuous(side)?.reason.clone());
-                    (Judgement::Unsupported, Some(reason.unwrap_or_else(|| "there are no limits for both".into())))
+        let mut outcomes = [a, b].map(|side| outcome_of(&side.answer));
+        let mut measured = None;
+        if let (Ok(of_a), Ok(of_b), Some(limits_a), Some(limits_b)) = (&a.answer, &b.answer, a.limits, b.limits) {
+            measured = Some((Limits::of_pair(&limits_a, &limits_b), oracle::compare(of_b, of_a)));
+        }
+        match &measured {
+            Some((_, Err(Incomparable::Truth(why)))) => outcomes[0] = bad_transcript(why),
+            Some((_, Err(Incomparable::Candidate(why)))) => outcomes[1] = bad_transcript(why),
+            _ => {}
+        }
+        let [of_a, of_b] = &outcomes;
+        let settled = settle_pair(&a.side(of_a, alone), &b.side(of_b, alone));
+        let (judgement, reason) = match (settled, measured) {
+            (Some(settled), _) => {
+                if settled.judgement == Judgement::Fail {
+                    comparison.verdict = Some(not_completed());
                 }
-            },
-            (Outcome::Rejected(a), Outcome::Rejected(b)) if a.stage == b.stage && a.class == b.class => {
-                (Judgement::Pass, Some(format!("both reject it: {}", b.message)))
+                (settled.judgement, Some(settled.reason))
             }
-            (outcome_a, outcome_b) => {
-                comparison.verdict = Some(not_completed());
-                let words = format!("{}: {}; {}: {}", a.case.subject, words(outcome_a), b.case.subject, words(outcome_b));
-                (Judgement::Fail, Some(words))
+            (None, Some((limits, Ok(measured)))) => {
+                let verdict = measured.verdict(&limits);
+                let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
+                comparison.verdict = Some(verdict);
+                (judgement, None)
+            }
+            (None, Some((_, Err(why)))) => {
+                let reason = String::from(why);
+                comparison.verdict = Some(Verdict::Vacuous { reason: reason.clone() });
+                (Judgement::Vacuous, Some(reason))
+            }
+            (None, None) => {
+                // Where nothing was compared with the truth, its reason is the reason here.
+                let vacuous = |side: &Ran| alone.get(&side.case.subject).filter(|c| c.judgement == Judgement::Vacuous);
+                let reason = [a, b].into_iter().find_map(|side| vacuous(side)?.reason.clone());
+                (Judgement::Unsupported, Some(reason.unwrap_or_else(|| "there are no limits for both".into())))
             }
         };
         (comparison.judgement, comparison.reason) = (judgement, reason);
@@ -552,9 +583,10 @@ impl<'a> Run<'a> {
             (comparison.judgement, comparison.reason) = (Judgement::Unsupported, Some(reason));
             Ok(comparison)
         };
-        if !matches!(ran.outcome, Outcome::Completed { .. }) {
-            return unsupported(comparison, format!("nothing to hold it against: {}", words(&ran.outcome)));
-        }
+        let against = match &ran.answer {
+            Ok(transcript) => transcript,
+            Err(outcome) => return unsupported(comparison, format!("nothing to hold it against: {}", words(outcome))),
+        };
         let bytes = fs::read(&model.path).map_err(|error| Error::file(&model.path, &error))?;
         let change = relation
             .change(&bytes, group.prompt.tokens.len(), group.schedule)
@@ -570,7 +602,7 @@ impl<'a> Run<'a> {
         let path = change.files.first().map_or_else(|| model.path.clone(), |(name, _)| folder.path().join(name));
         let transcript = folder.path().join("changed.safetensors");
         let worker = self.workers.tuned(subject, group.settings, change.tuning);
-        let outcome = worker.evaluate(&path, model.vocabulary_size, &group.prompt.tokens, change.schedule, &transcript)?;
+        let answer = worker.evaluate(&path, model.vocabulary_size, &group.prompt.tokens, change.schedule, &transcript)?;
         let limits = match (exact, relation.is_exact()) {
             (Ok(exact), false) => {
                 let (_, changed) = self.allowance(model, group, subject, change.schedule, exact)?;
@@ -578,19 +610,21 @@ impl<'a> Run<'a> {
             }
             _ => None,
         };
-        let verdict = match &outcome {
-            Outcome::Unsupported { reason } => return unsupported(comparison, reason.clone()),
-            Outcome::Completed { .. } if relation.is_exact() => {
-                open_both(&transcript, &ran.transcript, oracle::identical).map_err(String::from)
+        let mut outcome = outcome_of(&answer);
+        let compared = match (&answer, limits) {
+            (Err(Outcome::Unsupported { reason }), _) => return unsupported(comparison, reason.clone()),
+            (Err(_), _) => Ok(not_completed()),
+            (Ok(transcript), _) if relation.is_exact() => oracle::identical(transcript, against),
+            (Ok(_), None) => return unsupported(comparison, "there are no limits for it".into()),
+            (Ok(transcript), Some(limits)) => oracle::compare(transcript, against).map(|measured| measured.verdict(&limits)),
+        };
+        let verdict = match compared {
+            // Both were written by this subject.
+            Err(Incomparable::Candidate(why) | Incomparable::Truth(why)) => {
+                outcome = bad_transcript(why);
+                Ok(not_completed())
             }
-            Outcome::Completed { .. } => match limits {
-                None => return unsupported(comparison, "there are no limits for it".into()),
-                Some(limits) => {
-                    let compared = open_both(&transcript, &ran.transcript, oracle::compare);
-                    compared.map(|measured| measured.verdict(&limits)).map_err(String::from)
-                }
-            },
-            _ => Ok(not_completed()),
+            other => other.map_err(String::from),
         };
         (comparison.judgement, comparison.reason) = match &verdict {
             Ok(verdict) if verdict.holds() => (Judgement::Pass, None),
@@ -666,30 +700,35 @@ impl<'a> Run<'a> {
 }
 
 /// Runs the reference in this process.
-fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Outcome, Error> {
+fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Result<Reader, Outcome>, Error> {
+    let failed = |why: String| Error::transcript(&subjects::reference_with(rounding), why);
     let run = || {
         let subject = ReferenceSubject { rounding };
         let mut session = subject.load(&model.path)?;
         let mut transcript = Writer::create(out, session.vocabulary_size(), || Duration::ZERO)?;
         vocabulary::evaluate(session.as_mut(), &prompt.tokens, Schedule::SingleShot, &mut transcript)?;
         transcript.finish()?;
-        Ok(Outcome::Completed { positions: prompt.tokens.len() as u64 })
+        Ok(())
     };
     match run() {
-        Ok(outcome) => Ok(outcome),
-        Err(Refusal::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
-        Err(Refusal::Unsupported(reason)) => Ok(Outcome::Unsupported { reason }),
-        Err(Refusal::Transcript(error)) => Err(Error::transcript(&subjects::reference_with(rounding), error.to_string())),
+        Ok(()) => Reader::open(out).map(Ok).map_err(failed),
+        Err(Refusal::Rejected(rejection)) => Ok(Err(Outcome::Rejected(rejection))),
+        Err(Refusal::Unsupported(reason)) => Ok(Err(Outcome::Unsupported { reason })),
+        Err(Refusal::Transcript(error)) => Err(failed(error.to_string())),
     }
 }
 
-fn compare(candidate: &Path, truth: &Reader) -> Result<oracle::Comparison, Incomparable> {
-    oracle::compare(&Reader::open(candidate).map_err(Incomparable::Unreadable)?, truth)
-}
-
-fn open_both<T>(a: &Path, b: &Path, use_them: fn(&Reader, &Reader) -> Result<T, Incomparable>) -> Result<T, Incomparable> {
-    let open = |path| Reader::open(path).map_err(Incomparable::Unreadable);
-    use_them(&open(a)?, &open(b)?)
+/// The sha256 of a transcript's file as it was when it was opened; ends early where the user asks to stop.
+fn sha256_of(transcript: &Reader) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    transcript.each_piece_of_file(|piece| {
+        if interrupt::requested() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        hash.update(piece);
+        Ok(())
+    })?;
+    Ok(cache::hex(&hash.finalize()))
 }
 
 /// The verdict of a case that gave no logits.

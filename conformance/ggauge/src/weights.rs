@@ -89,6 +89,8 @@ pub struct Odd {
     pub rule: WeightRule,
     /// Index of the tensor's file.
     pub file: usize,
+    /// Index of the tensor in it.
+    pub number: usize,
     /// The tensor's name, escaped.
     pub tensor: String,
     /// Where the block with the first of them is, in bytes from the start of its file.
@@ -134,7 +136,7 @@ pub fn look(files: &[File<'_>], progress: &ProgressBar) -> Result<Option<Vec<Odd
     let done = AtomicU64::new(0);
     let mut odd = Vec::new();
     for (index, file) in files.iter().enumerate() {
-        for tensor in file.tensors() {
+        for (number, tensor) in file.tensors().iter().enumerate() {
             let numbers = numbers_of(file, tensor, &|bytes| {
                 let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
                 if total > SAID_FROM {
@@ -145,6 +147,7 @@ pub fn look(files: &[File<'_>], progress: &ProgressBar) -> Result<Option<Vec<Odd
             odd.extend(broken_by(&numbers).map(|(rule, places)| Odd {
                 rule,
                 file: index,
+                number,
                 tensor: Text::new(tensor.name).cut(),
                 offset: offset_of(tensor, places.first),
                 places,
@@ -182,22 +185,31 @@ fn offset_of(tensor: &Tensor<'_>, element: u64) -> u64 {
     tensor.offset + block * tensor.weight_type.block_bytes() as u64
 }
 
-/// Why no logits of a model mean anything, where its weights are the reason: the first that is no number, or else a matrix of zeros.
+/// Why no logits of a model mean anything, where its weights are the reason: the first tensor with one that is no number, and the first
+/// matrix of zeros. Where there is neither, the first other tensor of zeros that is no bias: without the gains of a norm nothing is left, and
+/// a bias of zeros harms nothing.
 ///
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn reason(files: &Split<'_>, progress: &ProgressBar) -> Result<Option<String>, Error> {
     let odd = look(files.files(), progress)?.unwrap_or_default();
-    let mut named: Vec<&Odd> = odd.iter().filter(|odd| odd.rule != WeightRule::Zero).collect();
-    if named.is_empty() {
-        named = odd.iter().filter(|odd| odd.is_matrix).collect();
-    }
-    let Some((first, others)) = named.split_first() else { return Ok(None) };
-    let mut words = first.to_string();
-    match others.len() {
+    let (zeros, no_numbers): (Vec<&Odd>, Vec<&Odd>) = odd.iter().partition(|odd| odd.rule == WeightRule::Zero);
+    let (matrices, mut vectors): (Vec<&Odd>, Vec<&Odd>) = zeros.into_iter().partition(|odd| odd.is_matrix);
+    vectors.retain(|odd| !odd.tensor.ends_with(".bias"));
+    let first = [no_numbers, matrices].iter().filter_map(|odd| named(odd)).collect::<Vec<_>>().join("; ");
+    Ok(Some(first).filter(|words| !words.is_empty()).or_else(|| named(&vectors)))
+}
+
+/// The first tensor with all that is wrong with it, and how many more there are.
+fn named(odd: &[&Odd]) -> Option<String> {
+    let mut tensors = odd.chunk_by(|a, b| (a.file, a.number) == (b.file, b.number));
+    let of_first = tensors.next()?;
+    let found: Vec<String> = of_first.iter().map(|odd| odd.found()).collect();
+    let mut words = format!("{} holds {}", of_first.first()?.tensor, found.join(" and "));
+    match tensors.count() {
         0 => {}
         1 => words += ", and 1 more tensor is like it",
         count => _ = write!(words, ", and {count} more tensors are like it"),
     }
-    Ok(Some(words))
+    Some(words)
 }

@@ -4,6 +4,7 @@
 //! position of the prompt each row belongs to. Both ends work row by row, so memory does not grow with the prompt, and reads
 //! are positioned rather than mapped: a worker that truncates a mapped file would take the harness down with it.
 
+use rustix::{fs::OFlags, io::Errno};
 use safetensors::{
     Dtype,
     tensor::{Metadata, TensorInfo},
@@ -11,7 +12,7 @@ use safetensors::{
 use std::{
     fs::File,
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -218,13 +219,20 @@ pub fn annotate(path: &Path, note: &str) -> io::Result<()> {
 
 /// Opens a transcript and reads its header; gives where the tensors begin as well.
 fn open(path: &Path) -> Result<(File, Metadata, u64), String> {
-    // Looked at before it is opened: opening a pipe would wait for its other end.
-    let is_file = std::fs::metadata(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?.is_file();
-    if !is_file {
+    // A link may lead anywhere, and opening a pipe would wait for its other end. What is open is looked at, and not its name, which
+    // may be another file's by then.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
+        match Errno::from_io_error(&error) {
+            Some(Errno::LOOP) => "the transcript is a link, not a regular file".into(),
+            _ => format!("the transcript cannot be opened: {error}"),
+        }
+    })?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
         return Err("the transcript is not a regular file".into());
     }
-    let file = File::open(path).map_err(|error| format!("the transcript cannot be opened: {error}"))?;
-    let size = file.metadata().map_err(|error| error.to_string())?.len();
+    let size = metadata.len();
     let prefix = read(&file, 8, 0)?;
     let header_len = prefix.iter().rev().fold(0u64, |number, &byte| (number << 8) | u64::from(byte));
     if header_len > LONGEST_HEADER {
@@ -253,6 +261,7 @@ pub struct Reader {
     vocabulary_size: usize,
     logits_at: u64,
     data_at: u64,
+    len: u64,
     note: Option<String>,
 }
 
@@ -263,6 +272,7 @@ impl Reader {
     /// What is wrong, in words.
     pub fn open(path: &Path) -> Result<Self, String> {
         let (file, metadata, data_at) = open(path)?;
+        let len = data_at + metadata.data_len() as u64;
         let tensor = |name: &str, dtype| match metadata.info(name) {
             Some(info) if info.dtype == dtype => Ok(info),
             Some(info) => Err(format!("tensor `{name}` is {:?}, not {dtype:?}", info.dtype)),
@@ -286,7 +296,7 @@ impl Reader {
         let positions = positions.collect::<Result<_, _>>()?;
         let logits_at = data_at + logits.data_offsets.0 as u64;
         let note = metadata.metadata().as_ref().and_then(|notes| notes.get(NOTE)).cloned();
-        Ok(Self { file, positions, vocabulary_size, logits_at, data_at, note })
+        Ok(Self { file, positions, vocabulary_size, logits_at, data_at, len, note })
     }
 
     /// The prompt position of each row.
@@ -309,21 +319,37 @@ impl Reader {
         &self.file
     }
 
+    /// Size of the file when it was opened, in bytes: its header speaks of no more.
+    pub fn file_size(&self) -> u64 {
+        self.len
+    }
+
     /// Gives every byte behind the header to `take`, in order and in pieces: what a checksum is made of. An error of `take` ends it.
     ///
     /// # Errors
-    /// That of `take`, and where the file cannot be read.
-    pub fn each_piece(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut piece = vec![0; 1 << 20];
-        let mut at = self.data_at;
-        loop {
-            let len = self.file.read_at(&mut piece, at)?;
-            if len == 0 {
-                return Ok(());
-            }
-            take(&piece[..len])?;
-            at += len as u64;
+    /// That of `take`, and where the file cannot be read or has shrunk since it was opened.
+    pub fn each_piece(&self, take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.each_piece_from(self.data_at, take)
+    }
+
+    /// Gives every byte of the file to `take`, as [`Reader::each_piece`]; what was added since it was opened is no part of it.
+    ///
+    /// # Errors
+    /// As [`Reader::each_piece`].
+    pub fn each_piece_of_file(&self, take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.each_piece_from(0, take)
+    }
+
+    fn each_piece_from(&self, start: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut piece = vec![0; (self.len - start).min(1 << 20) as usize];
+        let mut at = start;
+        while at < self.len {
+            piece.truncate((self.len - at).min(1 << 20) as usize);
+            self.file.read_exact_at(&mut piece, at)?;
+            take(&piece)?;
+            at += piece.len() as u64;
         }
+        Ok(())
     }
 
     /// Reads a row into `row`.
@@ -419,6 +445,51 @@ mod tests {
         );
         assert!(annotate(&path, &"long".repeat(1000)).is_err(), "there is no room for it");
         assert_eq!(pieces(), before);
+    }
+
+    /// Whoever wrote it may write on.
+    #[test]
+    fn a_transcript_is_what_it_was_when_it_was_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let mut writer = Writer::create(&path, 2, no_clock).unwrap();
+        writer.row(0, &[1.0, 2.0]).unwrap();
+        writer.finish().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let pieces = || {
+            let mut bytes = Vec::new();
+            let take = |piece: &[u8]| -> io::Result<()> {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            };
+            reader.each_piece_of_file(take).map(|()| bytes)
+        };
+        file.set_len(64 << 30).unwrap();
+        assert_eq!(pieces().unwrap(), whole);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(pieces().unwrap(), whole);
+        file.set_len(whole.len() as u64 - 1).unwrap();
+        assert_eq!(pieces().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, path) = (folder.path().join("whole"), folder.path().join("t.safetensors"));
+        let mut writer = Writer::create(&whole, 2, no_clock).unwrap();
+        writer.row(0, &[1.0, 2.0]).unwrap();
+        writer.finish().unwrap();
+        for target in [Path::new("/dev/zero"), &whole] {
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            assert_eq!(Reader::open(&path).unwrap_err(), "the transcript is a link, not a regular file");
+            std::fs::remove_file(&path).unwrap();
+        }
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(Reader::open(&path).unwrap_err(), "the transcript is not a regular file");
+        assert_eq!(Reader::open(folder.path()).unwrap_err(), "the transcript is not a regular file");
+        assert!(Reader::open(&folder.path().join("none")).unwrap_err().starts_with("the transcript cannot be opened"));
     }
 
     #[test]

@@ -74,8 +74,8 @@ fn confirm(
     };
     let transcript = folder.join("experiment.safetensors");
     let worker = workers.get(&experiment.subject, Settings::Strict);
-    let outcome = worker.evaluate(&model.path, model.vocabulary_size, &prompt.tokens, experiment.schedule, &transcript)?;
-    let rows = rows(&transcript).map_err(|why| wrong(format!("{}: {why}", outcome.summary())))?;
+    let answer = worker.evaluate(&model.path, model.vocabulary_size, &prompt.tokens, experiment.schedule, &transcript)?;
+    let rows = answer.map_err(|outcome| outcome.summary()).and_then(|transcript| rows(&transcript)).map_err(wrong)?;
     let _ = fs::remove_file(&transcript);
     let against = |faults: &[String]| survey::against(&recipe, faults, &case, &prompt, tolerances, &rows);
     Ok(Confirmation {
@@ -87,8 +87,7 @@ fn confirm(
     })
 }
 
-fn rows(transcript: &Path) -> Result<Vec<(u64, Vec<f32>)>, String> {
-    let reader = Reader::open(transcript)?;
+fn rows(reader: &Reader) -> Result<Vec<(u64, Vec<f32>)>, String> {
     let read = |(index, &position): (usize, &u64)| {
         let mut row = Vec::new();
         reader.read_row(index, &mut row).map_err(|error| error.to_string())?;

@@ -23,7 +23,7 @@ use std::{
 use vocabulary::{
     BadAnswer, Contents, Continuation, Description, Outcome, Rejection, Schedule, Settings, SubjectId, Tuning,
     protocol::{self, Request, Response},
-    transcript,
+    transcript::{self, Reader},
 };
 
 /// How often a silent worker is looked at.
@@ -301,8 +301,9 @@ impl Worker {
         })
     }
 
-    /// Runs a prompt through a model whose vocabulary has `vocabulary_size` tokens; where that is completed, the transcript is at
-    /// `transcript` and is whole, has the vocabulary's width, and positions of the prompt, each once.
+    /// Runs a prompt through a model whose vocabulary has `vocabulary_size` tokens, and gives the transcript, which is written to
+    /// `transcript`: it is whole, has the vocabulary's width, and positions of the prompt, each once. Whoever wrote it can put
+    /// anything else there afterwards, so it is read through this alone.
     ///
     /// # Errors
     /// As [`Worker::start`], and where the transcript cannot be written.
@@ -313,12 +314,12 @@ impl Worker {
         tokens: &[u32],
         schedule: Schedule,
         transcript: &Path,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Result<Reader, Outcome>, Error> {
         if self.share.as_mut().is_some_and(Share::is_outdated) {
             self.stop();
         }
         if let Err(outcome) = self.load_with(model, vocabulary_size)? {
-            return Ok(outcome);
+            return Ok(Err(outcome));
         }
         // A worker that writes nothing must not be judged by what lay there before.
         let _ = fs::remove_file(transcript);
@@ -331,7 +332,7 @@ impl Worker {
             self.stop();
             // Nobody reads it, and it may fill the disk.
             let _ = fs::remove_file(transcript);
-            return answer.map(|_| outcome);
+            return answer.map(|_| Err(outcome));
         }
         match answer? {
             Ok(Response::Evaluated { cpu_seconds, transcript_cpu_seconds }) => {
@@ -339,8 +340,8 @@ impl Worker {
                 self.cpu.transcript += transcript_cpu_seconds;
                 Ok(check_transcript(transcript, vocabulary_size, tokens.len(), schedule))
             }
-            Ok(other) => self.refusal(other, "evaluated"),
-            Err(outcome) => Ok(outcome),
+            Ok(other) => Ok(Err(self.refusal(other, "evaluated")?)),
+            Err(outcome) => Ok(Err(outcome)),
         }
     }
 
@@ -489,9 +490,7 @@ impl Worker {
     /// Where the transcript has more bytes than all the logits that were asked for.
     fn too_long(&self) -> Option<Outcome> {
         let (transcript, most) = self.writing.as_ref()?;
-        let len = fs::metadata(transcript).map_or(0, |metadata| metadata.len());
-        let detail = || format!("a transcript of {len} bytes, where all logits of the prompt take no more than {most}");
-        (len > *most).then(|| Outcome::ProtocolError(BadAnswer::TooLong { detail: detail() }))
+        longer_than(*most, fs::metadata(transcript).map_or(0, |metadata| metadata.len()))
     }
 
     /// Looks at what the worker and all that it started occupy. Only Linux tells it in files; elsewhere memory is not limited, and
@@ -608,15 +607,32 @@ fn read_lines(stdout: impl Read, sender: &mpsc::SyncSender<Line>) {
     }
 }
 
-fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: Schedule) -> Outcome {
-    let reader = match transcript::Reader::open(path) {
-        Ok(reader) => reader,
-        Err(detail) => {
-            let detail = cut(&detail, LONGEST_WORDS).into_owned();
-            return Outcome::ProtocolError(BadAnswer::Transcript { detail });
-        }
-    };
-    let wrong = |detail: String| Outcome::ProtocolError(BadAnswer::WrongShape { detail });
+/// What a subject's answer is whose transcript cannot be read.
+pub fn bad_transcript(why: impl Into<String>) -> Outcome {
+    let detail = cut(&why.into(), LONGEST_WORDS).into_owned();
+    Outcome::ProtocolError(BadAnswer::Transcript { detail })
+}
+
+/// What an evaluation came to, where its transcript is not looked at.
+pub fn outcome_of(answer: &Result<Reader, Outcome>) -> Outcome {
+    match answer {
+        Ok(transcript) => Outcome::Completed { positions: transcript.positions().len() as u64 },
+        Err(outcome) => outcome.clone(),
+    }
+}
+
+fn longer_than(most: u64, len: u64) -> Option<Outcome> {
+    let detail = || format!("a transcript of {len} bytes, where all logits of the prompt take no more than {most}");
+    (len > most).then(|| Outcome::ProtocolError(BadAnswer::TooLong { detail: detail() }))
+}
+
+fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: Schedule) -> Result<Reader, Outcome> {
+    let reader = Reader::open(path).map_err(bad_transcript)?;
+    // The file that is open need not be the one that was looked at before.
+    if let Some(outcome) = longer_than(transcript::longest(tokens as u64, vocabulary_size), reader.file_size()) {
+        return Err(outcome);
+    }
+    let wrong = |detail: String| Err(Outcome::ProtocolError(BadAnswer::WrongShape { detail }));
     if reader.vocabulary_size() as u64 != vocabulary_size {
         return wrong(format!("rows of {} logits, where the vocabulary has {vocabulary_size}", reader.vocabulary_size()));
     }
@@ -636,7 +652,7 @@ fn check_transcript(path: &Path, vocabulary_size: u64, tokens: usize, schedule: 
         schedule.calls(tokens).into_iter().map(|call| call.end as u64 - 1).find(|last| positions.binary_search(last).is_err());
     match missing {
         Some(position) => wrong(format!("position {position}, the last of a call, is missing")),
-        None => Outcome::Completed { positions: positions.len() as u64 },
+        None => Ok(reader),
     }
 }
 

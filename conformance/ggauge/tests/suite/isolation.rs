@@ -1,7 +1,7 @@
 //! A CPU subject is on the CPU: in a build with Vulkan, llama.cpp would offer a visible GPU to large batches whatever
 //! `n_gpu_layers` says. The worker's log names every buffer of every backend in use.
 use crate::support::{GGAUGE, id, tiny};
-use ggauge::worker::process::{Launch, Limits, Worker};
+use ggauge::worker::process::{Launch, Limits, Worker, outcome_of};
 use smith::Recipe;
 use std::{fs, time::Duration};
 use vocabulary::{Outcome, Schedule, Settings};
@@ -15,9 +15,9 @@ fn log_of(subject: &str, command: Option<String>, settings: Settings) -> String 
     let limits = Limits { time: Duration::from_mins(5), memory: 4 << 30 };
     let mut worker = Worker::new(launch, limits, folder.path().join("log"));
     let transcript = folder.path().join("t.safetensors");
-    let outcome =
+    let answer =
         worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(200), Schedule::SingleShot, &transcript).unwrap();
-    assert_eq!(outcome, Outcome::Completed { positions: 200 }, "{subject}");
+    assert_eq!(outcome_of(&answer), Outcome::Completed { positions: 200 }, "{subject}");
     fs::read_to_string(worker.stderr()).unwrap()
 }
 

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use crate::support::{GGAUGE, fake_subject, fake_worker, id, short_limits, stderr, tiny};
-use ggauge::worker::process::{Launch, Limits, Worker};
+use ggauge::worker::process::{Launch, Limits, Worker, outcome_of};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use smith::Recipe;
@@ -36,7 +36,8 @@ fn worker_of(command: String, limits: Limits, folder: &Path) -> Worker {
 fn evaluate(worker: &mut Worker, folder: &Path) -> Outcome {
     let model = tiny("llama/f32@0", folder);
     let transcript = folder.join("t.safetensors");
-    worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap()
+    let tokens = Recipe::ramp(8);
+    outcome_of(&worker.evaluate(&model.path, model.vocabulary_size, &tokens, Schedule::SingleShot, &transcript).unwrap())
 }
 
 /// The text that somebody writes into a file.

@@ -84,7 +84,7 @@ fn a_scale_that_is_no_number_is_found_in_every_weight_type() {
     assert!(found >= WeightType::ALL.len() - 5);
 }
 
-/// A bias of zeros is told and harms nothing; that no rule is broken stays true.
+/// A bias of zeros is told and harms nothing; that no rule of the format is broken stays true.
 #[test]
 fn a_tensor_of_zeros_is_a_note() {
     let folder = tempfile::tempdir().unwrap();
@@ -92,7 +92,10 @@ fn a_tensor_of_zeros_is_a_note() {
     let output = ggauge(folder.path(), &["inspect", &path]);
     let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("valid, with 1 finding: no rule is broken") && text.contains("weight-zero (note), once"), "{text}");
+    assert!(
+        text.contains("valid, with 1 finding: no rule of the format is broken") && text.contains("weight-zero (note), once"),
+        "{text}"
+    );
     assert!(text.contains("tensor `blk.1.attn_k.weight` at byte ") && text.contains("found nothing but zeros in "), "{text}");
 }
 
@@ -111,6 +114,45 @@ fn weights_that_lie_upon_each_other_are_not_read() {
     let output = ggauge(folder.path(), &["inspect", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stdout(&output).contains("no weight was looked at: tensors lie upon each other"), "{}", stdout(&output));
+}
+
+type Change<'a> = (&'a str, Option<([u8; 4], usize)>);
+
+/// Each tensor counts once, whatever is wrong with it, and each kind of reason is named.
+#[rstest]
+#[case::two_in_one(
+    &[("blk.0.ffn_down.weight", Some((NAN, 17))), ("blk.0.ffn_down.weight", Some((INFINITY, 18)))],
+    "blk.0.ffn_down.weight holds NaN at index 17 and infinity at index 18"
+)]
+#[case::two_in_one_and_another(
+    &[
+        ("blk.0.ffn_down.weight", Some((NAN, 17))),
+        ("blk.0.ffn_down.weight", Some((INFINITY, 18))),
+        ("blk.1.ffn_down.weight", Some((NAN, 1))),
+    ],
+    "blk.0.ffn_down.weight holds NaN at index 17 and infinity at index 18, and 1 more tensor is like it"
+)]
+#[case::a_norm(&[("output_norm.weight", None)], "output_norm.weight holds nothing but zeros in 64 weights")]
+#[case::unused(
+    &[("token_embd.weight", Some((NAN, 5))), ("output.weight", None)],
+    "token_embd.weight holds NaN at index 5; output.weight holds nothing but zeros in 20480 weights"
+)]
+#[case::nothing(&[], "")]
+fn reasons_are_named_once(#[case] changes: &[Change<'_>], #[case] reason: &str) {
+    let bytes = "llama/f32@0".parse::<smith::Recipe>().unwrap().build().unwrap();
+    let mut draft = Draft::from(&File::strict(&bytes).unwrap());
+    for (tensor, change) in changes {
+        let found = draft.tensors.iter_mut().find(|found| found.name.as_ref() == tensor.as_bytes()).unwrap();
+        let data = found.data.to_mut();
+        match *change {
+            Some((value, index)) => put(data, value, &[index]),
+            None => data.fill(0),
+        }
+    }
+    let bytes = draft.finish();
+    let files = gguf::Split::from(File::lenient(&bytes).unwrap());
+    let found = ggauge::weights::reason(&files, &ProgressBar::hidden()).unwrap();
+    assert_eq!(found.unwrap_or_default(), reason);
 }
 
 /// What no runtime can be judged by is named, once, and the truth that took a while to compute stays in the cache.

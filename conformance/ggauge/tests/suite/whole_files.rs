@@ -99,6 +99,15 @@ fn determinism_of_a_split_model_is_measured_or_unsupported_in_words() {
     }
 }
 
+/// The file of a split model with another number in its keys.
+fn with_split_number(path: &Path, number: Value<'_>) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    let mut draft = Draft { tail: None, ..Draft::from(&File::strict(&bytes).unwrap()) };
+    draft.keys.retain(|key| key.key.as_ref() != b"split.no");
+    draft.value("split.no", number);
+    draft.finish()
+}
+
 /// What is no first file of a whole split model is told as what it is, by every command that takes a file.
 #[rstest]
 #[case::second_file("it is file 2 of 3 of a split model", "tiny-00001-of-00003.gguf")]
@@ -113,6 +122,12 @@ fn determinism_of_a_split_model_is_measured_or_unsupported_in_words() {
     "llama-gguf-split --merge"
 )]
 #[case::missing("tiny-00002-of-00003.gguf the system says: No such file", "put all files of the split model into one folder")]
+#[case::glued_second("several GGUF files glued together, of which the second begins at byte ", "llama-gguf-split --merge")]
+#[case::swapped("it is file 3 of 3 of a split model under a name that says otherwise", "PREFIX-00003-of-00003.gguf")]
+#[case::whole_second("it is a whole model under the name of file 2 of 3 of a split one", "give it a name without `-00002-of-`")]
+#[case::foreign("split.tensors.count ", "put the files of one split model together")]
+#[case::number_is_a_text("split.no", "split the model again with llama.cpp's `llama-gguf-split`")]
+#[case::number_of_the_second_is_a_text("split.no", "split the model again with llama.cpp's `llama-gguf-split`")]
 #[case::whole("it is a whole model under the name of file 1 of 3 of a split one", "give it a name without `-00001-of-`")]
 fn files_of_a_split_model_have_their_own_words(#[context] context: Context, #[case] why: &str, #[case] next: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -134,6 +149,36 @@ fn files_of_a_split_model_have_their_own_words(#[context] context: Context, #[ca
             let path = folder.path().join("model.gguf");
             fs::write(&path, glued).unwrap();
             path
+        }
+        "glued_second" => {
+            let two: Vec<u8> = [&second, &third].into_iter().flat_map(|path| fs::read(path).unwrap()).collect();
+            fs::write(&second, two).unwrap();
+            first
+        }
+        "swapped" => {
+            let of_second = fs::read(&second).unwrap();
+            fs::rename(&third, &second).unwrap();
+            fs::write(&third, of_second).unwrap();
+            first
+        }
+        "whole_second" => {
+            fs::write(&second, "llama/f32@0".parse::<smith::Recipe>().unwrap().build().unwrap()).unwrap();
+            first
+        }
+        "foreign" => {
+            let other = with_split_number(&first, Value::U16(1));
+            fs::write(&second, other).unwrap();
+            first
+        }
+        "number_is_a_text" => {
+            let bytes = with_split_number(&second, Value::String(b"1"));
+            fs::write(&second, bytes).unwrap();
+            second
+        }
+        "number_of_the_second_is_a_text" => {
+            let bytes = with_split_number(&second, Value::String(b"1"));
+            fs::write(&second, bytes).unwrap();
+            first
         }
         "glued_as_the_first" => {
             fs::write(&first, glued).unwrap();
@@ -161,12 +206,13 @@ fn files_of_a_split_model_have_their_own_words(#[context] context: Context, #[ca
     let output = ggauge(folder.path(), &["inspect", path]);
     let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
     let (code, words) = match case {
-        "second_file" => (0, "valid: no rule is broken"),
+        "second_file" => (0, "valid: no rule of the format is broken"),
         "missing" => (1, "`tiny-00002-of-00003.gguf`: found no such file"),
         _ => (1, why.strip_prefix("it is ").unwrap_or(why)),
     };
     assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(words) && (code == 0 || text.contains("split-shards (invalid)")), "{text}");
+    let rule = if words == "split.no" { "split-keys (invalid)" } else { "split-shards (invalid)" };
+    assert!(text.contains(words) && (code == 0 || text.contains(rule)), "{text}");
 }
 
 #[test]

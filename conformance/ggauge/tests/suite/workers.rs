@@ -2,14 +2,14 @@
 
 use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, stderr, tiny};
 use ggauge::{
-    record::Record,
+    record::{Judgement, Record},
     run::Workers,
-    worker::process::{Launch, Worker},
+    worker::process::{Launch, Worker, outcome_of},
 };
 use rstest::rstest;
 use smith::Recipe;
 use std::{process::Command, thread, time::Duration};
-use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict, transcript::Reader};
+use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict};
 
 #[rstest]
 #[case("exit", "exited (code 7)", "")]
@@ -30,8 +30,9 @@ fn a_worker_that_misbehaves_has_its_own_outcome(#[case] behaviour: &str, #[case]
     let mut worker = fake_worker(behaviour, folder.path());
     let transcript = folder.path().join("t.safetensors");
     for _ in 0..2 {
-        let outcome =
+        let answer =
             worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
+        let outcome = outcome_of(&answer);
         assert_eq!(outcome.summary(), summary, "{outcome:?}");
         assert!(outcome.detail().unwrap_or_default().contains(detail), "{outcome:?}");
     }
@@ -47,8 +48,9 @@ fn a_line_that_nobody_asked_for_is_not_taken_as_the_next_answer() {
     let mut worker = fake_worker("chatty", folder.path());
     let transcript = folder.path().join("t.safetensors");
     let mut evaluate = || {
-        let outcome =
+        let answer =
             worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(8), Schedule::SingleShot, &transcript).unwrap();
+        let outcome = outcome_of(&answer);
         thread::sleep(Duration::from_millis(200));
         outcome
     };
@@ -56,6 +58,32 @@ fn a_line_that_nobody_asked_for_is_not_taken_as_the_next_answer() {
     let outcome = evaluate();
     assert!(outcome.detail().unwrap_or_default().contains("before it was asked: and by the way"), "{outcome:?}");
     assert_eq!(evaluate(), Outcome::Completed { positions: 8 }, "a new worker answers again");
+}
+
+/// What becomes of its transcript once a worker has answered concerns that worker at most: nobody reads without end, gives up the run,
+/// or says that there was nothing to compare.
+#[rstest]
+#[case::endless("then-zeros")]
+#[case::waiting("then-pipe")]
+#[case::huge("then-long")]
+#[case::gone("then-gone")]
+#[case::shrunk("then-short")]
+fn a_transcript_that_changes_after_the_answer(#[case] behaviour: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |behaviour| {
+        run(folder.path(), &["llama/f32@0"], &["fake@cpu"], &[("fake@cpu", behaviour)], Settings::Strict, &policy(""))
+    };
+    let (honest, record) = (of("honest"), of(behaviour));
+    assert_eq!(record.cases.len(), honest.cases.len());
+    for ((case, comparison), honest) in record.cases.iter().zip(&record.comparisons).zip(&honest.cases) {
+        let reason = comparison.reason.clone().unwrap_or_default();
+        match comparison.judgement {
+            // It was open before anything was done to it.
+            Judgement::Pass => assert_eq!(case.logits, honest.logits),
+            Judgement::Fail => assert!(reason.contains("protocol error (transcript)"), "{reason}"),
+            other => panic!("{other:?}: {reason}"),
+        }
+    }
 }
 
 /// A prompt larger than a pipe holds, to a worker that never reads.
@@ -80,9 +108,9 @@ fn a_worker_killed_half_way_is_a_crash_and_the_next_case_runs() {
         rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
     });
     let transcript = folder.path().join("t.safetensors");
-    let outcome = worker.evaluate(&model.path, model.vocabulary_size, &[1], Schedule::SingleShot, &transcript).unwrap();
+    let answer = worker.evaluate(&model.path, model.vocabulary_size, &[1], Schedule::SingleShot, &transcript).unwrap();
     killer.join().unwrap();
-    assert_eq!(outcome, Outcome::Crashed { signal: 9 });
+    assert_eq!(answer.unwrap_err(), Outcome::Crashed { signal: 9 });
     assert!(worker.start().unwrap().is_ok());
 }
 
@@ -199,9 +227,8 @@ fn a_prompt_is_continued_with_the_likeliest_tokens(#[case] subject: &str) {
     let mut so_far = prompt;
     for (&token, &margin) in continuation.tokens.iter().zip(&continuation.margins) {
         let worker = workers.get(&id("reference@f64"), Settings::Strict);
-        let outcome = worker.evaluate(&model.path, model.vocabulary_size, &so_far, Schedule::SingleShot, &transcript).unwrap();
-        assert!(matches!(outcome, Outcome::Completed { .. }), "{outcome:?}");
-        let (reader, mut row) = (Reader::open(&transcript).unwrap(), Vec::new());
+        let answer = worker.evaluate(&model.path, model.vocabulary_size, &so_far, Schedule::SingleShot, &transcript).unwrap();
+        let (reader, mut row) = (answer.unwrap(), Vec::new());
         reader.read_row(so_far.len() - 1, &mut row).unwrap();
         let mut order: Vec<usize> = (0..row.len()).collect();
         order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));

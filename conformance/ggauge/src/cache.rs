@@ -3,7 +3,7 @@
 //! Several runs, users and containers may have one cache. What they make at the same time has a random name until it is whole, and is then renamed;
 //! what only one of them may do at a time is done under a lock of the file system, which ends with its process, wherever that is.
 
-use crate::{Error, interrupt, page::Page, printable};
+use crate::{Error, interrupt, page::Page, printable, small};
 use indicatif::{HumanBytes, ProgressBar};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Once,
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use tempfile::TempDir;
 
@@ -142,9 +142,13 @@ impl Cache {
         };
         let before = stamps()?;
         let note = self.note(&before);
-        let known = fs::read(&note).ok().and_then(|json| serde_json::from_slice::<Hashed>(&json).ok());
-        if let Some(known) = known.filter(|known| known.stamps == before) {
-            return Ok(known.sha256);
+        if let Ok(json) = small::read(&note) {
+            match serde_json::from_slice::<Hashed>(&json).ok().filter(Hashed::is_whole) {
+                Some(known) if known.stamps == before => return Ok(known.sha256),
+                Some(_) => {}
+                // Damaged, or of an older ggauge: hashed anew.
+                None => drop(fs::remove_file(&note)),
+            }
         }
         let now = SystemTime::now();
         let sha256 = sha256_of(files, progress)?;
@@ -156,7 +160,7 @@ impl Cache {
         if before.iter().all(|stamp| stamp.is_settled(now)) {
             // A cache that cannot be written costs the time of hashing again, and nothing else.
             let _ = self.folder(HASHES);
-            let json = serde_json::to_vec(&Hashed { stamps: before, sha256: sha256.clone() }).unwrap_or_default();
+            let json = serde_json::to_vec(&Hashed::of(before, sha256.clone())).unwrap_or_default();
             let _ = write_whole(&note, &json);
         }
         Ok(sha256)
@@ -302,6 +306,9 @@ fn open_lock(path: &Path, create: bool) -> io::Result<File> {
     open(true).or_else(|error| if error.kind() == io::ErrorKind::PermissionDenied { open(false) } else { Err(error) })
 }
 
+/// Who waits longer is told for what.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// What nobody else does at the same time; until it is dropped.
 #[derive(Debug)]
 pub struct Alone(#[expect(dead_code, reason = "the lock goes with it")] File);
@@ -313,11 +320,17 @@ pub struct Alone(#[expect(dead_code, reason = "the lock goes with it")] File);
 pub fn alone(path: &Path) -> Result<Alone, Error> {
     let failed = |error: io::Error| Error::file(path, &error);
     let lock = if path.is_dir() { File::open(path) } else { open_lock(path, true) }.map_err(failed)?;
+    let begun = Instant::now();
+    let mut said = false;
     loop {
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => interrupt::check()?,
             // On a file system without locks nobody can be kept waiting.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(Alone(lock)),
+        }
+        if !said && begun.elapsed() > SILENCE {
+            Page::of(format_args!("ggauge: waiting for another ggauge, which has locked {}", path.display())).say();
+            said = true;
         }
         thread::sleep(Duration::from_millis(50));
     }
@@ -343,13 +356,30 @@ impl Stamp {
     /// The stamp of the file at a path, as it is now.
     ///
     /// # Errors
-    /// Where there is no such file.
+    /// Where there is no such file, and where it cannot be opened.
     pub fn of(path: &Path) -> io::Result<Self> {
+        // Opening a pipe waits for its other end otherwise.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        // Somebody's shared mapping leaves no trace while the page that it writes to is dirty already. Once that is written out, the next write sets
+        // the times. What cannot be written out, on a file system without a disk, stays as it is.
+        let _ = file.sync_data();
+        file.metadata().map(|metadata| Self::from(&metadata))
+    }
+
+    /// As [`Stamp::of`], of a file that only programs write to that we started. That saves milliseconds, which is what a tiny model takes.
+    ///
+    /// # Errors
+    /// Where there is no such file.
+    pub fn of_ours(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|metadata| Self::from(&metadata))
     }
-}
 
-impl Stamp {
+    /// True where nothing but the times is another.
+    pub fn differs_in_times_only(&self, other: &Self) -> bool {
+        Self { modified: self.modified, changed: self.changed, ..*other } == *self
+    }
+
     /// True where a change after `now` would show. File systems count time in ticks, and what is written within the tick of an earlier
     /// change leaves the same stamp (git's index has the same trouble, and calls it racy).
     pub fn is_settled(&self, now: SystemTime) -> bool {
@@ -377,9 +407,24 @@ impl From<&fs::Metadata> for Stamp {
 
 /// What is remembered of files that were hashed.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Hashed {
     stamps: Vec<Stamp>,
     sha256: String,
+    /// Of all that stands above. Runtimes are blamed by what is found under the sha256, and it is not looked at again.
+    crc32: u32,
+}
+
+impl Hashed {
+    fn of(stamps: Vec<Stamp>, sha256: String) -> Self {
+        let crc32 = crc32fast::hash(&serde_json::to_vec(&(&stamps, &sha256)).unwrap_or_default());
+        Self { stamps, sha256, crc32 }
+    }
+
+    fn is_whole(&self) -> bool {
+        let is_sha256 = self.sha256.len() == 64 && self.sha256.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+        is_sha256 && Self::of(self.stamps.clone(), self.sha256.clone()).crc32 == self.crc32
+    }
 }
 
 /// The sha256 of a file, in hexadecimal. Ends early where the user asks to stop.

@@ -10,13 +10,13 @@ use crate::{
     printable::cut,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA},
     report::{explain_kind, short},
+    small,
     tables::{Form, Sheet},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    fs,
     path::Path,
 };
 use vocabulary::{Check, Outcome, Verdict};
@@ -145,7 +145,7 @@ struct Head {
 pub fn read(path: &Path) -> Result<Record, Error> {
     let file = if path.is_dir() { path.join("record.json") } else { path.to_owned() };
     let next = "give the folder that `ggauge run --record FOLDER` wrote, or the record.json in it";
-    let json = fs::read(&file).map_err(|error| Error::input(file.display(), error, next))?;
+    let json = small::read(&file).map_err(|error| Error::input(file.display(), error, next))?;
     let head: Head = serde_json::from_slice(&json).map_err(|error| Error::input(file.display(), error, next))?;
     if head.schema != SCHEMA {
         let why = format!("a Record of schema {}, where this ggauge reads {SCHEMA}", head.schema);

@@ -10,7 +10,7 @@ use crate::{
     oracle,
     page::Page,
     prompts::Prompt,
-    run::Workers,
+    run::{self, Workers},
     subjects as known,
     tables::{Form, Sheet},
     worker::process::bad_transcript,
@@ -149,7 +149,7 @@ pub fn measure(
             })
         })
         .collect();
-    progress.set_length((models.len() * subjects.len()) as u64);
+    run::count(progress, (models.len() * subjects.len()) as u64);
     let (first, second) = (scratch.join("first.safetensors"), scratch.join("second.safetensors"));
     for (model, prompt) in models {
         let mut in_use = model.ensure()?;

@@ -32,6 +32,13 @@ pub fn program(name: &str, folder: &Path) -> Command {
     command
 }
 
+/// As [`program`], in a folder of ours, where it keeps its temporary files, too: they go with the folder, also when the program is killed.
+pub fn program_in_scratch(name: &str, folder: &Path) -> Command {
+    let mut command = program(name, folder);
+    command.env("TMPDIR", folder);
+    command
+}
+
 /// This program again, or another build of it. What goes to a worker has absolute names; it is started where nobody can have left anything.
 pub fn worker(program: &Path) -> Command {
     // A bare name is looked up on the PATH.

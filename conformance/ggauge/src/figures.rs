@@ -18,6 +18,7 @@ use crate::{
     record::{self, ComparisonRecord, Judgement, Oracle, Record},
     relation::Relation,
     report::{self, Style, short},
+    small,
     survey::{self, Cell, Did, Finding, Row},
     survey_picture,
     tokenizers::Collection,
@@ -158,7 +159,7 @@ impl Texts {
 
     /// Makes a whole file what it should be; it may not be there yet.
     pub fn file(&mut self, path: &str, content: String) {
-        let now = fs::read_to_string(self.root.join(path)).unwrap_or_default();
+        let now = small::read_text(&self.root.join(path)).unwrap_or_default();
         let figures = vec![(0..now.len(), content)];
         self.texts.insert(path.into(), Text { now, figures, ..Text::default() });
     }
@@ -331,7 +332,7 @@ fn find(text: &str, sentence: &str) -> Vec<Vec<Range<usize>>> {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|error| Error::input(path.display(), error, "give the root of a whole checkout"))
+    small::read_text(path).map_err(|error| Error::input(path.display(), error, "give the root of a whole checkout"))
 }
 
 /// A figure that comes from a run which no test can repeat: another machine, an hour, a release that is gone.

@@ -17,11 +17,12 @@ use crate::{
     page::Page,
     printable::{LONGEST_WORDS, cut},
     prompts::Prompt,
+    small,
     worker::process::{bad_transcript, outcome_of},
 };
 use gguf::File;
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt, fs, io, path::Path};
+use std::{collections::BTreeMap, fmt, io, path::Path};
 use toml_writer::{ToTomlValue, TomlStringBuilder};
 use vocabulary::{Case, Continuation, Outcome, transcript::Reader};
 
@@ -251,7 +252,7 @@ impl Golden {
         let wrong = |why: String| {
             Error::input(path.display(), why, "restore the file, or delete it and run the tests, which write it anew")
         };
-        let text = match fs::read_to_string(&path) {
+        let text = match small::read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(wrong(error.to_string())),
@@ -398,7 +399,7 @@ impl Held {
                 held.without += 1;
                 continue;
             };
-            let text = fs::read_to_string(&path).map_err(|error| Error::file(&path, &error))?;
+            let text = small::read_text(&path).map_err(|error| Error::file(&path, &error))?;
             let new = Golden::parse(&text).map_err(|why| Error::input(path.display(), why, "run the same again"))?;
             held.compared += 1;
             held.differ.extend(explain(&new, Some(&old)));

@@ -47,6 +47,7 @@ pub mod relation;
 pub mod releases;
 pub mod report;
 pub mod run;
+pub mod small;
 pub mod subjects;
 pub mod survey;
 pub mod survey_picture;

@@ -27,7 +27,7 @@ use ggauge::{
     releases::{self, Wanted},
     report,
     run::{self, Policy, Run, Workers},
-    subjects, survey, survey_picture,
+    small, subjects, survey, survey_picture,
     tables::Form,
     tokenizers::{self, Collection, Divergences},
     upgrade::{self, Cases, Side},
@@ -575,7 +575,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
 #[cfg(feature = "fuzzing")]
 fn promote(arguments: &PromoteArguments) -> anyhow::Result<u8> {
     let of_folder = || Some(arguments.artifact.parent()?.file_name()?.to_str()?.to_owned());
-    let target = arguments.target.clone().or_else(of_folder).unwrap_or_default();
+    let target = arguments.target.clone().or_else(of_folder).ok_or_else(|| regressions::unnamed(&arguments.artifact))?;
     let sanitized = arguments.fuzzer.clone().map(regressions::Engine::Sanitized);
     let promotion = regressions::Promotion {
         artifact: &arguments.artifact,
@@ -733,7 +733,7 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
         None => survey::Finding::shipped()?,
         Some(path) => {
             let next = "give the path of a file such as corpora/vectors/FINDINGS.md";
-            let text = std::fs::read_to_string(path).map_err(|error| Error::input(path.display(), error, next))?;
+            let text = small::read_text(path).map_err(|error| Error::input(path.display(), error, next))?;
             survey::Finding::read_all(&text, &path.display().to_string())?
         }
     };

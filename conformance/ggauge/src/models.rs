@@ -164,7 +164,7 @@ pub(crate) fn pip_download(
     let line = format!("{requirement} --hash=sha256:{sha256}\n");
     fs::write(&requirements, line).map_err(|error| Error::file(&requirements, &error))?;
     let files = folder.join("files");
-    let mut pip = external::program("python3", folder);
+    let mut pip = external::program_in_scratch("python3", folder);
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(["--no-cache-dir", "--require-hashes", "--dest"])
         .args([&files, Path::new("--requirement"), &requirements]);
@@ -219,8 +219,12 @@ pub struct Model {
 #[derive(Debug, Default)]
 pub struct InUse {
     files: Vec<(PathBuf, Stamp)>,
-    /// The sha256 of them, where they were written just now: a change in the same tick of the clock would not show in a stamp.
-    fresh: Option<String>,
+    /// The sha256 of them.
+    sha256: String,
+    /// They were written just now: a change in the same tick of the clock would not show in a stamp.
+    is_fresh: bool,
+    /// They lie in a folder of ours, where nobody maps a file to write to it.
+    is_ours: bool,
 }
 
 /// True where a change of the file after `now` would show in its stamp. When it was written is for everybody to say; when it changed is not.
@@ -229,33 +233,39 @@ fn is_old(stamp: &Stamp, now: SystemTime) -> bool {
 }
 
 impl InUse {
-    /// Sees that the files are still what they were.
+    /// Sees that the files are still what they were. A link to one, other permissions and `touch` change the times alone, and then the bytes decide.
     ///
     /// # Errors
     /// Where one is another file now, or has other bytes.
     pub fn check(&mut self) -> Result<(), Error> {
         let changed = |path: &Path| {
-            let next = "run the same command again once nothing writes to it; nothing that was computed from it was kept";
+            let next = "run the same command again once nothing writes to it; nothing that was computed from it since goes into the \
+                        cache or a Record";
             Err(Error::input(path.display(), "the file changed while it was in use", next))
         };
         // A change after this moment shows in the stamps of the next look, once they are old enough.
         let now = SystemTime::now();
-        for (path, before) in &self.files {
-            if Stamp::of(path).ok() != Some(*before) {
-                return changed(path);
-            }
-        }
-        if let (Some(sha256), Some((path, _))) = (&self.fresh, self.files.first()) {
-            let paths: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
-            match cache::sha256_of(&paths, &ProgressBar::hidden()) {
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Ok(found) if found == *sha256 => {}
+        let mut doubted = self.is_fresh.then(|| self.files.first().map(|(path, _)| path.clone())).flatten();
+        for (path, before) in &mut self.files {
+            let stamp = if self.is_ours { Stamp::of_ours(path) } else { Stamp::of(path) };
+            match stamp {
+                Ok(stamp) if stamp == *before => {}
+                Ok(stamp) if stamp.differs_in_times_only(before) => {
+                    *before = stamp;
+                    self.is_fresh = true;
+                    doubted = Some(path.clone());
+                }
                 _ => return changed(path),
             }
-            if self.files.iter().all(|(_, stamp)| is_old(stamp, now)) {
-                self.fresh = None;
-            }
         }
+        let Some(doubted) = doubted else { return Ok(()) };
+        let paths: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
+        match cache::sha256_of(&paths, &ProgressBar::hidden()) {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Ok(found) if found == self.sha256 => {}
+            _ => return changed(&doubted),
+        }
+        self.is_fresh = !self.files.iter().all(|(_, stamp)| is_old(stamp, now));
         Ok(())
     }
 }
@@ -385,13 +395,14 @@ impl Model {
         let Some(recipe) = self.recipe() else {
             let now = SystemTime::now();
             let is_fresh = !self.files.iter().all(|(_, stamp)| is_old(stamp, now));
-            return Ok(InUse { files: self.files.clone(), fresh: is_fresh.then(|| self.sha256.clone()) });
+            return Ok(InUse { files: self.files.clone(), sha256: self.sha256.clone(), is_fresh, is_ours: false });
         };
         if !cache::sha256(&self.path).is_ok_and(|found| found == self.sha256) {
             cache::write_whole(&self.path, &build(&recipe)?)?;
         }
-        let stamp = Stamp::of(&self.path).map_err(|error| Error::file(&self.path, &error))?;
-        Ok(InUse { files: vec![(self.path.clone(), stamp)], fresh: Some(self.sha256.clone()) })
+        let stamp = Stamp::of_ours(&self.path).map_err(|error| Error::file(&self.path, &error))?;
+        let files = vec![(self.path.clone(), stamp)];
+        Ok(InUse { files, sha256: self.sha256.clone(), is_fresh: true, is_ours: true })
     }
 
     /// The recipe of a tiny model.

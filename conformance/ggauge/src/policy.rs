@@ -8,7 +8,7 @@ use crate::{
     models::Model,
     oracle::{Limits, Scale},
     relation::Relation,
-    subjects,
+    small, subjects,
 };
 use globset::{Glob, GlobMatcher};
 use reference::Rounding;
@@ -380,7 +380,7 @@ impl Expectations {
     /// # Errors
     /// Where the file cannot be read or is wrong.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path);
+        let text = small::read_text(path);
         let text = text.map_err(|error| Error::input(path.display(), error, "give the path of an expectations file"))?;
         Self::parse(&text, &path.display().to_string())
     }

@@ -243,7 +243,7 @@ impl Foreign {
         for (name, text) in self.files {
             cache::write_whole(&folder.join(name), text.as_bytes())?;
         }
-        let mut shell = external::program("sh", folder);
+        let mut shell = external::program_in_scratch("sh", folder);
         shell.args(["-c", self.install]);
         if let Err(error) = external::run(shell, failed) {
             let _ = fs::remove_dir_all(folder);

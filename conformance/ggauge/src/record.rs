@@ -10,6 +10,7 @@ use crate::{
     oracle::Scale,
     printable,
     relation::Relation,
+    small,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -324,7 +325,7 @@ fn log_name(worker: &str) -> String {
 
 /// Only what an earlier run says that it wrote, and only where that is a name and no path.
 fn logs_of_an_earlier_run(folder: &Path) -> Vec<String> {
-    let timings = fs::read(folder.join(TIMINGS)).ok().and_then(|json| serde_json::from_slice::<Timings>(&json).ok());
+    let timings = small::read(&folder.join(TIMINGS)).ok().and_then(|json| serde_json::from_slice::<Timings>(&json).ok());
     let mut logs = timings.unwrap_or_default().logs;
     let is_log = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "log");
     logs.retain(|name| name.contains('@') && is_log(name) && !name.contains('/'));

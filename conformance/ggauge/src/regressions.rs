@@ -9,7 +9,7 @@ use crate::{
     external::{self, Words},
     family, fuzz, interrupt,
     printable::{line, quoted},
-    releases,
+    releases, small,
     worker::{environment, process::Limits},
 };
 use rustix::process::Resource;
@@ -129,7 +129,7 @@ pub fn all(folder: &Path) -> Result<Vec<Regression>, Error> {
         }
         for input in inputs {
             let path = input.with_extension("toml");
-            let text = fs::read_to_string(&path).map_err(|error| {
+            let text = small::read_text(&path).map_err(|error| {
                 let next = "write it with `ggauge promote`, beside its input of the ending `.bin`";
                 Error::input(format!("the sidecar {}", path.display()), error, next)
             })?;
@@ -142,8 +142,18 @@ pub fn all(folder: &Path) -> Result<Vec<Regression>, Error> {
 
 /// `advice` goes on with "one of" and the names of all targets.
 fn no_target(what: impl fmt::Display, advice: &str) -> Error {
+    Error::input(what, "there is no such target", one_of_targets(advice))
+}
+
+/// The error that nothing says which target an input is one of.
+pub fn unnamed(artifact: &Path) -> Error {
+    let why = "neither --target nor the name of its folder says which target it is an input of";
+    Error::input(artifact.display(), why, one_of_targets("give --target,"))
+}
+
+fn one_of_targets(advice: &str) -> String {
     let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
-    Error::input(what, "there is no such target", format!("{advice} one of {}", known.join(", ")))
+    format!("{advice} one of {}", known.join(", "))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -330,7 +340,7 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
     }
     for input in inputs {
         interrupt::check()?;
-        let bytes = fs::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
+        let bytes = small::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
         (found.run)(&bytes);
     }
     Ok(())
@@ -343,7 +353,7 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
 pub fn write_files(target: &str, inputs: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut written = Vec::new();
     for input in inputs {
-        let bytes = fs::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
+        let bytes = small::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
         let files = fuzzing::files(target, &bytes).ok_or_else(|| {
             Error::input(target, "its inputs stand for no files", "take one of the targets header_*, round_trip and load_*")
         })?;
@@ -461,7 +471,7 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
         return Err(no_target(target, "give --target,"));
     }
     let bytes =
-        fs::read(artifact).map_err(|error| Error::input(artifact.display(), error, "give a file that a fuzzer wrote"))?;
+        small::read(artifact).map_err(|error| Error::input(artifact.display(), error, "give a file that a fuzzer wrote"))?;
     let scratch = tempfile::tempdir().map_err(|error| Error::file(std::env::temp_dir(), &error))?;
     let path = scratch.path().join("input");
     let attempt = |engine: &Engine, bytes: &[u8]| -> Result<Ending, Error> {

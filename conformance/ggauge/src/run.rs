@@ -24,7 +24,7 @@ use crate::{
         process::{self, Launch, Worker, bad_transcript, outcome_of},
     },
 };
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use reference::{ReferenceSubject, Rounding};
 use sha2::{Digest, Sha256};
 use std::{
@@ -230,7 +230,7 @@ impl<'a> Run<'a> {
     fn execute_all(mut self, plan: Plan, subjects: Vec<SubjectRecord>) -> Result<(Record, Timings), Error> {
         let started = (Instant::now(), cpu_time());
         let cases = plan.groups.iter().map(|group| (group.subjects.len() + group.trials.len()) as u64).sum();
-        self.progress.set_length(cases);
+        count(self.progress, cases);
         let mut record = Record {
             schema: SCHEMA,
             ggauge: env!("CARGO_PKG_VERSION").into(),
@@ -757,11 +757,85 @@ pub fn unavailable(subject: SubjectId, settings: Settings, reason: String) -> Su
     SubjectRecord { subject, settings, description: Description::default(), unavailable: Some(reason) }
 }
 
-/// A progress bar for `len` cases on stderr; silent where stderr is not a terminal.
+/// What shows on stderr how far the work is; silent where that is not a terminal. It has no bar before [`count`] says what that is part of.
 pub fn progress_bar() -> ProgressBar {
-    let style = indicatif::ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed_precise} {wide_msg}")
-        .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style);
+    let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}");
+    let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// From here on there are so many things to do.
+pub fn count(progress: &ProgressBar, things: u64) {
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed_precise} {wide_msg}");
+    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    progress.set_length(things);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use indicatif::{ProgressDrawTarget, TermLike};
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    /// All that is written to a terminal.
+    #[derive(Debug, Clone, Default)]
+    struct Screen(Arc<Mutex<String>>);
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            80
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, words: &str) -> io::Result<()> {
+            self.write_str(words)
+        }
+
+        fn write_str(&self, words: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(words);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_is_counted_before_it_is_known_how_much_there_is() {
+        let (screen, bar) = (Screen::default(), progress_bar());
+        bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        bar.set_message("hashing model.gguf: 64 MiB of 128 MiB");
+        bar.force_draw();
+        let shown = screen.0.lock().unwrap().clone();
+        assert!(shown.contains("64 MiB of 128 MiB") && !shown.contains("0/0") && !shown.contains('\u{2588}'), "{shown}");
+        count(&bar, 3);
+        bar.inc(1);
+        bar.force_draw();
+        let shown = screen.0.lock().unwrap().clone();
+        assert!(shown.contains("1/3") && !shown.contains("0/0"), "{shown}");
+    }
 }

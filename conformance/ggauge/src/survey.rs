@@ -8,6 +8,7 @@ use crate::{
     page::Page,
     printable::{LONGEST_WORDS, cut},
     readers::{Column, Operation},
+    run,
     tables::Ruled,
     worker::process::{Launch, Limits, Worker},
 };
@@ -151,7 +152,7 @@ pub fn survey(
         write(vector, &folder).map_err(|error| Error::file(&folder, &error))?;
         paths.push(folder.join(vector.files.first().map_or("model.gguf", |file| file.name.as_str())));
     }
-    progress.set_length((columns.len() * vectors.len()) as u64);
+    run::count(progress, (columns.len() * vectors.len()) as u64);
 
     let next = Mutex::new(0..columns.len());
     let answers: Mutex<BTreeMap<usize, Result<Vec<Answer>, Error>>> = Mutex::default();

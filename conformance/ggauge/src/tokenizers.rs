@@ -17,6 +17,7 @@ use crate::{
     printable::{LONGEST_WORDS, cut},
     prompts::PromptFile,
     record::Judgement,
+    run,
     tables::Ruled,
 };
 use flate2::read::GzDecoder;
@@ -639,7 +640,7 @@ pub fn run(
     let mut report = Report { vocabularies: Vec::new(), comparisons: Vec::new() };
     // BOS alone has no text.
     let prompts: Vec<&str> = prompts.values().map(|prompt| prompt.text.as_str()).filter(|text| !text.is_empty()).collect();
-    progress.set_length(vocabularies.len() as u64 * 2);
+    run::count(progress, vocabularies.len() as u64 * 2);
     for vocabulary in vocabularies {
         let texts: BTreeSet<&str> = vocabulary.tests.iter().map(|test| test.text.as_str()).chain(prompts.clone()).collect();
         let mut ask = |subject: SubjectId| -> Result<Answers<'_>, Error> {

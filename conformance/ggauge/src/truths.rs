@@ -12,6 +12,7 @@ use crate::{
     oracle::{SCALE_VERSION, Scale},
     printable,
     prompts::Prompt,
+    small,
 };
 use reference::Rounding;
 use serde::{Deserialize, Serialize};
@@ -190,7 +191,7 @@ impl<'a> Truths<'a> {
     /// Where the cache has no folder.
     pub fn find_scale(&self, origin: &Origin<'_>) -> Result<Option<Scale>, Error> {
         let path = origin.path(self.cache, "json")?;
-        let json = match fs::read(&path) {
+        let json = match small::read(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {

@@ -17,7 +17,8 @@ use crate::{
     prompts::{self, Prompt},
     record::{Oracle, Record},
     releases::{Release, order},
-    run::{Policy, Run, Workers},
+    run::{self, Policy, Run, Workers},
+    small,
     tables::{Form, Sheet},
 };
 use indicatif::ProgressBar;
@@ -25,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -295,7 +295,7 @@ pub fn determinism(
 /// Where the harness itself cannot go on.
 pub fn speed(sides: [&Side; 2], cases: &Cases<'_>, scratch: &Path, progress: &ProgressBar) -> Result<Vec<Speed>, Error> {
     let mut all = Vec::new();
-    progress.set_length((cases.models.len() * ROUNDS * 2) as u64);
+    run::count(progress, (cases.models.len() * ROUNDS * 2) as u64);
     progress.set_position(0);
     for (model, prompts) in cases.models {
         let Some(prompt) = prompts.iter().max_by_key(|prompt| prompt.tokens.len()) else { continue };
@@ -414,7 +414,7 @@ pub fn again(folder: &Path) -> Result<Report, Error> {
     let [before, after] = RECORDS.map(|name| compare::read(&folder.join(name)));
     let path = folder.join(REPORT);
     let next = "give the folder that `ggauge upgrade RELEASE --record FOLDER` wrote";
-    let json = fs::read(&path).map_err(|error| Error::input(path.display(), error, next))?;
+    let json = small::read(&path).map_err(|error| Error::input(path.display(), error, next))?;
     let measured: Measured = serde_json::from_slice(&json).map_err(|error| Error::input(path.display(), error, next))?;
     let Measured { before: old, after: new, speed, determinism_before, determinism_after } = measured;
     report([&old, &new], [&before?, &after?], speed, [determinism_before, determinism_after])

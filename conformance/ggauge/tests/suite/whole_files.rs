@@ -16,7 +16,6 @@ use std::{
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
     time::{Duration, Instant, SystemTime},
 };
 use vocabulary::Settings;

@@ -80,7 +80,8 @@ fn a_transcript_that_changes_after_the_answer(#[case] behaviour: &str) {
         match comparison.judgement {
             // It was open before anything was done to it.
             Judgement::Pass => assert_eq!(case.logits, honest.logits),
-            Judgement::Fail => assert!(reason.contains("protocol error (transcript)"), "{reason}"),
+            // Seen before it was opened, or when it is read.
+            Judgement::Fail => assert!(reason.contains("protocol error"), "{reason}"),
             other => panic!("{other:?}: {reason}"),
         }
     }

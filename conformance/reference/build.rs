@@ -5,7 +5,8 @@ use std::{env, fs, path::PathBuf};
 
 fn main() {
     let crate_folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let mut folders = vec![crate_folder.join("src"), crate_folder.join("../gguf/src")];
+    let mut folders =
+        vec![crate_folder.join("src"), crate_folder.join("../gguf/src"), crate_folder.join("../subject-reference/src")];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         println!("cargo:rerun-if-changed={}", folder.display());

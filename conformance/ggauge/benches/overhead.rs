@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "it measures the program where it is")]
 
-use ggauge::record::Timings;
+use record::Timings;
 use std::{fs, process::Command};
 
 fn main() {

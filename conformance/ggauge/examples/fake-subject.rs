@@ -198,7 +198,7 @@ fn share_memory() {
         file.write_all(&vec![1; 16 << 20]).expect("there is memory");
     }
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let mapped = reference::MappedFile::open(Path::new(&path)).expect("it is there");
+    let mapped = machine::MappedFile::open(Path::new(&path)).expect("it is there");
     let touched: u64 = mapped.iter().step_by(4096).map(|&byte| u64::from(byte)).sum();
     thread::sleep(Duration::from_hours(touched.min(1)));
 }

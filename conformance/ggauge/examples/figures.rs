@@ -2,10 +2,8 @@
 //! matrix, or what `ggauge faults --json` printed. `scripts/figures` runs it; what it does is in `ggauge::figures`.
 
 use anyhow::{Context as _, bail};
-use ggauge::{
-    figures::{self, Texts},
-    record::Record,
-};
+use ggauge::figures::{self, Texts};
+use record::Record;
 use std::fs;
 
 fn main() -> anyhow::Result<()> {

@@ -5,24 +5,12 @@
 //! `figures`, which `scripts/figures` runs, writes what it does change. What no test can repeat is held another way: the matrix and the faults
 //! by what they follow from ([`Runs`]), an hour of fuzzing or another machine by naming the run ([`MEASUREMENTS`]).
 
-use crate::{
-    Error, cache, calibrate,
-    faults::{self, survey::Row as FaultRow},
-    matrix, matrix_picture,
-    models::Manifest,
-    picture,
-    plan::{Filter, Group, Plan},
-    policy::{self, Expectations, Tolerances},
-    printable::{LONGEST_WORDS, cut},
-    prompts, readers,
-    record::{self, ComparisonRecord, Judgement, Oracle, Record},
-    relation::Relation,
-    report::{self, Style, short},
-    small,
-    survey::{self, Cell, Did, Finding, Row},
-    survey_picture,
-    tokenizers::Collection,
-};
+use harness::plan::{Filter, Group, Plan};
+use machine::{Error, cache, small};
+use policy::{Expectations, Tolerances};
+use printable::{LONGEST_WORDS, cut, short};
+use record::{ComparisonRecord, Record};
+use report::{Style, matrix_picture, picture, survey_picture};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +18,16 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
+use studies::{
+    calibrate,
+    faults::{self, survey::Row as FaultRow},
+    matrix, readers,
+    survey::{self, Cell, Did, Finding, Row},
+    tokenizers::Collection,
+};
+use supply::{models::Manifest, prompts};
 use vocabulary::{Check, Measurement, SubjectId, Verdict, locked};
+use vocabulary::{Judgement, Oracle, Relation};
 
 const README: &str = "README.md";
 const CHANGELOG: &str = "CHANGELOG.md";
@@ -906,7 +903,7 @@ fn bits(record: &Record) -> String {
 /// # Errors
 /// Where something in the Record failed, or a text has no such passage.
 pub fn of_the_main_job(texts: &mut Texts, record: &Record) -> Result<(), Error> {
-    if record.exit_code() != crate::error::exit_code::SUCCESS {
+    if record.upshot() != Upshot::Good {
         return Err(Error::input("the Record of the main job", report::totals(record, PLAIN).as_str(), "mend that first"));
     }
     texts.put(README, MAIN_JOB, &bits(record), &fenced(&shown(record)))?;
@@ -1083,7 +1080,7 @@ mod tests {
 
     #[test]
     fn a_run_follows_from_limits_expectations_cells_and_runtimes_and_not_from_words() {
-        let plan = Plan::of(vec![crate::models::Model::named("llama", "f32", "llama")]);
+        let plan = Plan::of(vec![supply::models::Model::named("llama", "f32", "llama")]);
         let tolerances = Tolerances::shipped().unwrap();
         let row = |class: &str, reason: &str| {
             let text = format!("[[expectation]]\nsubject = 'candle@cpu'\nclass = '{class}'\nreason = '{reason}'");

@@ -1,21 +1,20 @@
 //! Every fuzz target by name: those of the crate `fuzzing`, and the two that need the harness. `fuzz/` is their glue to an engine.
 
-use crate::{
-    cache::{Cache, Scratch},
-    models::Model,
-    plan::{Filter, Plan},
-    policy::{Expectations, Tolerances},
-    prompts::Prompt,
-    record::Judgement,
-    run::{Policy, Run, Workers},
-    tokenizers::Divergences,
-    worker::process,
-};
 use fuzzing::{Target, findings, statistics};
 use gguf::WeightType;
+use harness::{
+    plan::{Filter, Plan},
+    run::{Policy, Run, Workers},
+    worker::process,
+};
 use indicatif::ProgressBar;
+use machine::cache::{Cache, Scratch};
+use policy::{Expectations, Tolerances};
 use smith::{Architecture, Parameter, Recipe};
 use std::{cell::RefCell, collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
+use studies::tokenizers::Divergences;
+use supply::{models::Model, prompts::Prompt};
+use vocabulary::Judgement;
 use vocabulary::{
     Case, Schedule, Settings, SubjectId,
     protocol::{Request, Response},
@@ -171,7 +170,7 @@ struct Harness {
 }
 
 impl Harness {
-    fn new() -> Result<Self, crate::Error> {
+    fn new() -> Result<Self, machine::Error> {
         // The reference's transcripts of models that nobody will see again are not for the user's cache.
         let scratch = Cache::find()?.scratch()?;
         let cache = Cache::at(scratch.path());
@@ -193,7 +192,7 @@ impl Harness {
             let mut parts = model.split('+').skip(1).filter_map(|part| part.split('=').next());
             recipe.architecture == architecture && parts.all(|name| numbers.contains(&name))
         };
-        let models = crate::matrix::recipes(WeightType::F32).into_iter().filter(shares).map(|recipe| recipe.model());
+        let models = studies::matrix::recipes(WeightType::F32).into_iter().filter(shares).map(|recipe| recipe.model());
         let schedules = [drawn.schedule, Schedule::SingleShot, Schedule::Split(3), Schedule::Split(20)];
         let known = models.chain([own.clone()]).any(|model| {
             let may_be = |schedule: &&Schedule| {
@@ -223,13 +222,13 @@ impl Harness {
     }
 
     /// Runs a case on every CPU subject, and gives what failed in words.
-    fn judge(&mut self, drawn: &Drawn) -> Result<Vec<String>, crate::Error> {
+    fn judge(&mut self, drawn: &Drawn) -> Result<Vec<String>, machine::Error> {
         let model = Model::make(&drawn.recipe, self.scratch.path())?;
         let (path, prompt) =
             (model.path.clone(), Prompt { name: format!("ramp-{}", drawn.len), tokens: Recipe::ramp(drawn.len), short: true });
         let (prompts, schedules, settings) = ([vec![prompt]], [drawn.schedule], [drawn.settings]);
         let subjects =
-            ["llama-cpp@cpu", "candle@cpu"].map(|id| id.parse().unwrap_or_else(|_| crate::subjects::exact_reference()));
+            ["llama-cpp@cpu", "candle@cpu"].map(|id| id.parse().unwrap_or_else(|_| harness::subjects::exact_reference()));
         let plan = Plan::new(vec![model], &prompts, &schedules, &settings, &subjects, |_, _, _| true, &Filter::All);
         let bar = ProgressBar::hidden();
         let run = Run::new(&mut self.workers, "matrix", "", &self.cache, self.scratch.path(), &self.policy, &bar);
@@ -251,7 +250,7 @@ impl Harness {
                 Judgement::Vacuous => "vacuous",
             });
             // Two subjects that differ are told by what each is against the reference.
-            let against_truth = comparison.against == crate::subjects::exact_reference();
+            let against_truth = comparison.against == harness::subjects::exact_reference();
             if comparison.judgement == Judgement::Fail && against_truth && !self.is_known(drawn, &comparison.candidate) {
                 let words = comparison.reason.clone().unwrap_or_default();
                 let verdict = comparison.verdict.as_ref().map(|verdict| format!("{verdict:?}")).unwrap_or_default();

@@ -5,37 +5,24 @@
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use ggauge::{
-    Error, builds,
-    cache::{self, Cache},
-    calibrate, compare, determinism,
-    error::exit_code,
-    faults::{self, experiments},
-    golden,
-    inspect::{self, Layout, Reads, RuleRow, Source},
-    interrupt,
-    matrix::{self, Extent},
-    matrix_picture, matrix_report,
-    models::{self, Manifest, Model},
-    page::Page,
-    picture,
-    plan::{Filter, Plan},
-    policy::{Expectations, Tolerances},
-    printable::{self, quoted},
-    prompts::{self, Prompt},
-    readers, record,
-    releases::{self, Wanted},
-    report,
-    run::{self, Policy, Run, Workers},
-    small, subjects, survey, survey_picture,
-    tables::Form,
-    tokenizers::{self, Collection, Divergences},
-    upgrade::{self, Cases, Side},
-    worker::{attend, process, serve},
-};
 #[cfg(feature = "fuzzing")]
 use ggauge::{fuzz, regressions};
+use harness::{
+    plan::{Filter, Plan},
+    run::{self, Policy, Run, Workers},
+    subjects,
+    worker::{process, serve},
+};
 use indicatif::ProgressBar;
+use machine::{
+    Error, attend,
+    cache::{self, Cache},
+    interrupt, small,
+};
+use policy::{Expectations, Tolerances};
+use printable::{Form, Page, quoted};
+use record::changes;
+use report::{matrix_picture, matrix_report, picture, survey_picture};
 use smith::Recipe;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,6 +32,22 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
+};
+use studies::{
+    calibrate, determinism,
+    faults::{self, experiments},
+    golden,
+    inspect::{self, Layout, Reads, RuleRow, Source},
+    matrix::{self, Extent},
+    readers, survey,
+    tokenizers::{self, Collection, Divergences},
+    upgrade::{self, Cases, Side},
+};
+use supply::{
+    builds,
+    models::{self, Manifest, Model},
+    prompts::{self, Prompt},
+    releases::{self, Wanted},
 };
 use vocabulary::{Outcome, Schedule, Settings, SubjectId, Tuning};
 
@@ -486,11 +489,11 @@ fn refuse(error: &clap::Error) -> ! {
     }
 }
 
-fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
+fn dispatch(command: Option<Command>) -> anyhow::Result<Upshot> {
     if let Some(Command::Worker { subject, settings, threads, batch, micro_batch }) = &command {
         let tuning = Tuning { threads: *threads, batch: *batch, micro_batch: *micro_batch };
         serve::serve(subject, *settings, tuning).context("the worker cannot go on")?;
-        return Ok(exit_code::SUCCESS);
+        return Ok(Upshot::Good);
     }
     if let Some(Command::Attend { line }) = &command {
         return attend::attend(line).context("the worker's command cannot be run");
@@ -503,7 +506,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Fetch { names }) => fetch(&names)?,
         Some(Command::Inspect { file, digests: true, .. }) => {
             print(&Source::open(&file, &Cache::find()?)?.digests()?)?;
-            exit_code::SUCCESS
+            Upshot::Good
         }
         Some(Command::Inspect { file, json, all, header_only, .. }) => {
             inspect_file(&file, json, all, if header_only { Reads::Header } else { Reads::Weights })?
@@ -512,11 +515,11 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Smith { recipe: Some(recipe), output: Some(output) }) => {
             cache::write_whole(&output, &models::build(&recipe)?)?;
             print(&Page::of(format_args!("{} sha256 {}", output.display(), cache::sha256(&output)?)))?;
-            exit_code::SUCCESS
+            Upshot::Good
         }
         Some(Command::Smith { .. }) => {
             print(&report::recipes())?;
-            exit_code::SUCCESS
+            Upshot::Good
         }
         Some(Command::Matrix(arguments)) => run_matrix(&arguments)?,
         Some(Command::Tokenize { model, text }) => tokenize(&model, &text)?,
@@ -528,7 +531,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Compare { before, after, shown }) => {
             let comparison = compare::compare(&compare::read(&before)?, &compare::read(&after)?);
             print(&if shown.json { Page::json(&comparison)? } else { comparison.report(shown.form(), shown.verbose) })?;
-            comparison.exit_code()
+            comparison.upshot()
         }
         Some(Command::Determinism { models, subjects, json }) => measure_determinism(&models, &subjects, json)?,
         Some(Command::Upgrade(arguments)) => upgrade_runtime(&arguments)?,
@@ -545,7 +548,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             let mut page = Page::of(format_args!("{} is pinned to {release}", checkout.display()));
             page.next("", next);
             print(&page)?;
-            exit_code::SUCCESS
+            Upshot::Good
         }
         #[cfg(feature = "fuzzing")]
         Some(Command::Promote(arguments)) => promote(&arguments)?,
@@ -554,26 +557,26 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             for path in regressions::write_files(&target, &inputs, &folder)? {
                 print(&Page::of(path.display()))?;
             }
-            exit_code::SUCCESS
+            Upshot::Good
         }
         #[cfg(feature = "fuzzing")]
         Some(Command::Replay { target: Some(target), inputs, pass_over_known, .. }) => {
             regressions::replay(&target, &inputs, pass_over_known)?;
-            exit_code::SUCCESS
+            Upshot::Good
         }
         #[cfg(feature = "fuzzing")]
         Some(Command::Replay { target: None, .. }) => {
             let targets = fuzz::targets();
             let lines = targets.iter().map(|target| format!("{:20} {}\n", target.name, target.about));
             print(&Page::of_lines(&lines.collect::<String>()))?;
-            exit_code::SUCCESS
+            Upshot::Good
         }
         Some(Command::Worker { .. } | Command::Attend { .. }) | None => unreachable!("handled above"),
     })
 }
 
 #[cfg(feature = "fuzzing")]
-fn promote(arguments: &PromoteArguments) -> anyhow::Result<u8> {
+fn promote(arguments: &PromoteArguments) -> anyhow::Result<Upshot> {
     let of_folder = || Some(arguments.artifact.parent()?.file_name()?.to_str()?.to_owned());
     let target = arguments.target.clone().or_else(of_folder).ok_or_else(|| regressions::unnamed(&arguments.artifact))?;
     let sanitized = arguments.fuzzer.clone().map(regressions::Engine::Sanitized);
@@ -603,7 +606,7 @@ fn promote(arguments: &PromoteArguments) -> anyhow::Result<u8> {
             page
         }
     })?;
-    Ok(exit_code::SUCCESS)
+    Ok(Upshot::Good)
 }
 
 fn program() -> anyhow::Result<PathBuf> {
@@ -627,8 +630,8 @@ fn available(workers: &mut Workers, settings: Settings, probe: &Path) -> anyhow:
             if !more {
                 break;
             }
-            let next = SubjectId::new(subject.runtime(), &format!("{}{number}", subjects::device_kind(&subject)))
-                .map_err(anyhow::Error::msg)?;
+            let next =
+                SubjectId::new(subject.runtime(), &format!("{}{number}", subject.device_kind())).map_err(anyhow::Error::msg)?;
             let record = workers.describe(&next, settings, probe)?;
             more = record.unavailable.is_none();
             if more {
@@ -643,16 +646,16 @@ fn probe_model(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(Model::make(&"llama/f32@0".parse::<Recipe>()?, folder)?.path)
 }
 
-fn list_subjects(json: bool) -> anyhow::Result<u8> {
+fn list_subjects(json: bool) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let mut workers = Workers::plain(program()?, scratch.path());
     let records = available(&mut workers, Settings::Default, &probe_model(scratch.path())?)?;
     print(&if json { Page::json(&records)? } else { report::subjects(&records) })?;
-    Ok(exit_code::SUCCESS)
+    Ok(Upshot::Good)
 }
 
-fn fetch(names: &[String]) -> anyhow::Result<u8> {
+fn fetch(names: &[String]) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let manifests = Manifest::all()?;
     let collections = Collection::all()?;
@@ -684,10 +687,10 @@ fn fetch(names: &[String]) -> anyhow::Result<u8> {
         }
     }
     progress.finish_and_clear();
-    Ok(exit_code::SUCCESS)
+    Ok(Upshot::Good)
 }
 
-fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
+fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let mut groups = survey::groups()?;
     if let Some(shown) = &arguments.filter {
@@ -704,7 +707,7 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
     if let Some(folder) = &arguments.write {
         let count = survey::write_all(&groups, folder)?;
         print(&Page::of(format_args!("{count} vectors in {}", folder.display())))?;
-        return Ok(exit_code::SUCCESS);
+        return Ok(Upshot::Good);
     }
     // Those of this executable are always there: what a reader takes is held against what the first of them takes that takes the file.
     let asked = readers::chosen(&arguments.readers)?;
@@ -747,30 +750,30 @@ fn survey_readers(arguments: &VectorArguments) -> anyhow::Result<u8> {
         survey::report(&rows, &coverage, &absent, arguments.verbose)
     })?;
     Ok(if rows.iter().all(|row| row.cells.is_empty()) {
-        exit_code::NOTHING_JUDGED
+        Upshot::NothingJudged
     } else if coverage.unexplained.is_empty() && coverage.stale.is_empty() {
-        exit_code::SUCCESS
+        Upshot::Good
     } else {
-        exit_code::FAILED
+        Upshot::Bad
     })
 }
 
-fn inspect_file(file: &str, json: bool, all: bool, reads: Reads) -> anyhow::Result<u8> {
+fn inspect_file(file: &str, json: bool, all: bool, reads: Reads) -> anyhow::Result<Upshot> {
     let progress = if json { ProgressBar::hidden() } else { spinner() };
     let inspection = Source::open(file, &Cache::find()?)?.inspect(reads, &progress)?;
     progress.finish_and_clear();
     print(&if json { Page::json(&inspection)? } else { inspect::report(&inspection, layout(all)) })?;
-    Ok(inspection.exit_code())
+    Ok(inspection.upshot())
 }
 
-fn list_rules(id: Option<RuleRow>, json: bool) -> anyhow::Result<u8> {
+fn list_rules(id: Option<RuleRow>, json: bool) -> anyhow::Result<Upshot> {
     print(&match (id, json) {
         (Some(rule), true) => Page::json(&rule)?,
         (Some(rule), false) => inspect::rule_text(rule, layout(true)),
         (None, true) => Page::json(&inspect::rules())?,
         (None, false) => inspect::rules_text(&inspect::rules(), layout(true)),
     })?;
-    Ok(exit_code::SUCCESS)
+    Ok(Upshot::Good)
 }
 
 fn parse_rule(id: &str) -> Result<RuleRow, String> {
@@ -790,7 +793,7 @@ fn spinner() -> ProgressBar {
     bar
 }
 
-fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
+fn tokenize(model: &str, text: &str) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let path = models::resolve_vocabulary(model, &cache, scratch.path(), false, &ProgressBar::hidden())?;
@@ -799,7 +802,7 @@ fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
     match worker.tokenize(&path, text)? {
         Ok(tokens) => {
             print(&Page::of_lines(&format!("{tokens:?}")))?;
-            Ok(exit_code::SUCCESS)
+            Ok(Upshot::Good)
         }
         Err(outcome) => {
             let why = outcome.detail().map_or_else(|| outcome.summary(), str::to_owned);
@@ -808,7 +811,7 @@ fn tokenize(model: &str, text: &str) -> anyhow::Result<u8> {
     }
 }
 
-fn compare_tokenizers(names: &[String], json: bool, offline: bool) -> anyhow::Result<u8> {
+fn compare_tokenizers(names: &[String], json: bool, offline: bool) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = if json { ProgressBar::hidden() } else { run::progress_bar() };
@@ -818,7 +821,7 @@ fn compare_tokenizers(names: &[String], json: bool, offline: bool) -> anyhow::Re
     let report = tokenizers::run(&vocabularies, &prompts::all()?, &Divergences::shipped()?, tokenize, &progress)?;
     progress.finish_and_clear();
     print(&if json { Page::json(&report)? } else { tokenizers::report(&report) })?;
-    Ok(report.exit_code())
+    Ok(report.upshot())
 }
 
 fn tokenizer() -> anyhow::Result<SubjectId> {
@@ -869,7 +872,7 @@ fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -
     Ok(matrix::with_names(plan, &all_subjects))
 }
 
-fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
+fn run_models(arguments: &RunArguments) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
@@ -956,7 +959,7 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
     if !arguments.json {
         say(&Page::of(format_args!("Record, picture, timings and logs: {}", folder.display())));
     }
-    let (Some(goldens), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.exit_code()) };
+    let (Some(goldens), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.upshot()) };
     let held = golden::Held::against(goldens, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
     if arguments.json {
         say(&held.report());
@@ -965,14 +968,14 @@ fn run_models(arguments: &RunArguments) -> anyhow::Result<u8> {
         page.append(&held.report());
         print(&page)?;
     }
-    Ok(match record.exit_code() {
-        _ if !held.differ.is_empty() => exit_code::FAILED,
-        exit_code::SUCCESS if held.compared == 0 => exit_code::NOTHING_JUDGED,
+    Ok(match record.upshot() {
+        _ if !held.differ.is_empty() => Upshot::Bad,
+        Upshot::Good if held.compared == 0 => Upshot::NothingJudged,
         code => code,
     })
 }
 
-fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
+fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = if arguments.json { ProgressBar::hidden() } else { run::progress_bar() };
@@ -987,7 +990,7 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
     let mut workers = Workers::plain(program()?, scratch.path());
     let probe = probe_model(scratch.path())?;
     let (subjects, records) = choose_subjects(&arguments.subjects, &[], &Settings::ALL, &mut workers, &probe)?;
-    let (fast, devices): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|id| subjects::device_kind(id) == "cpu");
+    let (fast, devices): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|id| id.device_kind() == "cpu");
     let chosen = matrix::Subjects { fast: &fast, devices: &devices };
     let mut plan = matrix::plan(extent, &chosen, scratch.path(), &keep)?;
     let universe = matrix::with_names(Plan::default(), &subjects::known().into_iter().map(|(id, _)| id).collect::<Vec<_>>());
@@ -997,7 +1000,7 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
         plan.keep_part(part, parts);
         if any && plan.groups.is_empty() {
             print(&Page::of(format_args!("part {part} of {parts} has no model: there are {}", plan.models.len())))?;
-            return Ok(exit_code::NOTHING_JUDGED);
+            return Ok(Upshot::NothingJudged);
         }
     }
     if plan.groups.is_empty() {
@@ -1029,7 +1032,7 @@ fn run_matrix(arguments: &MatrixArguments) -> anyhow::Result<u8> {
         let seconds = timings.seconds;
         say(&Page::of(format_args!("{seconds:.0} s. Record, picture, timings and logs: {}", folder.display())));
     }
-    Ok(record.exit_code())
+    Ok(record.upshot())
 }
 
 /// What has to be said again to run a case of this run again, beyond its model, settings and filter.
@@ -1112,7 +1115,7 @@ fn say(page: &Page) {
     page.say();
 }
 
-fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Result<u8> {
+fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Result<Upshot> {
     let progress = if json { ProgressBar::hidden() } else { run::progress_bar() };
     let rows = faults::survey::survey(filter, &Tolerances::shipped()?, &Expectations::shipped()?, &progress)?;
     progress.finish_and_clear();
@@ -1121,16 +1124,16 @@ fn seed_faults(filter: Option<&str>, verbose: bool, json: bool) -> anyhow::Resul
         return Err(Error::input(what, "no model's name has it", "`ggauge faults` alone takes every model").into());
     }
     print(&if json { Page::json(&rows)? } else { faults::report::report(&rows, verbose) })?;
-    Ok(if faults::report::is_enough(&rows) { exit_code::SUCCESS } else { exit_code::FAILED })
+    Ok(if faults::report::is_enough(&rows) { Upshot::Good } else { Upshot::Bad })
 }
 
-fn confirm_causes() -> anyhow::Result<u8> {
+fn confirm_causes() -> anyhow::Result<Upshot> {
     let scratch = Cache::find()?.scratch()?;
     let mut workers = Workers::plain(program()?, scratch.path());
     let confirmations = experiments::run_all(&Expectations::shipped()?, &Tolerances::shipped()?, &mut workers, scratch.path())?;
     print(&experiments::report(&confirmations))?;
     let all = confirmations.iter().all(experiments::Confirmation::holds);
-    Ok(if all { exit_code::SUCCESS } else { exit_code::FAILED })
+    Ok(if all { Upshot::Good } else { Upshot::Bad })
 }
 
 impl Shown {
@@ -1139,7 +1142,7 @@ impl Shown {
     }
 }
 
-fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyhow::Result<u8> {
+fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = if json { ProgressBar::hidden() } else { run::progress_bar() };
@@ -1153,7 +1156,7 @@ fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyh
         models
     };
     let mut workers = Workers::plain(program()?, scratch.path());
-    let is_cpu = |(id, built): &(SubjectId, bool)| *built && subjects::device_kind(id) == "cpu";
+    let is_cpu = |(id, built): &(SubjectId, bool)| *built && id.device_kind() == "cpu";
     let mut chosen: Vec<SubjectId> = only.to_vec();
     if chosen.is_empty() {
         chosen.extend(subjects::known().into_iter().filter(is_cpu).map(|(id, _)| id));
@@ -1163,10 +1166,10 @@ fn measure_determinism(names: &[String], only: &[SubjectId], json: bool) -> anyh
     progress.finish_and_clear();
     print(&if json { Page::json(&findings)? } else { determinism::report(&findings, Form::Text) })?;
     let any = findings.iter().any(|finding| finding.compared > 0);
-    Ok(if any { exit_code::SUCCESS } else { exit_code::NOTHING_JUDGED })
+    Ok(if any { Upshot::Good } else { Upshot::NothingJudged })
 }
 
-fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
+fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = if arguments.shown.json { ProgressBar::hidden() } else { run::progress_bar() };
@@ -1238,7 +1241,7 @@ fn upgrade_runtime(arguments: &UpgradeArguments) -> anyhow::Result<u8> {
 }
 
 /// Prints the report of an upgrade and leaves it in a folder, in every form.
-fn hand_over(report: &upgrade::Report, folder: &Path, shown: &Shown) -> anyhow::Result<u8> {
+fn hand_over(report: &upgrade::Report, folder: &Path, shown: &Shown) -> anyhow::Result<Upshot> {
     let json = Page::json(report)?;
     print(&if shown.json { json.clone() } else { report.show(shown.form(), shown.verbose) })?;
     for (name, text) in [
@@ -1251,10 +1254,10 @@ fn hand_over(report: &upgrade::Report, folder: &Path, shown: &Shown) -> anyhow::
     if !shown.json {
         say(&Page::of(format_args!("Report as text, Markdown and JSON, and both Records: {}", folder.display())));
     }
-    Ok(report.exit_code())
+    Ok(report.upshot())
 }
 
-fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> anyhow::Result<u8> {
+fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> anyhow::Result<Upshot> {
     let cache = Cache::find()?;
     let scratch = cache.scratch()?;
     let progress = run::progress_bar();
@@ -1306,5 +1309,5 @@ fn calibrate_limits(seeds: u64, only: &[SubjectId], output: Option<&Path>) -> an
         Some(path) => cache::write_whole(path, toml.as_bytes())?,
         None => print(&Page::of_lines(&toml))?,
     }
-    Ok(exit_code::SUCCESS)
+    Ok(Upshot::Good)
 }

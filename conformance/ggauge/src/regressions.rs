@@ -4,14 +4,14 @@
 //! A sidecar says how an ordinary build ends on its input, and in which words. A finding that only a sanitizer sees passes there, and its
 //! sidecar says so; replaying it then shows no more than that it did not become worse.
 
-use crate::{
+use crate::fuzz;
+use harness::worker::{environment, process::Limits};
+use machine::{
     Error, cache,
     external::{self, Words},
-    family, fuzz, interrupt,
-    printable::{line, quoted},
-    releases, small,
-    worker::{environment, process::Limits},
+    family, interrupt, small,
 };
+use printable::{line, quoted};
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -23,6 +23,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use supply::releases;
 
 /// Bytes of what a process says that are kept.
 const LONGEST_WORDS: usize = 64 << 10;

@@ -9,12 +9,13 @@ mod gguf;
 mod gguf_rs;
 mod gguf_rs_lib;
 mod ggus;
-pub mod ours;
+mod ours;
 
 pub use gguf::Gguf;
 pub use gguf_rs::GgufRs;
 pub use gguf_rs_lib::GgufRsLib;
 pub use ggus::Ggus;
+pub use ours::OurReader;
 
 use std::io;
 use vocabulary::{Description, Refusal, RejectionClass, Subject};

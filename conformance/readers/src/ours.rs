@@ -1,10 +1,67 @@
 //! Our own reader's words for what it found, so that it is held against the others like every other.
 
-use ::gguf::{File, Value};
-use vocabulary::{Contents, KeyValue, ReadValue, TensorEntry, escape};
+use ::gguf::{File, Finding, Mode, Severity, ShardName, Split, Value};
+use machine::MappedFile;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+use vocabulary::{Contents, Description, KeyValue, ReadValue, Refusal, RejectionClass, Subject, TensorEntry, escape};
+
+/// Our own reader, as a subject like every other.
+pub struct OurReader {
+    mode: Mode,
+}
+
+impl OurReader {
+    /// `strict` or `lenient`.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] for anything else.
+    pub fn new(mode: &str) -> Result<Self, Refusal> {
+        match mode {
+            "strict" => Ok(Self { mode: Mode::Strict }),
+            "lenient" => Ok(Self { mode: Mode::Lenient }),
+            other => Err(Refusal::Unsupported(format!("ggauge's reader is strict or lenient, not `{other}`"))),
+        }
+    }
+}
+
+impl Subject for OurReader {
+    fn describe(&self) -> Description {
+        Description { runtime: concat!("ggauge ", env!("CARGO_PKG_VERSION")).into(), ..Description::default() }
+    }
+
+    fn read(&self, file: &Path) -> Result<Contents, Refusal> {
+        let unreadable = |error: io::Error| Refusal::read(RejectionClass::Unreadable, error.to_string());
+        // An empty file cannot be mapped, and is one that can be read.
+        let open = |path: &PathBuf| match fs::metadata(path).map_err(unreadable)?.len() {
+            0 => Ok(None),
+            _ => MappedFile::open(path).map(Some).map_err(unreadable),
+        };
+        let refuse = |finding: Finding| match finding.rule.severity() {
+            Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
+            _ => Refusal::read(RejectionClass::Malformed, finding.to_string()),
+        };
+        let shard = file.file_name().and_then(|name| ShardName::parse(name.to_str()?));
+        let paths = match &shard {
+            Some(shard) => shard.siblings().map(|name| file.with_file_name(name)).filter(|path| path.exists()).collect(),
+            None => vec![file.to_owned()],
+        };
+        let mapped = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let files = mapped
+            .iter()
+            .map(|bytes| File::read(bytes.as_deref().unwrap_or(&[]), self.mode))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(refuse)?;
+        let split = Split::join(files, self.mode).map_err(refuse)?;
+        // Of a split model the first file, because that is what the others are asked for.
+        split.files().first().map(contents).ok_or_else(|| Refusal::read(RejectionClass::Unreadable, "there is no file"))
+    }
+}
 
 /// What our own reader tells of a file.
-pub fn contents(file: &File<'_>) -> Contents {
+fn contents(file: &File<'_>) -> Contents {
     Contents {
         version: Some(file.version()),
         data_offset: (!file.tensors().is_empty()).then(|| file.data_offset().to_string()),

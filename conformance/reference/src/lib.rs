@@ -8,19 +8,15 @@
 //! far that moves the logits is the noise a correct runtime is allowed, and it owes nothing to any runtime's own numbers.
 //!
 //! To add an architecture, write a module in `architectures/` and list it there.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod architectures;
 pub mod layers;
-mod mapped;
 pub mod operations;
 mod rounding;
-mod subject;
 mod weights;
 
-pub use mapped::{MappedFile, map_model};
 pub use rounding::Rounding;
-pub use subject::ReferenceSubject;
 pub use weights::{Matrix, Rows, Weights};
 
 /// Identifies the sources that decide the reference's numbers: part of the key of every cached transcript.

@@ -152,7 +152,7 @@ impl Rounding {
     }
 
     /// The rounding that the output matrix meets.
-    pub(crate) fn of_output(self) -> Self {
+    pub fn of_output(self) -> Self {
         if self.cpu_output { Self::LLAMA_CPP_STRICT } else { self }
     }
 }

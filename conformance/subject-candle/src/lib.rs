@@ -27,20 +27,7 @@ const LOCK: &str = include_str!("../../../Cargo.lock");
 const DEQUANTIZE_ALL: &str = "CANDLE_DEQUANTIZE_ALL";
 
 /// The number of threads, which rayon reads once.
-pub const THREADS: &str = "RAYON_NUM_THREADS";
-
-/// The number of threads that share the work of a quantised matrix. They spin until the last of them is done (`BarrierGuard` in
-/// candle-core 0.11.1, `src/utils.rs`), and one that is not running, because something else runs, holds up all. Numbers do not depend on it:
-/// a thread has whole outputs.
-pub const SPINNING_THREADS: &str = "CANDLE_NUM_THREADS";
-
-/// Environment that a worker of this runtime must be started with, beyond the harness's own; `None` takes a variable away.
-pub fn environment(settings: Settings, tuning: Tuning) -> Vec<(&'static str, Option<String>)> {
-    let strict = (settings == Settings::Strict).then(|| "1".to_owned());
-    let mut environment = vec![(DEQUANTIZE_ALL, strict), ("CANDLE_DEQUANTIZE_ALL_F16", None)];
-    environment.extend(tuning.threads.map(|threads| (THREADS, Some(threads.to_string()))));
-    environment
-}
+const THREADS: &str = "RAYON_NUM_THREADS";
 
 /// The devices this build could run on.
 pub fn devices_of_this_build() -> Vec<(&'static str, bool)> {
@@ -60,7 +47,7 @@ impl CandleSubject {
     ///
     /// # Errors
     /// [`Refusal::Unsupported`] where this build or this machine has no such device, candle has nothing to tune that way, or the process
-    /// was not started with the [`environment`] that settings and tuning need.
+    /// was not started with the environment that settings and tuning need.
     pub fn new(device: &str, settings: Settings, tuning: Tuning) -> Result<Self, Refusal> {
         if tuning.batch.is_some() || tuning.micro_batch.is_some() {
             return Err(Refusal::Unsupported("candle computes each call as a whole: it has no batches to set".into()));

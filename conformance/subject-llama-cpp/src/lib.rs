@@ -41,22 +41,6 @@ const STRICT_THREADS: i32 = 2;
 /// Tokens a micro-batch in strict settings: llama.cpp's default, fixed.
 const STRICT_MICRO_BATCH: u32 = 512;
 
-/// Environment that a worker of this runtime must be started with, beyond the harness's own; `None` takes a variable away.
-///
-/// llama.cpp offers every visible GPU to large batches whatever `n_gpu_layers` says, and picks up devices of type CPU, such as
-/// lavapipe, only when they are named. So a Vulkan worker names exactly its device, and every other worker names none.
-pub fn environment(device: &str) -> Vec<(&'static str, Option<String>)> {
-    let vulkan = device.strip_prefix("vulkan").map(str::to_owned);
-    vec![
-        ("GGML_VK_VISIBLE_DEVICES", vulkan),
-        // The text of an assertion names its file and line; a debugger's backtrace, where one is installed, takes seconds.
-        ("GGML_NO_BACKTRACE", Some("1".into())),
-        // GNU's OpenMP lets a waiting thread spin for milliseconds, which it takes from the workers beside it: tests of tiny models
-        // ran 2.5 times as long. With this few rounds decoding is as fast as before (without any, it takes 3.6 times as long).
-        ("GOMP_SPINCOUNT", Some("1000".into())),
-    ]
-}
-
 /// The devices this build could run on: always the CPU, and one name for each GPU backend compiled in.
 pub fn devices_of_this_build() -> Vec<(&'static str, bool)> {
     vec![

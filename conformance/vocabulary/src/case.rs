@@ -34,6 +34,11 @@ impl SubjectId {
     pub fn device(&self) -> &str {
         &self.device
     }
+
+    /// The kind of its device, without a number: what limits are calibrated for.
+    pub fn device_kind(&self) -> &str {
+        self.device.trim_end_matches(|c: char| c.is_ascii_digit())
+    }
 }
 
 impl fmt::Display for SubjectId {

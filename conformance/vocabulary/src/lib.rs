@@ -10,16 +10,24 @@
 
 mod case;
 mod contents;
+mod judgement;
+mod limits;
+mod model;
 mod outcome;
 pub mod protocol;
 mod reached;
+mod relation;
 mod subject;
 pub mod transcript;
 mod verdict;
 
 pub use case::{Case, Schedule, Settings, SubjectId, Tuning};
 pub use contents::{Contents, KeyValue, LONGEST_TEXT, ReadValue, TensorEntry, escape};
+pub use judgement::{Class, Judgement, Oracle, Upshot};
+pub use limits::{Limits, Scale};
+pub use model::Family;
 pub use outcome::{BadAnswer, Outcome, Rejection, RejectionClass, Stage};
 pub use reached::Reached;
+pub use relation::{Relation, SMALL_BATCH};
 pub use subject::{Continuation, Description, Refusal, Session, Subject, continue_greedily, evaluate, locked};
 pub use verdict::{Check, Measurement, Verdict, number, numbers};

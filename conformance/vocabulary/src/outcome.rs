@@ -180,4 +180,20 @@ impl Outcome {
             _ => None,
         }
     }
+
+    /// All that is to be said of it.
+    pub fn words(&self) -> String {
+        match self.detail() {
+            Some(detail) => format!("{}: {detail}", self.summary()),
+            None => self.summary(),
+        }
+    }
+
+    /// What it is, without words of the subject's: those may change in any release.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Rejected(rejection) => format!("rejected at {} ({})", rejection.stage.name(), rejection.class.name()),
+            other => other.summary(),
+        }
+    }
 }

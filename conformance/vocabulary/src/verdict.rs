@@ -101,6 +101,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Which check decides it, without its numbers: what failures of one kind have in common.
+    pub fn kind(&self) -> String {
+        match (self, self.decisive()) {
+            (Self::Vacuous { reason }, _) => format!("nothing was compared: {reason}"),
+            (_, Some(decisive)) => format!("{} is beyond its limit", decisive.check),
+            (_, None) => "nothing was measured".into(),
+        }
+    }
+
     /// True when every check holds.
     pub fn holds(&self) -> bool {
         match self {

@@ -211,7 +211,7 @@ fn an_interrupt_ends_the_workers_and_leaves_nothing() {
 
 #[test]
 fn help_names_every_exit_code() {
-    use ggauge::error::exit_code;
+    use record::exit_code;
     let help = stdout(&ggauge(Path::new("/"), &["--help"]));
     for code in [
         exit_code::SUCCESS,
@@ -229,7 +229,7 @@ fn help_names_every_exit_code() {
 fn subjects_are_listed_with_reasons_for_those_that_are_missing() {
     let folder = tempfile::tempdir().unwrap();
     let output = ggauge(folder.path(), &["subjects", "--json"]);
-    let list: Vec<ggauge::record::SubjectRecord> = serde_json::from_slice(&output.stdout).unwrap();
+    let list: Vec<record::SubjectRecord> = serde_json::from_slice(&output.stdout).unwrap();
     let find = |name: &str| list.iter().find(|subject| subject.subject.to_string() == name).unwrap();
     for name in ["llama-cpp@cpu", "candle@cpu", "reference@f64"] {
         let subject = find(name);

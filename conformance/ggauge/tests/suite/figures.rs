@@ -3,7 +3,7 @@
 
 use crate::support::{self, GGAUGE, policy};
 use ggauge::figures::{self, Runs, Texts};
-use ggauge::record::Record;
+use record::Record;
 use rstest::rstest;
 use std::{
     fs,
@@ -219,7 +219,7 @@ fn figures_are_not_written_from_just_any_record() {
     assert!(error.to_string().contains("cells, and the matrix has"), "{error}");
     let error = figures::of_the_faults(&mut Texts::of(root.path()), &[]).unwrap_err();
     assert!(error.to_string().contains("they are 0, and there are"), "{error}");
-    record.comparisons[0].judgement = ggauge::record::Judgement::Fail;
+    record.comparisons[0].judgement = vocabulary::Judgement::Fail;
     let error = figures::of_the_main_job(&mut Texts::of(root.path()), &record).unwrap_err();
     assert!(error.to_string().contains("1 FAIL"), "{error}");
 }

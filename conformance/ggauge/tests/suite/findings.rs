@@ -1,8 +1,8 @@
 //! Findings are true to the line. What is said of somebody else's source quotes it, on a line `source: PACKAGE PLACE WORDS`; here that source is
 //! opened at each place, and the words must stand there. Every line number that any text of ours gives must be such a place.
 
-use ggauge::{cache::Cache, readers, survey};
 use globset::Glob;
+use machine::cache::Cache;
 use smith::Recipe;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
 };
+use studies::{readers, survey};
 
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 const PYTHON: &str = include_str!("../../../readers/python/requirements.txt");

@@ -1,26 +1,20 @@
 //! Yesterday's answers: what cases gave when somebody last looked, in `golden/`. `golden/README.md` says how to review a difference.
 
 use crate::support::{GGAUGE, GOLDEN, assert_golden_in, ggauge, golden_settings, id, policy, ramp, stderr, stdout, tiny};
-use ggauge::{
-    cache::{Cache, digest},
-    fingerprint,
-    golden::{self, Golden},
-    matrix,
-    models::{Manifest, Model},
+use gguf::{Draft, File, WeightType};
+use harness::{
     plan::{Filter, Plan},
-    prompts,
-    prompts::Prompt,
-    record::{Record, SubjectRecord},
     run::{Run, Workers},
     subjects,
     worker::process::Limits,
 };
-use gguf::{Draft, File, WeightType};
 use indicatif::ProgressBar;
 use insta::{
     Comparator, Snapshot,
     internals::{Content, SnapshotContents},
 };
+use machine::cache::{Cache, digest};
+use record::{Record, SubjectRecord};
 use rstest::rstest;
 use smith::Recipe;
 use std::{
@@ -30,6 +24,15 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::Duration,
+};
+use studies::{
+    golden::{self, Golden},
+    matrix,
+};
+use supply::{
+    fingerprint,
+    models::{Manifest, Model},
+    prompts::{self, Prompt},
 };
 use vocabulary::{Schedule, Settings, SubjectId};
 

@@ -2,16 +2,9 @@
 //! shell, and nothing of it looks as if ggauge had said it.
 
 use crate::support::{GGAUGE, ggauge, id, stderr, stdout};
-use ggauge::{
-    fingerprint, matrix_picture, matrix_report, picture,
-    readers::Operation,
-    record::{Judgement, Record},
-    report::{self, Style},
-    survey::{self, Cell, Coverage, Did, Row},
-    survey_picture,
-    tokenizers::{self, Comparison, Difference, Token, VocabularyRecord},
-};
 use gguf::{Draft, File, Value, WeightType};
+use record::Record;
+use report::{Style, matrix_picture, matrix_report, picture, survey_picture};
 use rstest::rstest;
 use serde_json::Value as Json;
 use std::{
@@ -21,6 +14,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+use studies::{
+    readers::Operation,
+    survey::{self, Cell, Coverage, Did, Row},
+    tokenizers::{self, Comparison, Difference, Token, VocabularyRecord},
+};
+use supply::fingerprint;
+use vocabulary::Judgement;
 
 /// Window titles, colours, a cleared screen, a command that we never gave, HTML, links, a mention, a cell's end, text that runs backwards,
 /// characters that nobody sees, and line breaks of other kinds.

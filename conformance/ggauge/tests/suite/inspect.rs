@@ -1,19 +1,17 @@
 //! `ggauge inspect` and `ggauge rules`: what they print, and that nothing in a file can do harm to a terminal.
 
 use crate::support::{assert_golden, ggauge, stderr, stdout};
-use ggauge::{
-    cache::Cache,
-    inspect::{self, Layout, Reads, Source},
-    weights::WeightRule,
-};
 use gguf::{Draft, File, Rule, Value, WeightType};
 use indicatif::ProgressBar;
+use machine::cache::Cache;
 use rstest::rstest;
 use smith::Recipe;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+use studies::inspect::{self, Layout, Reads, Source};
+use supply::weights::WeightRule;
 
 /// The tiny model of a recipe, with some rules broken.
 fn broken(rules: &[Rule]) -> Vec<u8> {

@@ -1,11 +1,9 @@
 //! From outcomes to judgements: expectations, blame, exit codes, and what makes a policy file invalid.
 
 use crate::support::{id, policy, run, run_models, tiny, written};
-use ggauge::{
-    policy::Expectations,
-    record::{Judgement, Oracle},
-};
+use policy::Expectations;
 use rstest::rstest;
+use vocabulary::{Judgement, Oracle};
 use vocabulary::{Outcome, Settings};
 
 const CANDLE_GEMMA: &str = r#"
@@ -17,7 +15,7 @@ const CANDLE_GEMMA: &str = r#"
     may-hide = [{ settings = "default", weights = "q4_k" }]
 "#;
 
-fn judgements(record: &ggauge::record::Record, part: &str) -> Vec<Judgement> {
+fn judgements(record: &record::Record, part: &str) -> Vec<Judgement> {
     record.comparisons.iter().filter(|c| c.id.contains(part)).map(|c| c.judgement).collect()
 }
 
@@ -44,7 +42,7 @@ fn correct_runtimes_pass_and_candles_gemma_is_blamed(#[case] settings: Settings)
         }
     }
     // Token by token it shows in every weight type.
-    let token_by_token = |c: &&ggauge::record::ComparisonRecord| {
+    let token_by_token = |c: &&record::ComparisonRecord| {
         c.model == "gemma3" && c.candidate == id("candle@cpu") && c.schedule == vocabulary::Schedule::TokenByToken
     };
     let of_truth = expected.comparisons.iter().filter(token_by_token).filter(|c| c.oracle == Oracle::Reference);
@@ -206,7 +204,7 @@ fn nobody_is_blamed_where_the_reference_does_not_know_the_file() {
     assert_eq!(record.comparisons.iter().filter(|c| c.oracle == Oracle::Reference).count(), 4);
     let alone = record.comparisons.iter().filter(|c| c.oracle == Oracle::Reference);
     assert!(alone.map(|c| c.judgement).all(|judgement| judgement == Judgement::Unsupported), "{:?}", record.comparisons);
-    let text = ggauge::report::report(&record, ggauge::report::Style { color: false, verbose: false });
+    let text = report::report(&record, report::Style { color: false, verbose: false });
     assert!(!text.contains("wrong against the exact reference"), "{text}");
     assert!(text.contains("whether that is right the reference does not know"), "{text}");
 }

@@ -1,17 +1,18 @@
 //! Limits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
 
 use crate::support::{GGAUGE, id, policy, ramp, tiny, written};
-use ggauge::{
-    cache::Cache,
-    models::Model,
+use gguf::{Draft, File};
+use harness::{
     plan::{Filter, Plan},
-    record::{ComparisonRecord, Judgement},
     run::{Run, Workers},
     worker::process::Limits,
 };
-use gguf::{Draft, File};
 use indicatif::ProgressBar;
+use machine::cache::Cache;
+use record::ComparisonRecord;
 use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
+use supply::models::Model;
+use vocabulary::Judgement;
 use vocabulary::{Schedule, Settings};
 
 /// The device whose floor this is about. Other programs answer in its place, so none is needed.

@@ -2,26 +2,27 @@
 //! policy that ships. `ggauge matrix` runs the rest.
 
 use crate::support::{GGAUGE, id, policy, ramp, run_relations};
-use ggauge::{
-    cache::Cache,
+use harness::{
+    plan::{Filter, Plan},
+    run::{Policy, Run, Workers},
+    worker::process::Limits,
+};
+use indicatif::ProgressBar;
+use machine::cache::Cache;
+use policy::{Expectations, Tolerances};
+use rstest::rstest;
+use smith::{Architecture, Recipe};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+use studies::{
     faults::{
         experiments,
         files::{self, Edit},
         report, survey,
     },
     matrix,
-    models::Model,
-    plan::{Filter, Plan},
-    policy::{Expectations, Tolerances},
-    record::{Judgement, Oracle},
-    relation::Relation,
-    run::{Policy, Run, Workers},
-    worker::process::Limits,
 };
-use indicatif::ProgressBar;
-use rstest::rstest;
-use smith::{Architecture, Recipe};
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use supply::models::Model;
+use vocabulary::{Judgement, Oracle, Relation};
 use vocabulary::{Schedule, Settings};
 
 const FINDINGS: &str = include_str!("../../../policy/FINDINGS.md");
@@ -77,7 +78,7 @@ fn cells(
         .collect();
     assert!(bad.is_empty(), "{}", bad.join("\n"));
     // llama.cpp has every architecture in every weight type.
-    let passes = |c: &&ggauge::record::ComparisonRecord| c.candidate == subjects[0] && c.judgement == Judgement::Pass;
+    let passes = |c: &&record::ComparisonRecord| c.candidate == subjects[0] && c.judgement == Judgement::Pass;
     assert_eq!(record.comparisons.iter().filter(passes).count(), 4);
 }
 
@@ -197,7 +198,7 @@ fn edits_of_files_change_one_thing() {
     assert!(last.split(' ').all(|name| name.starts_with("blk.1.")) && last.split(' ').count() == 9, "{last}");
 }
 
-fn of_relations(record: &ggauge::record::Record) -> Vec<(Relation, Judgement)> {
+fn of_relations(record: &record::Record) -> Vec<(Relation, Judgement)> {
     let trials = record.comparisons.iter().filter(|comparison| comparison.oracle == Oracle::Metamorphic);
     trials.map(|comparison| (comparison.relation.unwrap(), comparison.judgement)).collect()
 }

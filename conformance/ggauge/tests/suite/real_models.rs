@@ -6,16 +6,17 @@ use crate::{
     goldens::assert_outputs,
     support::{GGAUGE, id, stderr, stdout},
 };
-use ggauge::{
-    cache::Cache,
-    figures,
+use ggauge::figures;
+use indicatif::ProgressBar;
+use machine::cache::Cache;
+use record::Record;
+use std::{fs, path::Path, process::Command};
+use supply::{
     models::{Manifest, Model},
     prompts,
-    record::{Judgement, Oracle, Record},
 };
-use indicatif::ProgressBar;
-use std::{fs, path::Path, process::Command};
 use vocabulary::{Check, Schedule, Settings, Verdict};
+use vocabulary::{Judgement, Oracle};
 
 /// Runs `ggauge run` with the user's own cache, where the models and the reference's transcripts are.
 fn run(arguments: &[&str]) -> (i32, String, Record, Vec<u8>) {

@@ -5,8 +5,8 @@ use crate::support::GGAUGE;
 use ggauge::{
     fuzz,
     regressions::{self, Class, Engine, Promoted, Promotion, Regression},
-    worker::process::Limits,
 };
+use harness::worker::process::Limits;
 use rayon::prelude::*;
 use std::{
     collections::BTreeSet,

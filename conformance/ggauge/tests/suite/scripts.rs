@@ -1,7 +1,6 @@
 //! The scripts in `scripts/`, with other programs in the place of those that they start: where they start them, and what they make of a machine
 //! that lacks something. That they do their work on a machine without anything is what `scripts/fresh` shows.
 
-use ggauge::builds;
 use rstest::rstest;
 use std::{
     fs,
@@ -11,6 +10,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use supply::builds;
 use tempfile::TempDir;
 
 fn checkout() -> PathBuf {

@@ -2,18 +2,18 @@
 //! unseen, and nobody's files are deleted or written through.
 
 use crate::support::{GGAUGE, fake_subject, ggauge, id, policy, ramp, settle, stderr, stdout, tiny};
-use ggauge::{
-    Error,
-    cache::{self, Cache},
-    models::Model,
+use harness::{
     plan::{Filter, Plan},
-    prompts::Prompt,
-    record::{Folder, Record, Timings},
     run::{Run, Workers},
     truths::{Origin, Truths},
     worker::process::Limits,
 };
 use indicatif::ProgressBar;
+use machine::{
+    Error,
+    cache::{self, Cache},
+};
+use record::{Folder, Record, Timings};
 use reference::Rounding;
 use rstest::rstest;
 use std::{
@@ -26,6 +26,7 @@ use std::{
     thread,
     time::{Duration, SystemTime},
 };
+use supply::{models::Model, prompts::Prompt};
 use tempfile::TempDir;
 use vocabulary::{Schedule, Settings, transcript::Writer};
 

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use crate::support::{GGAUGE, fake_subject, fake_worker, id, short_limits, stderr, tiny};
-use ggauge::worker::process::{Launch, Limits, Worker, outcome_of};
+use harness::worker::process::{Launch, Limits, Worker, outcome_of};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use smith::Recipe;

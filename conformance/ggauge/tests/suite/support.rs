@@ -1,16 +1,13 @@
 //! What the integration tests share.
-use ggauge::{
-    cache::{Cache, Stamp},
-    models::Model,
+use harness::{
     plan::{Filter, Plan, Product},
-    policy::{Expectations, Tolerances},
-    prompts::Prompt,
-    record::Record,
-    relation::Relation,
     run::{Policy, Run, Workers},
     worker::process::{Launch, Limits, Worker},
 };
 use indicatif::ProgressBar;
+use machine::cache::{Cache, Stamp};
+use policy::{Expectations, Tolerances};
+use record::Record;
 use smith::Recipe;
 use std::{
     fs,
@@ -19,6 +16,8 @@ use std::{
     thread,
     time::{Duration, Instant, SystemTime},
 };
+use supply::{models::Model, prompts::Prompt};
+use vocabulary::Relation;
 use vocabulary::{Schedule, Settings, SubjectId};
 
 /// The `ggauge` executable.

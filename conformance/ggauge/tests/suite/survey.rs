@@ -2,15 +2,15 @@
 
 use crate::support::{GGAUGE, assert_golden_in, ggauge, stderr, stdout};
 use ::vectors::Expected;
-use ggauge::{
-    cache::Cache,
-    readers::{self, Column, Operation},
-    survey::{self, Cell, Coverage, Did, Finding, Row},
-    survey_picture,
-};
 use gguf::{Rule, Stance};
 use indicatif::ProgressBar;
+use machine::cache::Cache;
+use report::survey_picture;
 use std::path::Path;
+use studies::{
+    readers::{self, Column, Operation},
+    survey::{self, Cell, Coverage, Did, Finding, Row},
+};
 
 /// Surveys the vectors whose name `wanted` accepts.
 fn rows(columns: &[(Column, Option<String>)], wanted: impl Fn(&str) -> bool) -> Vec<Row> {

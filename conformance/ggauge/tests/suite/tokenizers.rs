@@ -1,16 +1,9 @@
 //! Tokenizers: judging by hand-made answers, and the pinned vocabularies where they have been fetched.
 
 use crate::support::{assert_golden, id, stderr, stdout, wait_until_it_listens};
-use ggauge::{
-    Error,
-    cache::Cache,
-    error::exit_code,
-    interrupt,
-    prompts::{self, PromptFile},
-    record::Judgement,
-    tokenizers::{self, Collection, Divergences, Report, Test, Vocabulary},
-};
 use indicatif::ProgressBar;
+use machine::{Error, cache::Cache, interrupt};
+use record::exit_code;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +11,9 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+use studies::tokenizers::{self, Collection, Divergences, Report, Test, Vocabulary};
+use supply::prompts::{self, PromptFile};
+use vocabulary::Judgement;
 use vocabulary::{Outcome, SubjectId};
 
 /// What a runtime makes of a text here: a token for each of its characters.

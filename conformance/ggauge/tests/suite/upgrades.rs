@@ -2,19 +2,21 @@
 //! minutes.
 
 use crate::support::{assert_golden, fake_subject, ggauge, id, policy, run, stderr, stdout};
-use ggauge::{
-    compare::{self, Change},
-    determinism,
-    record::{self, Judgement, Record, Timings},
-    releases,
-    run::Workers,
-    tables::Form,
-    upgrade::{self, Ratio, Speed, Verdict},
-    worker::process::Limits,
-};
+use harness::{run::Workers, worker::process::Limits};
 use indicatif::ProgressBar;
+use printable::Form;
+use record::{
+    Record, Timings,
+    changes::{self, Change},
+};
 use rstest::rstest;
 use std::{collections::BTreeMap, fs, path::Path};
+use studies::{
+    determinism,
+    upgrade::{self, Ratio, Speed, Verdict},
+};
+use supply::releases;
+use vocabulary::Judgement;
 use vocabulary::Settings;
 
 /// The Record of a fake subject that behaves so, on two tiny models.

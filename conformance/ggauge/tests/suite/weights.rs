@@ -1,11 +1,13 @@
 //! Weights that are no numbers: `inspect` finds them, and `run` names them as the reason that nothing can be judged.
 
 use crate::support::{ggauge, policy, run_models, stderr, stdout};
-use ggauge::{cache::Cache, models::Model, record::Judgement};
 use gguf::{Draft, File, WeightType};
 use indicatif::ProgressBar;
+use machine::cache::Cache;
 use rstest::rstest;
 use std::{fs, path::Path};
+use supply::models::Model;
+use vocabulary::Judgement;
 use vocabulary::{Outcome, Settings};
 
 const NAN: [u8; 4] = f32::NAN.to_le_bytes();
@@ -151,7 +153,7 @@ fn reasons_are_named_once(#[case] changes: &[Change<'_>], #[case] reason: &str) 
     }
     let bytes = draft.finish();
     let files = gguf::Split::from(File::lenient(&bytes).unwrap());
-    let found = ggauge::weights::reason(&files, &ProgressBar::hidden()).unwrap();
+    let found = supply::weights::reason(&files, &ProgressBar::hidden()).unwrap();
     assert_eq!(found.unwrap_or_default(), reason);
 }
 
@@ -184,8 +186,8 @@ fn run_names_odd_weights_as_the_reason(#[case] tensor: &str, #[case] value: Opti
             );
             assert!(comparison.blame.is_empty());
         }
-        let style = ggauge::report::Style { color: false, verbose: false };
-        let text = ggauge::report::findings(&record, style);
+        let style = report::Style { color: false, verbose: false };
+        let text = report::findings(&record, style);
         assert_eq!(text.matches(reason).count(), 1, "{text}");
         let transcripts = fs::read_dir(cache.reference().unwrap()).unwrap().flatten();
         let kept = transcripts.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "safetensors")).count();

@@ -1,14 +1,15 @@
 //! Workers that misbehave, each in its own way: every one gives its own outcome, and the next request starts afresh.
 
 use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, stderr, tiny};
-use ggauge::{
-    record::{Judgement, Record},
+use harness::{
     run::Workers,
     worker::process::{Launch, Worker, outcome_of},
 };
+use record::Record;
 use rstest::rstest;
 use smith::Recipe;
 use std::{process::Command, thread, time::Duration};
+use vocabulary::Judgement;
 use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict};
 
 #[rstest]

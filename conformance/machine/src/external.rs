@@ -1,0 +1,213 @@
+//! The programs that ggauge starts, all of them: elsewhere `Command::new` is refused by clippy (`clippy.toml`), so that none is started where the
+//! user happens to be. People run ggauge where they unpacked a model, and interpreters, package managers and the shims of version managers take
+//! code and settings from there: `pip/__main__.py`, `.npmrc`, `.cargo/config.toml`, `rust-toolchain.toml`, `.python-version`.
+//!
+//! Other people's programs are run to their end: interruptible, with bounded output, and gone with all they started when they are stopped.
+
+use crate::{Error, family, interrupt};
+use std::{
+    ffi::OsStr,
+    io::{self, Read},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Bytes of output that are kept for an error text.
+const KEPT: usize = 1 << 16;
+/// How long the last words of a program that has ended may take: a process that it left behind can hold its output open for ever.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Other people's program, such as python3, npm or cargo, in a folder of ours or of a checkout that the user named. Names on its command line
+/// are relative to that folder, and so are relative folders in the user's PATH and PYTHONPATH.
+pub fn program(name: &str, folder: &Path) -> Command {
+    let mut command = new(name);
+    // Some programs believe the variable.
+    command.current_dir(folder).env("PWD", folder);
+    // Python before 3.11 does not know this, and `-m` looks into the folder first.
+    command.env("PYTHONSAFEPATH", "1");
+    command
+}
+
+/// As [`program`], in a folder of ours, where it keeps its temporary files, too: they go with the folder, also when the program is killed.
+pub fn program_in_scratch(name: &str, folder: &Path) -> Command {
+    let mut command = program(name, folder);
+    command.env("TMPDIR", folder);
+    command
+}
+
+/// This program again, or another build of it. What goes to a worker has absolute names; it is started where nobody can have left anything.
+pub fn worker(program: &Path) -> Command {
+    // A bare name is looked up on the PATH.
+    let is_bare = program.components().count() == 1;
+    let program = std::path::absolute(program).ok().filter(|_| !is_bare).unwrap_or_else(|| program.to_owned());
+    let mut command = new(program);
+    command.current_dir("/").env("PWD", "/");
+    command
+}
+
+/// This program, or a fuzz target, where the user is: on files that they named, maybe relative to that. It takes no code from there.
+pub fn ours(program: &Path) -> Command {
+    new(program)
+}
+
+/// The user's own words for a shell, where they are: names in them are relative to that.
+pub fn shell(line: &str) -> Command {
+    let mut command = new("sh");
+    command.args(["-c", line]);
+    command
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place; each caller says in which folder")]
+fn new(program: impl AsRef<OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// True where a program of this name is there and says its version.
+///
+/// # Errors
+/// Where the user interrupted.
+pub fn is_there(name: &str, folder: &Path) -> Result<bool, Error> {
+    let mut version = program(name, folder);
+    version.arg("--version");
+    match run(version, |why| Error::input(name, why, "install it")) {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        other => Ok(other.is_ok()),
+    }
+}
+
+/// Runs a program to its end. `failed` makes the error from what went wrong.
+///
+/// # Errors
+/// Where it cannot be started or fails, with the line of its output that says why; and where the user interrupted.
+pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), Error> {
+    // A group of its own: a Ctrl-C reaches us alone, and then we end the whole group.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command.spawn().map_err(|error| failed(&format!("{program} cannot be started: {error}")))?;
+    let outputs = [Words::of(child.stderr.take(), KEPT), Words::of(child.stdout.take(), KEPT)];
+    while !family::has_ended(&child) {
+        if interrupt::requested() {
+            family::kill(&mut child);
+            return Err(Error::Interrupted);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let status = family::kill(&mut child);
+    let [stderr, stdout] = outputs.map(Words::last);
+    if status.is_some_and(|status| status.success()) {
+        return Ok(());
+    }
+    // pip, npm and cargo mark the lines that say why; the rest is advice, and with cargo the place.
+    let marked = |line: &&str| line.contains("ERROR") || line.contains("npm error") || line.starts_with("error");
+    let told = |text: &str| text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
+    let place = stderr.lines().skip_while(|line| !marked(line)).nth(1).filter(|line| line.trim().starts_with("-->"));
+    let first = stderr.lines().find(marked).map(|line| [line, place.unwrap_or_default()].join(""));
+    let reason = first.or_else(|| told(&stderr)).or_else(|| told(&stdout));
+    Err(failed(reason.as_deref().map_or("it failed without a word", str::trim)))
+}
+
+/// What a program writes, read by a thread of its own so that the program does not wait for us.
+pub struct Words {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reader: thread::JoinHandle<()>,
+}
+
+impl Words {
+    /// Begins to read; the first `most` bytes are kept.
+    pub fn of(pipe: Option<impl Read + Send + 'static>, most: usize) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let ours = kept.clone();
+        let reader = thread::spawn(move || {
+            let Some(mut pipe) = pipe else { return };
+            let mut buffer = [0; 1 << 12];
+            loop {
+                match pipe.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(len) => {
+                        let Ok(mut kept) = ours.lock() else { return };
+                        let room = most.saturating_sub(kept.len()).min(len);
+                        kept.extend(buffer.iter().take(room));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return,
+                }
+            }
+        });
+        Self { kept, reader }
+    }
+
+    /// All that was written, once the program has ended.
+    pub fn last(self) -> String {
+        let ended = Instant::now();
+        while !self.reader.is_finished() && ended.elapsed() < LAST_WORDS {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.kept.lock().map_or_else(|_| String::new(), |kept| String::from_utf8_lossy(&kept).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use printable::{line, quoted};
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
+
+    /// As sccache does when cargo starts it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_a_program_leaves_behind_holds_nobody_up() {
+        let started = Instant::now();
+        run(shell("setsid sleep 100 & echo done"), |why| Error::input("sh", why, "look")).unwrap();
+        assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn the_line_that_says_why_is_found_in_the_last_words() {
+        let line = "echo advice >&2; echo 'ERROR: no network' >&2; echo more >&2; exit 1";
+        let error = run(shell(line), |why| Error::input("sh", why, "look")).unwrap_err();
+        assert!(error.to_string().starts_with("sh: ERROR: no network"), "{error}");
+    }
+
+    #[test]
+    fn every_program_is_told_where_to_start() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(program("python3", folder.path()).get_current_dir(), Some(folder.path()));
+        assert_eq!(worker(Path::new("/bin/ggauge")).get_current_dir(), Some(Path::new("/")));
+        // Where it is started is no longer what a relative name is relative to.
+        let named = |name: &str| PathBuf::from(worker(Path::new(name)).get_program());
+        assert_eq!(named("ggauge"), Path::new("ggauge"));
+        assert!(named("target/ggauge").is_absolute() && named("./ggauge").is_absolute());
+        // The user's own words are about where the user is.
+        assert_eq!(shell("python3 mine.py").get_current_dir(), None);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_there("python3", folder.path()).unwrap() && !is_there("no-such-program", folder.path()).unwrap());
+    }
+
+    #[test]
+    fn a_shell_gives_back_what_was_quoted() {
+        let every_byte: Vec<u8> = (1..=255).collect();
+        for bytes in
+            [&b"plain/a-b_c.d@e"[..], b"", b"it's; rm $(x) `y`", b"a%s\x1b]0;\x07b\\n", "é\u{202e}".as_bytes(), &every_byte]
+        {
+            let argument = OsStr::from_bytes(bytes);
+            let shown = quoted(argument);
+            assert_eq!(line(&shown), shown);
+            let output = shell(&format!("printf %s {shown}")).output().unwrap();
+            assert_eq!(output.stdout, bytes, "{shown}");
+        }
+        let bash = |words: &str| program("bash", Path::new("/")).args(["-c", words]).output().unwrap();
+        let output = bash(&format!("printf %s {}", quoted("a'\n%")));
+        assert_eq!(output.stdout, b"a'\n%");
+        let output = bash(&format!("printf %s {}", quoted("a'%\n")));
+        assert_eq!(output.stdout, b"a'%\n");
+    }
+}

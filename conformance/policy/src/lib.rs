@@ -1,0 +1,12 @@
+//! What is allowed and what is known: calibrated limits and expected divergences. Neither is ever looked at by a worker.
+//!
+//! The files stand beside this crate's sources; their rows name runtimes, and this code names none.
+#![forbid(unsafe_code)]
+
+mod expectations;
+mod patterns;
+mod tolerances;
+
+pub use expectations::{Expectation, Expectations, Experiment};
+pub use patterns::Pattern;
+pub use tolerances::{Key, MARGIN_DEVIATIONS, Multiplier, Tolerance, Tolerances};

@@ -1,0 +1,122 @@
+//! Calibrated limits: `tolerances.toml`, which `ggauge calibrate` writes and nobody edits.
+
+use machine::Error;
+use serde::{Deserialize, Serialize};
+use vocabulary::{Family, Limits, Scale};
+
+const TOLERANCES: &str = include_str!("../tolerances.toml");
+
+/// Standard deviations of the difference of two logits that the top two must be apart for a disagreement to count.
+pub const MARGIN_DEVIATIONS: f64 = 6.0;
+
+/// The calibrated limits: for each rounding and kind of device, how many times the noise scale a correct runtime may reach.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tolerances {
+    /// The command that wrote the file.
+    pub generated_by: String,
+    /// What the numbers were measured with.
+    pub measured_with: Vec<String>,
+    /// At least one row.
+    pub tolerance: Vec<Tolerance>,
+}
+
+/// What limits are chosen by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Key {
+    /// The rounding, by the name it has in `reference@...`: it follows from subject, settings and schedule.
+    pub rounding: String,
+    /// The kind of device, such as `cpu`.
+    pub device: String,
+    /// The family of the model's weights.
+    pub weights: Family,
+}
+
+/// Multipliers for one key, with the data they come from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tolerance {
+    /// What this row is for.
+    #[serde(flatten)]
+    pub key: Key,
+    /// Limit on the worst NMSE, in units of the noise scale's.
+    pub nmse: Multiplier,
+    /// The same for the mean KL.
+    pub kl_mean: Multiplier,
+    /// The same for the worst KL.
+    pub kl_max: Multiplier,
+}
+
+/// A multiplier and the sample it was taken from.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Multiplier {
+    /// `max * margin`.
+    pub multiplier: f64,
+    /// Number of measured ratios.
+    pub sample: u64,
+    /// Their median.
+    pub median: f64,
+    /// Their 99th percentile.
+    pub p99: f64,
+    /// Their largest.
+    pub max: f64,
+    /// Factor from the largest to the limit.
+    pub margin: f64,
+}
+
+impl Tolerances {
+    /// The limits that ship with ggauge.
+    ///
+    /// # Errors
+    /// Where the file is wrong or has no row.
+    pub fn shipped() -> Result<Self, Error> {
+        Self::parse(TOLERANCES, "conformance/policy/tolerances.toml")
+    }
+
+    /// Reads limits; `what` names the text in errors.
+    ///
+    /// # Errors
+    /// As [`Tolerances::shipped`].
+    pub fn parse(text: &str, what: &str) -> Result<Self, Error> {
+        let next = "write it again with `ggauge calibrate`";
+        let parsed: Self = toml::from_str(text).map_err(|error| Error::input(what, error, next))?;
+        if parsed.tolerance.is_empty() {
+            return Err(Error::input(what, "it has no [[tolerance]], so nothing would be checked", next));
+        }
+        let all = parsed.tolerance.iter().flat_map(|row| [row.nmse, row.kl_mean, row.kl_max]);
+        if all.into_iter().any(|multiplier| !(multiplier.multiplier.is_finite() && multiplier.multiplier > 0.0)) {
+            return Err(Error::input(what, "a multiplier is not a positive number", next));
+        }
+        Ok(parsed)
+    }
+
+    /// These limits with the rows of `newer` in place of their own, as far as it has them.
+    #[must_use]
+    pub fn updated_by(mut self, newer: Self) -> Self {
+        self.tolerance.retain(|row| !newer.tolerance.iter().any(|other| other.key == row.key));
+        self.tolerance.extend(newer.tolerance);
+        self.tolerance.sort_by(|a, b| a.key.cmp(&b.key));
+        self.generated_by = format!("{}; {}", self.generated_by, newer.generated_by);
+        self.measured_with.extend(newer.measured_with);
+        self.measured_with.sort();
+        self.measured_with.dedup();
+        self
+    }
+
+    /// The limits for a case whose noise is `scale`; `None` where nothing has been calibrated.
+    pub fn limits(&self, key: &Key, scale: &Scale) -> Option<Limits> {
+        let row = self.tolerance.iter().find(|row| row.key == *key)?;
+        let nmse = row.nmse.multiplier;
+        Some(Limits {
+            nmse: nmse * scale.nmse,
+            kl_mean: row.kl_mean.multiplier * scale.kl_mean,
+            kl_max: row.kl_max.multiplier * scale.kl_max,
+            // The error that the NMSE limit allows a logit, times the root of 2 for the difference of two.
+            margin: MARGIN_DEVIATIONS * (2.0 * nmse).sqrt() * scale.rms,
+            // Tighter: what 99 of 100 cases of correct runtimes err by, and not what none may.
+            drift: MARGIN_DEVIATIONS * (2.0 * row.nmse.p99).sqrt() * scale.rms,
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! What was found: the Record of a run, the folder it lies in, and two of them held against each other. Nothing here decides or draws.
+#![forbid(unsafe_code)]
+
+pub mod changes;
+mod folder;
+mod run;
+
+pub use folder::{Folder, read};
+pub use run::{CaseRecord, ComparisonRecord, ModelRecord, Record, SCHEMA, SubjectRecord, Timings};

@@ -1,0 +1,13 @@
+//! Questions that are built on the flow, one module a question.
+#![forbid(unsafe_code)]
+
+pub mod calibrate;
+pub mod determinism;
+pub mod faults;
+pub mod golden;
+pub mod inspect;
+pub mod matrix;
+pub mod readers;
+pub mod survey;
+pub mod tokenizers;
+pub mod upgrade;

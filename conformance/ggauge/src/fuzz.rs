@@ -4,19 +4,19 @@ use fuzzing::{Target, findings, statistics};
 use gguf::WeightType;
 use harness::{
     plan::{Filter, Plan},
-    run::{Policy, Run, Workers},
-    worker::process,
+    reproduce,
+    rig::{Policy, Rig},
+    run, subjects,
+    worker::{pool::Workers, process},
 };
-use indicatif::ProgressBar;
 use machine::cache::{Cache, Scratch};
 use policy::{Expectations, Tolerances};
 use smith::{Architecture, Parameter, Recipe};
 use std::{cell::RefCell, collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 use studies::tokenizers::Divergences;
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::Judgement;
 use vocabulary::{
-    Case, Schedule, Settings, SubjectId,
+    Case, Judgement, Schedule, Settings, SubjectId,
     protocol::{Request, Response},
 };
 
@@ -227,17 +227,16 @@ impl Harness {
         let (path, prompt) =
             (model.path.clone(), Prompt { name: format!("ramp-{}", drawn.len), tokens: Recipe::ramp(drawn.len), short: true });
         let (prompts, schedules, settings) = ([vec![prompt]], [drawn.schedule], [drawn.settings]);
-        let subjects =
-            ["llama-cpp@cpu", "candle@cpu"].map(|id| id.parse().unwrap_or_else(|_| harness::subjects::exact_reference()));
+        let subjects = [subjects::LLAMA_CPP_CPU.clone(), subjects::CANDLE_CPU.clone()];
         let plan = Plan::new(vec![model], &prompts, &schedules, &settings, &subjects, |_, _, _| true, &Filter::All);
-        let bar = ProgressBar::hidden();
-        let run = Run::new(&mut self.workers, "matrix", "", &self.cache, self.scratch.path(), &self.policy, &bar);
-        let executed = run.execute(plan, Vec::new());
+        let Self { workers, cache, scratch, policy, .. } = self;
+        let mut rig = Rig { workers, cache, scratch: scratch.path(), policy, listeners: Vec::new() };
+        let executed = run::run(&mut rig, &plan, Vec::new(), &reproduce::run(""));
         let _ = std::fs::remove_file(path);
         if let Ok(folder) = self.cache.reference() {
             let _ = std::fs::remove_dir_all(folder);
         }
-        let (record, _) = executed?;
+        let record = executed?;
         let mut failed = Vec::new();
         for comparison in &record.comparisons {
             statistics::count(match comparison.judgement {
@@ -250,7 +249,7 @@ impl Harness {
                 Judgement::Vacuous => "vacuous",
             });
             // Two subjects that differ are told by what each is against the reference.
-            let against_truth = comparison.against == harness::subjects::exact_reference();
+            let against_truth = comparison.against == subjects::exact_reference();
             if comparison.judgement == Judgement::Fail && against_truth && !self.is_known(drawn, &comparison.candidate) {
                 let words = comparison.reason.clone().unwrap_or_default();
                 let verdict = comparison.verdict.as_ref().map(|verdict| format!("{verdict:?}")).unwrap_or_default();

@@ -4,8 +4,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use machine::Error;
 use std::collections::BTreeMap;
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::Relation;
-use vocabulary::{Case, Schedule, Settings, SubjectId};
+use vocabulary::{Case, Relation, Schedule, Settings, SubjectId};
 
 /// Subjects that are run together on one prompt and compared.
 #[derive(Debug, Clone)]
@@ -219,6 +218,11 @@ impl Plan {
     pub fn keep_part(&mut self, part: usize, parts: usize) {
         self.groups.retain(|group| group.model % parts == part - 1);
         self.places.clear();
+    }
+
+    /// Every case with its model's architecture: what patterns are held against.
+    pub fn names(&self) -> Vec<(Case, &str)> {
+        self.cases().map(|(case, model)| (case, model.architecture.as_str())).collect()
     }
 
     /// Every case with its model, in order.

@@ -9,7 +9,7 @@ mod gguf;
 mod gguf_rs;
 mod gguf_rs_lib;
 mod ggus;
-mod ours;
+pub mod ours;
 
 pub use gguf::Gguf;
 pub use gguf_rs::GgufRs;

@@ -61,7 +61,7 @@ impl Subject for OurReader {
 }
 
 /// What our own reader tells of a file.
-fn contents(file: &File<'_>) -> Contents {
+pub fn contents(file: &File<'_>) -> Contents {
     Contents {
         version: Some(file.version()),
         data_offset: (!file.tensors().is_empty()).then(|| file.data_offset().to_string()),

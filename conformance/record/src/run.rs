@@ -6,8 +6,7 @@
 use machine::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use vocabulary::{Description, Outcome, Settings, SubjectId, Verdict};
-use vocabulary::{Family, Judgement, Oracle, Relation, Scale, Upshot};
+use vocabulary::{Description, Family, Judgement, Oracle, Outcome, Relation, Scale, Settings, SubjectId, Upshot, Verdict};
 
 /// Version of the Record's layout.
 pub const SCHEMA: u32 = 3;

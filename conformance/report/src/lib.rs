@@ -2,11 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
-mod grid;
+pub mod grid;
+pub mod matrix;
 pub mod matrix_picture;
-pub mod matrix_report;
 pub mod picture;
-mod report;
-pub mod survey_picture;
+mod run;
 
-pub use report::*;
+pub use run::{Style, absent, findings, report, subjects, table, totals};

@@ -6,8 +6,7 @@ use machine::Error;
 use plotters::style::RGBColor;
 use record::{ComparisonRecord, Record};
 use std::collections::BTreeMap;
-use vocabulary::SubjectId;
-use vocabulary::{Judgement, Oracle};
+use vocabulary::{Judgement, Oracle, SubjectId};
 
 /// Models with fewer weight types than this have a row among schedules alone.
 const FEW: usize = 3;
@@ -48,8 +47,8 @@ pub fn svg(record: &Record) -> Result<String, Error> {
             weights.push(&comparison.weights);
         }
     }
-    // In the order of the generator, which is the order people know.
-    weights.sort_by_key(|name| smith::Recipe::WEIGHTS.iter().position(|known| known.name() == *name));
+    // In the order of the models, which is the order people know.
+    weights.sort_by_key(|name| record.models.iter().position(|model| model.weights == *name));
     let mut grids = Vec::new();
     for subject in subjects {
         let mine: Vec<&ComparisonRecord> = against_truth().filter(|comparison| comparison.candidate == *subject).collect();

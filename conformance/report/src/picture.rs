@@ -8,8 +8,7 @@ use plotters::{
 };
 use printable::Piece;
 use record::{ComparisonRecord, Record};
-use vocabulary::{Judgement, Oracle};
-use vocabulary::{Measurement, Verdict};
+use vocabulary::{Judgement, Measurement, Oracle, Verdict};
 
 /// Powers of ten shown around the limit.
 const DECADES: std::ops::Range<f64> = -6.0..5.0;

@@ -9,17 +9,17 @@
 
 use crate::matrix;
 use harness::{
+    allowance,
     plan::{Filter, Plan},
     subjects,
 };
 use machine::Error;
 use policy::{Key, Multiplier, Tolerance, Tolerances};
-use record::{ComparisonRecord, Record};
+use record::{ComparisonRecord, ModelRecord, Record};
 use smith::Recipe;
 use std::collections::{BTreeMap, BTreeSet};
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::{Check, Schedule, Settings, SubjectId, Verdict};
-use vocabulary::{Family, Judgement, Oracle};
+use vocabulary::{Check, Family, Judgement, Oracle, Schedule, Settings, SubjectId, Verdict};
 
 /// The first seed of calibration.
 pub const FIRST_SEED: u64 = 1000;
@@ -155,7 +155,7 @@ fn ratios(record: &Record) -> Vec<Ratio> {
         };
         let ratio = |check, noise: f64| checks.iter().find(|m| m.check == check).map(|m| m.measured / noise);
         let name = comparison.model.split('@').next().unwrap_or_default();
-        let is_it = |model: &&Model| model.name == comparison.model && model.weights == comparison.weights;
+        let is_it = |model: &&ModelRecord| model.name == comparison.model && model.weights == comparison.weights;
         let model = record.models.iter().find(is_it)?;
         let rounding = subjects::rounding(&comparison.candidate, comparison.settings, comparison.schedule);
         Some(Ratio {

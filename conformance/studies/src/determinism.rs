@@ -4,12 +4,7 @@
 //! None of these may move a result by more than rounding does, which the matrix judges. Whether they move it at all is a property that
 //! people promise to others, so it is measured, recorded and compared between releases, and not judged.
 
-use harness::{
-    oracle,
-    run::{self, Workers},
-    subjects as known,
-    worker::process::bad_transcript,
-};
+use harness::{answer::bad_transcript, judge::oracle, progress, subjects as known, worker::pool::Workers};
 use indicatif::ProgressBar;
 use machine::{Error, interrupt};
 use printable::{Form, Page, Sheet};
@@ -147,7 +142,7 @@ pub fn measure(
             })
         })
         .collect();
-    run::count(progress, (models.len() * subjects.len()) as u64);
+    progress::count(progress, (models.len() * subjects.len()) as u64);
     let (first, second) = (scratch.join("first.safetensors"), scratch.join("second.safetensors"));
     for (model, prompt) in models {
         let mut in_use = model.ensure()?;
@@ -221,7 +216,7 @@ fn hold_against(candidate: &Reader, against: &Reader) -> Result<Option<f64>, Str
         return Ok(None);
     }
     let most = f64::MAX;
-    let everything = oracle::Limits { nmse: most, kl_mean: most, kl_max: most, margin: most, drift: most };
+    let everything = vocabulary::Limits { nmse: most, kl_mean: most, kl_max: most, margin: most, drift: most };
     let verdict = oracle::compare(candidate, against)?.verdict(&everything);
     let Verdict::Measured { checks, .. } = verdict else { return Ok(Some(f64::NAN)) };
     Ok(checks.iter().find(|measurement| measurement.check == Check::Nmse).map(|measurement| measurement.measured))

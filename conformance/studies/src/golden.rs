@@ -8,15 +8,26 @@
 //! Nothing here knows where goldens lie or who accepts them: that is `golden/` and its tests.
 
 use gguf::File;
-use harness::worker::process::{bad_transcript, outcome_of};
-use machine::{Error, cache::digest, small};
+use harness::{
+    answer::{bad_transcript, outcome_of},
+    event::{Done, Event, Listener},
+    judge::Executed,
+};
+use machine::{
+    Error,
+    cache::{self, digest},
+    small,
+};
 use printable::{LONGEST_WORDS, Page, cut};
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+};
 use supply::{files::Files, fingerprint::Fingerprint, models::Model, prompts::Prompt};
 use toml_writer::{ToTomlValue, TomlStringBuilder};
-use vocabulary::{Case, Continuation, Outcome, transcript::Reader};
-use vocabulary::{Limits, Scale};
+use vocabulary::{Case, Continuation, Limits, Outcome, Scale, Schedule, transcript::Reader};
 
 /// Tokens that a prompt is continued by, for people to read.
 pub const CONTINUED: u32 = 32;
@@ -137,6 +148,50 @@ pub struct Gave<'a> {
     pub noise: Option<Noise>,
     /// What the prompt goes on with, where that was asked for.
     pub continuation: Option<&'a Continuation>,
+}
+
+/// A folder for the texts that goldens are made of: it hears a run and writes one for each case, in files named by the cases' ids.
+pub struct Outputs {
+    folder: PathBuf,
+    /// Of the model that was run last, by its sha256.
+    card: Option<(String, Card)>,
+}
+
+impl Outputs {
+    /// Into this folder.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, card: None }
+    }
+
+    fn write(&mut self, done: &mut Done<'_>) -> Result<(), Error> {
+        let Done { executed, model, prompt, worker, .. } = done;
+        let Executed { case, answer, noise, limits } = executed;
+        let card = match self.card.take().filter(|(sha256, _)| *sha256 == model.sha256) {
+            Some(known) => known,
+            None => (model.sha256.clone(), Card::of(model)?),
+        };
+        // Text that is read needs a vocabulary, and one schedule of feeding the prompt is enough for it.
+        let room = model.context_length.unwrap_or(u64::MAX).saturating_sub(prompt.tokens.len() as u64);
+        let count = u64::from(CONTINUED).min(room) as u32;
+        let continuation = if answer.is_ok() && !model.is_tiny() && case.schedule == Schedule::SingleShot && count > 0 {
+            worker.continue_greedily(&model.path, model.vocabulary_size, &prompt.tokens, count)?.ok()
+        } else {
+            None
+        };
+        let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| Noise::of(scale, limits));
+        let golden = Golden::of(case, &card.1, prompt, Gave { answer, noise, continuation: continuation.as_ref() });
+        self.card = Some(card);
+        cache::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
+    }
+}
+
+impl Listener for Outputs {
+    fn hear(&mut self, event: &mut Event<'_>) -> Result<(), Error> {
+        match event {
+            Event::Executed(done) => self.write(done),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What goldens of a model's cases share: its fingerprint and its vocabulary.

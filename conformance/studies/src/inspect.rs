@@ -9,9 +9,8 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table};
 use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Stance, Tolerated, Value, WeightType};
 use indicatif::{HumanBytes, ProgressBar};
-use machine::MappedFile;
 use machine::{
-    Error,
+    Error, MappedFile,
     cache::{self, Cache},
 };
 use printable::{Page, Text, ruled_table, short};
@@ -30,6 +29,7 @@ use supply::{
     models::{self, Manifest},
     weights::{self, NOTE, Odd, WeightRule},
 };
+use vocabulary::Upshot;
 
 /// Columns of a report that does not go to a terminal.
 pub const DEFAULT_WIDTH: u16 = 100;

@@ -9,5 +9,6 @@ pub mod inspect;
 pub mod matrix;
 pub mod readers;
 pub mod survey;
+pub mod survey_picture;
 pub mod tokenizers;
 pub mod upgrade;

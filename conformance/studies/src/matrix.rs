@@ -9,8 +9,7 @@ use machine::Error;
 use smith::{Architecture, Recipe};
 use std::{collections::BTreeSet, path::Path};
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::Relation;
-use vocabulary::{Schedule, Settings, SubjectId};
+use vocabulary::{Relation, Schedule, Settings, SubjectId};
 
 /// Models beside those with every architecture's own numbers: what else its format allows and changes the graph. Numbers that only
 /// scale something are nudged by `ggauge faults`.

@@ -6,8 +6,6 @@
 //! To add a reader in Rust, add its layer to `conformance/readers`; in another language, add its worker there and its row to
 //! [`FOREIGN`]. Both appear in [`columns`].
 
-use gguf::{File, Finding, Mode, Severity, ShardName, Split};
-use machine::MappedFile;
 use machine::{
     Error,
     cache::{self, Cache},
@@ -16,10 +14,10 @@ use machine::{
 use printable::quoted;
 use serde::Serialize;
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
-use vocabulary::{Contents, Description, Refusal, RejectionClass, Subject, SubjectId};
+use vocabulary::SubjectId;
 
 /// What a reader is asked to do with a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

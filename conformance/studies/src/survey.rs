@@ -8,7 +8,7 @@ use ::vectors::{Expected, Group, Part, Vector};
 use gguf::Rule;
 use globset::{Glob, GlobMatcher};
 use harness::{
-    run,
+    progress,
     worker::process::{Launch, Limits, Worker},
 };
 use include_dir::{Dir, include_dir};
@@ -150,7 +150,7 @@ pub fn survey(
         write(vector, &folder).map_err(|error| Error::file(&folder, &error))?;
         paths.push(folder.join(vector.files.first().map_or("model.gguf", |file| file.name.as_str())));
     }
-    run::count(progress, (columns.len() * vectors.len()) as u64);
+    progress::count(progress, (columns.len() * vectors.len()) as u64);
 
     let next = Mutex::new(0..columns.len());
     let answers: Mutex<BTreeMap<usize, Result<Vec<Answer>, Error>>> = Mutex::default();

@@ -9,12 +9,11 @@
 use flate2::read::GzDecoder;
 use gguf::File;
 use globset::Glob;
-use harness::run;
+use harness::progress;
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use machine::MappedFile;
 use machine::{
-    Error,
+    Error, MappedFile,
     cache::{self, Cache},
     interrupt,
 };
@@ -31,8 +30,7 @@ use supply::{
     models::{self, pip_download},
     prompts::PromptFile,
 };
-use vocabulary::{Class, Judgement};
-use vocabulary::{Outcome, SubjectId};
+use vocabulary::{Class, Judgement, Outcome, SubjectId, Upshot};
 
 static COLLECTIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/tokenizers");
 const DIVERGENCES: &str = include_str!("../../policy/tokenizers.toml");
@@ -638,7 +636,7 @@ pub fn run(
     let mut report = Report { vocabularies: Vec::new(), comparisons: Vec::new() };
     // BOS alone has no text.
     let prompts: Vec<&str> = prompts.values().map(|prompt| prompt.text.as_str()).filter(|text| !text.is_empty()).collect();
-    run::count(progress, vocabularies.len() as u64 * 2);
+    progress::count(progress, vocabularies.len() as u64 * 2);
     for vocabulary in vocabularies {
         let texts: BTreeSet<&str> = vocabulary.tests.iter().map(|test| test.text.as_str()).chain(prompts.clone()).collect();
         let mut ask = |subject: SubjectId| -> Result<Answers<'_>, Error> {

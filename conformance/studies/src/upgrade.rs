@@ -6,7 +6,11 @@
 use crate::{determinism, matrix};
 use harness::{
     plan::{Filter, Plan},
-    run::{self, Policy, Run, Workers},
+    progress::{self, Progress},
+    reproduce,
+    rig::{Policy, Rig},
+    run,
+    worker::pool::Workers,
 };
 use indicatif::ProgressBar;
 use machine::{Error, cache::Cache, small};
@@ -28,8 +32,7 @@ use supply::{
     prompts::{self, Prompt},
     releases::{Release, order},
 };
-use vocabulary::Oracle;
-use vocabulary::{Outcome, Schedule, Settings, SubjectId};
+use vocabulary::{Oracle, Outcome, Schedule, Settings, SubjectId, Upshot};
 
 const CAUSES: &str = include_str!("../../policy/changes.toml");
 
@@ -261,10 +264,10 @@ pub fn run(side: &Side, cases: &Cases<'_>, cache: &Cache, scratch: &Path, progre
     let real = Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &[Settings::Default], &subjects, everything, cases.filter);
     let chosen = matrix::Subjects { fast: &subjects, devices: &[] };
     let tiny = matrix::plan(matrix::Extent::EveryChange, &chosen, scratch, cases.filter)?;
-    let run = Run::new(&mut workers, "run", "", cache, scratch, &policy, progress);
-    let (mut whole, _) = run.execute(real, records.clone())?;
-    let run = Run::new(&mut workers, "run", "", cache, scratch, &policy, progress);
-    let (record, _) = run.execute(tiny, records)?;
+    let mut bar = Progress(progress);
+    let mut rig = Rig { workers: &mut workers, cache, scratch, policy: &policy, listeners: vec![&mut bar] };
+    let mut whole = run::run(&mut rig, &real, records.clone(), &reproduce::run(""))?;
+    let record = run::run(&mut rig, &tiny, records, &reproduce::matrix(""))?;
     whole.models.extend(record.models);
     whole.cases.extend(record.cases);
     whole.comparisons.extend(record.comparisons);
@@ -295,7 +298,7 @@ pub fn determinism(
 /// Where the harness itself cannot go on.
 pub fn speed(sides: [&Side; 2], cases: &Cases<'_>, scratch: &Path, progress: &ProgressBar) -> Result<Vec<Speed>, Error> {
     let mut all = Vec::new();
-    run::count(progress, (cases.models.len() * ROUNDS * 2) as u64);
+    progress::count(progress, (cases.models.len() * ROUNDS * 2) as u64);
     progress.set_position(0);
     for (model, prompts) in cases.models {
         let Some(prompt) = prompts.iter().max_by_key(|prompt| prompt.tokens.len()) else { continue };
@@ -354,7 +357,7 @@ pub fn report(
     speed: Vec<Speed>,
     determinism: [Vec<determinism::Finding>; 2],
 ) -> Result<Report, Error> {
-    let comparison = compare::compare(records[0], records[1]);
+    let comparison = changes::compare(records[0], records[1]);
     let [before, after] = releases.map(Clone::clone);
     let causes = explain(&comparison, &Cause::shipped()?, &before, &after)?;
     let [ran, runs] = records.map(|record| running(record, &comparison));
@@ -411,7 +414,7 @@ struct Measured {
 /// # Errors
 /// Where one of its files is missing or is none, or the known causes are wrong.
 pub fn again(folder: &Path) -> Result<Report, Error> {
-    let [before, after] = RECORDS.map(|name| compare::read(&folder.join(name)));
+    let [before, after] = RECORDS.map(|name| record::read(&folder.join(name)));
     let path = folder.join(REPORT);
     let next = "give the folder that `ggauge upgrade RELEASE --record FOLDER` wrote";
     let json = small::read(&path).map_err(|error| Error::input(path.display(), error, next))?;
@@ -568,7 +571,7 @@ impl Report {
             }
         }
         out.heading(3, "cases");
-        out.append(&self.comparison.report(form, all));
+        out.append(&report::changes::report(&self.comparison, form, all));
         out.blank();
         if !self.speed.is_empty() {
             out.heading(3, "speed and memory, medians of interleaved runs");

@@ -1,8 +1,7 @@
 //! The files that a model is made of: one, or all of a split model, told apart from what only looks like it.
 
 use gguf::{File, Finding, Mode, Rule, ShardName, Split, Tolerated};
-use machine::Error;
-use machine::{MappedFile, map_model};
+use machine::{Error, MappedFile, map_model};
 use std::{fmt, path::Path};
 
 /// The key that every model has, and of a split one its first file alone.

@@ -4,9 +4,9 @@ use crate::support::{GGAUGE, GOLDEN, assert_golden_in, ggauge, golden_settings, 
 use gguf::{Draft, File, WeightType};
 use harness::{
     plan::{Filter, Plan},
-    run::{Run, Workers},
+    rig::Rig,
     subjects,
-    worker::process::Limits,
+    worker::{pool::Workers, process::Limits},
 };
 use indicatif::ProgressBar;
 use insta::{

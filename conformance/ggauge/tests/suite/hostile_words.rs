@@ -4,7 +4,7 @@
 use crate::support::{GGAUGE, ggauge, id, stderr, stdout};
 use gguf::{Draft, File, Value, WeightType};
 use record::Record;
-use report::{Style, matrix_picture, matrix_report, picture, survey_picture};
+use report::{Style, matrix_picture, picture, survey_picture};
 use rstest::rstest;
 use serde_json::Value as Json;
 use std::{
@@ -318,7 +318,7 @@ fn reports_and_pictures_of_a_hostile_record_are_inert() {
         for verbose in [false, true] {
             for color in [false, true] {
                 let style = Style { color, verbose };
-                for text in [report::report(&record, style).to_string(), matrix_report::report(&record, style).to_string()] {
+                for text in [report::report(&record, style).to_string(), report::matrix::report(&record, style).to_string()] {
                     assert!(!color || text.contains("\x1b["), "there are colours: {text}");
                     assert!(!text.contains("\x1b]"), "{text}");
                     assert_inert("a report", &console::strip_ansi_codes(&text));

@@ -1,7 +1,10 @@
 //! A CPU subject is on the CPU: in a build with Vulkan, llama.cpp would offer a visible GPU to large batches whatever
 //! `n_gpu_layers` says. The worker's log names every buffer of every backend in use.
 use crate::support::{GGAUGE, id, tiny};
-use harness::worker::process::{Launch, Limits, Worker, outcome_of};
+use harness::{
+    answer::outcome_of,
+    worker::process::{Launch, Limits, Worker},
+};
 use smith::Recipe;
 use std::{fs, time::Duration};
 use vocabulary::{Outcome, Schedule, Settings};

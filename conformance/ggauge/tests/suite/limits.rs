@@ -4,16 +4,15 @@ use crate::support::{GGAUGE, id, policy, ramp, tiny, written};
 use gguf::{Draft, File};
 use harness::{
     plan::{Filter, Plan},
-    run::{Run, Workers},
-    worker::process::Limits,
+    rig::Rig,
+    worker::{pool::Workers, process::Limits},
 };
 use indicatif::ProgressBar;
 use machine::cache::Cache;
 use record::ComparisonRecord;
 use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
 use supply::models::Model;
-use vocabulary::Judgement;
-use vocabulary::{Schedule, Settings};
+use vocabulary::{Judgement, Schedule, Settings};
 
 /// The device whose floor this is about. Other programs answer in its place, so none is needed.
 const DEVICE: &str = "llama-cpp@vulkan0";

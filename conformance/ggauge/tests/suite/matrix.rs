@@ -4,8 +4,8 @@
 use crate::support::{GGAUGE, id, policy, ramp, run_relations};
 use harness::{
     plan::{Filter, Plan},
-    run::{Policy, Run, Workers},
-    worker::process::Limits,
+    rig::{Policy, Rig},
+    worker::{pool::Workers, process::Limits},
 };
 use indicatif::ProgressBar;
 use machine::cache::Cache;
@@ -22,8 +22,7 @@ use studies::{
     matrix,
 };
 use supply::models::Model;
-use vocabulary::{Judgement, Oracle, Relation};
-use vocabulary::{Schedule, Settings};
+use vocabulary::{Judgement, Oracle, Relation, Schedule, Settings};
 
 const FINDINGS: &str = include_str!("../../../policy/FINDINGS.md");
 

@@ -4,9 +4,9 @@
 use crate::support::{GGAUGE, fake_subject, ggauge, id, policy, ramp, settle, stderr, stdout, tiny};
 use harness::{
     plan::{Filter, Plan},
-    run::{Run, Workers},
-    truths::{Origin, Truths},
-    worker::process::Limits,
+    rig::Rig,
+    truth::kept::{Origin, Truths},
+    worker::{pool::Workers, process::Limits},
 };
 use indicatif::ProgressBar;
 use machine::{

@@ -2,7 +2,10 @@
 #![cfg(target_os = "linux")]
 
 use crate::support::{GGAUGE, fake_subject, fake_worker, id, short_limits, stderr, tiny};
-use harness::worker::process::{Launch, Limits, Worker, outcome_of};
+use harness::{
+    answer::outcome_of,
+    worker::process::{Launch, Limits, Worker},
+};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use smith::Recipe;

@@ -1,8 +1,11 @@
 //! What the integration tests share.
 use harness::{
     plan::{Filter, Plan, Product},
-    run::{Policy, Run, Workers},
-    worker::process::{Launch, Limits, Worker},
+    rig::{Policy, Rig},
+    worker::{
+        pool::Workers,
+        process::{Launch, Limits, Worker},
+    },
 };
 use indicatif::ProgressBar;
 use machine::cache::{Cache, Stamp};
@@ -17,8 +20,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::Relation;
-use vocabulary::{Schedule, Settings, SubjectId};
+use vocabulary::{Relation, Schedule, Settings, SubjectId};
 
 /// The `ggauge` executable.
 pub(crate) const GGAUGE: &str = env!("CARGO_BIN_EXE_ggauge");

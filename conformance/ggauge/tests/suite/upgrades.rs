@@ -2,7 +2,7 @@
 //! minutes.
 
 use crate::support::{assert_golden, fake_subject, ggauge, id, policy, run, stderr, stdout};
-use harness::{run::Workers, worker::process::Limits};
+use harness::worker::{pool::Workers, process::Limits};
 use indicatif::ProgressBar;
 use printable::Form;
 use record::{
@@ -16,8 +16,7 @@ use studies::{
     upgrade::{self, Ratio, Speed, Verdict},
 };
 use supply::releases;
-use vocabulary::Judgement;
-use vocabulary::Settings;
+use vocabulary::{Judgement, Settings};
 
 /// The Record of a fake subject that behaves so, on two tiny models.
 fn record_of(behaviour: &str) -> Record {

@@ -2,7 +2,7 @@
 
 use crate::support::{GGAUGE, ggauge, id, ramp, settle, stderr, stdout, wait_until_it_listens};
 use gguf::{Draft, File, Value};
-use harness::run::Workers;
+use harness::worker::pool::Workers;
 use indicatif::ProgressBar;
 use machine::cache::{Cache, Stamp};
 use rstest::{Context, rstest};

@@ -2,15 +2,17 @@
 
 use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, stderr, tiny};
 use harness::{
-    run::Workers,
-    worker::process::{Launch, Worker, outcome_of},
+    answer::outcome_of,
+    worker::{
+        pool::Workers,
+        process::{Launch, Worker},
+    },
 };
 use record::Record;
 use rstest::rstest;
 use smith::Recipe;
 use std::{process::Command, thread, time::Duration};
-use vocabulary::Judgement;
-use vocabulary::{Check, Outcome, Schedule, Settings, Tuning, Verdict};
+use vocabulary::{Check, Judgement, Outcome, Schedule, Settings, Tuning, Verdict};
 
 #[rstest]
 #[case("exit", "exited (code 7)", "")]

@@ -23,8 +23,7 @@
 //! | rejects, not known   | unsupported     | unsupported | pass             | unsupported       | fail         |
 //! | crashes, hangs, ...  | fail            | unsupported | -                | fail              | fail         |
 
-use vocabulary::Judgement;
-use vocabulary::{Outcome, SubjectId};
+use vocabulary::{Judgement, Outcome, SubjectId};
 
 /// What two outcomes come to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod llama_cpp;
 mod reference;
 
 use ::reference::Rounding;
+use std::sync::LazyLock;
 use vocabulary::{Outcome, Schedule, Settings, SubjectId, Tuning};
 
 /// Variables of a process; `None` takes one away.
@@ -35,6 +36,20 @@ const RUNTIMES: [&Runtime; 3] = [&llama_cpp::RUNTIME, &candle::RUNTIME, &referen
 fn of(id: &SubjectId) -> Option<&'static Runtime> {
     RUNTIMES.into_iter().find(|runtime| runtime.name == id.runtime())
 }
+
+/// llama.cpp on the CPU: what others are held against, and whose tokenizer texts are read with.
+///
+/// # Panics
+/// Never: the name is fit for an id, which a test shows.
+pub static LLAMA_CPP_CPU: LazyLock<SubjectId> =
+    LazyLock::new(|| SubjectId::new("llama-cpp", "cpu").expect("the name is fit for an id"));
+
+/// candle on the CPU.
+///
+/// # Panics
+/// Never: the name is fit for an id, which a test shows.
+pub static CANDLE_CPU: LazyLock<SubjectId> =
+    LazyLock::new(|| SubjectId::new("candle", "cpu").expect("the name is fit for an id"));
 
 /// The truth.
 pub fn exact_reference() -> SubjectId {
@@ -116,7 +131,9 @@ mod tests {
 
     #[test]
     fn every_name_is_fit_for_an_id_and_reads_back() {
-        assert!(known().contains(&exact_reference()));
+        for subject in [&exact_reference(), &LLAMA_CPP_CPU, &CANDLE_CPU] {
+            assert!(known().contains(subject));
+        }
         let roundings = Rounding::ALL.into_iter().flat_map(|rounding| [rounding, rounding.with_output_on_cpu()]);
         for subject in roundings.map(reference_with).chain(known()) {
             assert_eq!(subject.to_string().parse::<SubjectId>().unwrap(), subject);

@@ -2,7 +2,7 @@
 //! cause. A cause that does not give the numbers is no cause.
 
 use crate::faults::survey;
-use harness::run::Workers;
+use harness::worker::pool::Workers;
 use machine::Error;
 use policy::{Expectation, Expectations, Experiment, Tolerances};
 use printable::{Page, Ruled, short};

@@ -1,20 +1,19 @@
 //! Which faults there are for a model, and which of them the matrix notices.
 
-use crate::faults::{
-    Fault, Kind, evaluate,
-    files::{Edit, Number},
-    steps::Step,
-    transcript,
+use crate::{
+    faults::{
+        Fault, Kind, evaluate,
+        files::{Edit, Number},
+        steps::Step,
+        transcript,
+    },
+    matrix,
 };
-use crate::matrix;
 use gguf::{File, Value, WeightType};
-use harness::{
-    oracle::{self},
-    run, subjects,
-};
+use harness::{allowance, judge::oracle, progress, subjects};
 use indicatif::ProgressBar;
 use machine::Error;
-use policy::{Expectations, Key, Tolerances};
+use policy::{Expectations, Tolerances};
 use rayon::prelude::*;
 use reference::{
     Rounding, Rows, Weights, architectures,
@@ -28,8 +27,7 @@ use supply::{
     models::{self, Model},
     prompts::Prompt,
 };
-use vocabulary::{Case, Schedule, Settings, SubjectId, Verdict};
-use vocabulary::{Limits, Scale};
+use vocabulary::{Case, Limits, Scale, Schedule, Settings, SubjectId, Verdict};
 
 /// What became of a fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,7 +89,7 @@ pub fn survey(
 ) -> Result<Vec<Row>, Error> {
     let mut recipes = matrix::recipes(WeightType::F32);
     recipes.retain(|recipe| filter.is_none_or(|part| recipe.model().contains(part)));
-    run::count(progress, recipes.len() as u64);
+    progress::count(progress, recipes.len() as u64);
     let mut rows = Vec::new();
     for recipe in recipes {
         progress.set_message(recipe.model());
@@ -247,11 +245,7 @@ fn words(refusal: vocabulary::Refusal) -> String {
 
 /// The subjects that the whole matrix is run on.
 fn fast_subjects() -> Vec<SubjectId> {
-    subjects::known()
-        .into_iter()
-        .map(|(subject, _)| subject)
-        .filter(|subject| subject.device_kind() == "cpu" && subject.runtime() != "reference")
-        .collect()
+    subjects::known().into_iter().filter(|subject| subject.device_kind() == "cpu" && subject.runtime() != "reference").collect()
 }
 
 /// The schedules of the matrix that a fault could show in.

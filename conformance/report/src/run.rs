@@ -1,9 +1,8 @@
 //! What people read: the table of a Record, its totals, and what to do next. Reads nothing but the Record.
 
-use printable::{Page, Piece, Ruled};
+use printable::{Page, Piece, Ruled, short};
 use record::{ComparisonRecord, Record, SubjectRecord};
-use vocabulary::{Check, Measurement, SubjectId, Verdict};
-use vocabulary::{Judgement, Oracle, Relation};
+use vocabulary::{Check, Judgement, Measurement, Oracle, Relation, SubjectId, Verdict};
 
 /// How the report is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +13,7 @@ pub struct Style {
     pub verbose: bool,
 }
 
-pub fn painted(words: &str, judgement: Judgement, style: Style) -> Piece {
+pub(crate) fn painted(words: &str, judgement: Judgement, style: Style) -> Piece {
     if !style.color {
         return words.into();
     }
@@ -208,7 +207,7 @@ fn nobody_blamed(record: &Record, pair: &ComparisonRecord) -> &'static str {
 }
 
 /// The deciding check of a comparison in words, where it has a verdict.
-pub fn explain(comparison: &ComparisonRecord) -> Option<String> {
+pub(crate) fn explain(comparison: &ComparisonRecord) -> Option<String> {
     let verdict = comparison.verdict.as_ref()?;
     Some(match (verdict, verdict.decisive()) {
         (Verdict::Vacuous { reason }, _) => format!("nothing was compared: {reason}"),
@@ -288,21 +287,5 @@ pub fn subjects(subjects: &[SubjectRecord]) -> Page {
             }
         }
     }
-    out
-}
-
-/// The list that `ggauge smith` prints: architectures and what recipes can change of them.
-pub fn recipes() -> Page {
-    let mut out = Page::of("ARCHITECTURE[+NUMBER=VALUE...]/WEIGHTS[@SEED], such as llama+experts=4+tied=1/q4_0@7");
-    for architecture in smith::Architecture::ALL {
-        out.blank();
-        writeln!(out, "{}", architecture.name());
-        for parameter in architecture.parameters() {
-            writeln!(out, "  {:28} {}", parameter.to_string(), parameter.meaning);
-        }
-    }
-    let weights: Vec<_> = smith::Recipe::WEIGHTS.iter().map(|weights| weights.name()).collect();
-    out.blank();
-    writeln!(out, "weights: {}", weights.join(", "));
     out
 }

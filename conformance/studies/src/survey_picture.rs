@@ -1,9 +1,9 @@
 //! The picture of a survey: a row for each vector, a column for each reader, a colour for what it did.
 
-use crate::grid::{self, Grid, Measures};
+use crate::survey::{Did, Row};
 use machine::Error;
 use plotters::style::RGBColor;
-use studies::survey::{Did, Row};
+use report::grid::{self, Grid, Measures};
 
 /// What a cell's colour says, from the best to the worst, with the words of the legend.
 const KINDS: [(&str, RGBColor); 6] = [
@@ -15,7 +15,7 @@ const KINDS: [(&str, RGBColor); 6] = [
     ("ends, hangs, takes too much", RGBColor(183, 28, 28)),
 ];
 
-fn kind(row: &Row, cell: &studies::survey::Cell) -> usize {
+fn kind(row: &Row, cell: &crate::survey::Cell) -> usize {
     match &cell.did {
         Did::Unsupported => 1,
         _ if row.conforms(cell) => 0,

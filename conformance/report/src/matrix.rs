@@ -1,11 +1,10 @@
 //! What people read of a matrix: cells by model and subject, and every status with its causes. Reads nothing but the Record.
 
-use crate::Style;
+use crate::run::{Style, absent, explain, painted, totals};
 use printable::{Page, Piece, Ruled, cut};
 use record::{ComparisonRecord, Record};
 use std::collections::BTreeMap;
-use vocabulary::{Judgement, Oracle};
-use vocabulary::{Settings, SubjectId};
+use vocabulary::{Judgement, Oracle, Settings, SubjectId, Verdict};
 
 /// Ids that stand for all of one cause.
 const EXAMPLES: usize = 3;
@@ -24,7 +23,7 @@ fn counts<'a>(comparisons: impl Iterator<Item = &'a ComparisonRecord>) -> BTreeM
 fn in_words(counts: &BTreeMap<Judgement, usize>, style: Style) -> Piece {
     let part = |judgement: Judgement| {
         let count = counts.get(&judgement)?;
-        Some(report::painted(&format!("{count} {}", judgement.words()), judgement, style))
+        Some(painted(&format!("{count} {}", judgement.words()), judgement, style))
     };
     let parts: Vec<Piece> = Judgement::ALL.into_iter().filter_map(part).collect();
     if parts.is_empty() { "-".into() } else { Piece::list(&parts) }
@@ -68,8 +67,8 @@ pub fn report(record: &Record, style: Style) -> Page {
     {
         out.append(&causes(record, judgement, style));
     }
-    out.append(&report::absent(record));
-    out.line_of("", &report::totals(record, style), "");
+    out.append(&absent(record));
+    out.line_of("", &totals(record, style), "");
     out
 }
 
@@ -92,12 +91,12 @@ fn causes(record: &Record, judgement: Judgement, style: Style) -> Page {
         return out;
     }
     let all: usize = causes.iter().map(|(_, comparisons)| comparisons.len()).sum();
-    out.line_of("", &report::painted(&format!("{all} {}", judgement.words()), judgement, style), "");
+    out.line_of("", &painted(&format!("{all} {}", judgement.words()), judgement, style), "");
     for (cause, comparisons) in causes {
         writeln!(out, "  {} cells, {cause}", comparisons.len());
         let shown = if style.verbose { comparisons.len() } else { EXAMPLES };
         for comparison in comparisons.iter().take(shown) {
-            let measured = report::explain(comparison).map_or_else(String::new, |words| format!(" ({words})"));
+            let measured = explain(comparison).map_or_else(String::new, |words| format!(" ({words})"));
             writeln!(out, "      {}{measured}", comparison.id);
         }
         if comparisons.len() > shown {

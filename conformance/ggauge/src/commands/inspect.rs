@@ -1,0 +1,40 @@
+//! Says what a GGUF file holds.
+
+use crate::desk::{Desk, layout, print};
+use clap::Args;
+use printable::Page;
+use studies::inspect::{self, Reads, Source};
+use vocabulary::Upshot;
+
+/// Say what a GGUF file holds, and which rules of the format it breaks.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The path of a GGUF file (one file of a split model stands for all), a pinned model's name, or a recipe.
+    file: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// List every key and every tensor, instead of one layer of those that are alike.
+    #[arg(long)]
+    all: bool,
+    /// Look at no weight. Without this, all of them are read for NaN, infinity and tensors of zeros.
+    #[arg(long, conflicts_with = "digests")]
+    header_only: bool,
+    /// List every key and every tensor with a digest instead, and digests of what they make together: what a changed model is told by.
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    digests: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
+    let Arguments { file, json, all, header_only, digests } = arguments;
+    let desk = Desk::open(*json)?;
+    let source = Source::open(file, &desk.cache)?;
+    if *digests {
+        print(&source.digests()?)?;
+        return Ok(Upshot::Good);
+    }
+    let inspection = source.inspect(if *header_only { Reads::Header } else { Reads::Weights }, &desk.progress)?;
+    desk.progress.finish_and_clear();
+    print(&if *json { Page::json(&inspection)? } else { inspect::report(&inspection, layout(*all)) })?;
+    Ok(inspection.upshot())
+}

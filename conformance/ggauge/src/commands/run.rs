@@ -1,0 +1,250 @@
+//! Runs models on subjects and judges what they give.
+
+use crate::desk::{Desk, TOKENIZER, colored, print, say};
+use clap::Args;
+use harness::{
+    clock::Clock,
+    event::Listener,
+    plan::{Filter, Plan},
+    progress::Progress,
+    reproduce,
+    rig::Policy,
+    run, subjects,
+    worker::{pool::Workers, process},
+};
+use machine::Error;
+use policy::{Expectations, Tolerances};
+use printable::{Page, quoted};
+use report::{Style, picture};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use studies::{golden, matrix};
+use supply::{
+    models::{self, Manifest, Model},
+    prompts::{self, Prompt},
+};
+use vocabulary::{Outcome, Schedule, Settings, SubjectId, Upshot};
+
+/// Run models on subjects and judge the results (the default).
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct Arguments {
+    /// Models: names of pinned ones, paths of GGUF files, or recipes such as `llama/q4_0@0`. All pinned ones where none is given.
+    models: Vec<String>,
+    /// Only this subject; may be repeated. Every subject of this build where none is given.
+    #[arg(long = "subject", value_name = "SUBJECT")]
+    subjects: Vec<SubjectId>,
+    /// A subject of your own, as NAME@DEVICE=COMMAND; the command must speak the worker protocol (conformance/vocabulary/PROTOCOL.md).
+    #[arg(long = "worker", value_name = "SUBJECT=COMMAND", value_parser = parse_worker)]
+    workers: Vec<(SubjectId, String)>,
+    /// How exactly runtimes compute: default (what users get) or strict; may be repeated.
+    #[arg(long, default_value = "default")]
+    settings: Vec<Settings>,
+    /// Only this schedule; may be repeated. Both where none is given.
+    #[arg(long = "schedule", value_name = "SCHEDULE")]
+    schedules: Vec<Schedule>,
+    /// Run these token ids, separated by commas, instead of the prompts of corpora/prompts.
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    tokens: Option<Vec<u32>>,
+    /// Only cases whose id has this part, or matches this glob ('*/candle@cpu').
+    #[arg(long)]
+    filter: Option<String>,
+    /// Print the Record as JSON instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Show a row for each prompt.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Folder for the Record, timings and logs (default: records/last in the cache; the one before moves to records/previous).
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+    /// Also write what each case gave into this folder, as the texts that goldens are made of (golden/README.md).
+    #[arg(long, value_name = "FOLDER")]
+    outputs: Option<PathBuf>,
+    /// Hold what each case gave against the goldens in this folder (golden/outputs of a checkout): has this build, machine or device the
+    /// same answers? A golden that differs is a failure; nothing to compare with is exit code 4.
+    #[arg(long, value_name = "FOLDER")]
+    goldens: Option<PathBuf>,
+    /// Known divergences from this file instead of the ones that ship with ggauge.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_expectations")]
+    expectations: Option<PathBuf>,
+    /// No known divergences: every divergence fails.
+    #[arg(long)]
+    no_expectations: bool,
+    /// Seconds a case may take.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// MiB a worker may occupy.
+    #[arg(long, default_value_t = 8192, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    memory: u64,
+    /// Never use the network: models must be in the cache.
+    #[arg(long)]
+    offline: bool,
+}
+
+fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
+    let (subject, command) = text.split_once('=').ok_or("expected SUBJECT=COMMAND, such as mine@cpu='python3 worker.py'")?;
+    Ok((subject.parse()?, command.to_owned()))
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
+    let desk = Desk::open(arguments.json)?;
+    let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let expectations = match &arguments.expectations {
+        _ if arguments.no_expectations => Expectations::default(),
+        Some(path) => Expectations::read(path)?,
+        None => Expectations::shipped()?,
+    };
+    let policy = Policy { tolerances: Tolerances::shipped()?, expectations };
+    // Now, not after minutes.
+    if let Some(folder) = arguments.goldens.as_ref().filter(|folder| !folder.is_dir()) {
+        let next = "give golden/outputs of a checkout, or a folder like it";
+        return Err(Error::input(folder.display(), "there is no such folder", next).into());
+    }
+
+    let names = if arguments.models.is_empty() {
+        Manifest::all()?.into_iter().map(|manifest| manifest.name).collect()
+    } else {
+        arguments.models.clone()
+    };
+    let mut models = Vec::new();
+    for name in &names {
+        models.push(models::resolve(name, &desk.cache, desk.scratch.path(), arguments.offline, &desk.progress)?);
+    }
+    let mut ids = BTreeSet::new();
+    for model in &models {
+        if !ids.insert((&model.name, &model.weights)) {
+            let why = format!("a second model with the ids {}/{}", model.name, model.weights);
+            return Err(Error::input(&model.argument, why, "run them one after the other, or rename one of the files").into());
+        }
+    }
+    let limits = process::Limits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
+    let commands = arguments.workers.iter().cloned().collect();
+    let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch.path().into());
+    let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
+
+    let (subjects, records) =
+        desk.choose_subjects(&arguments.subjects, &arguments.workers, &arguments.settings, &mut workers)?;
+    let universe = universe(&models, &prompts, &subjects)?;
+    policy.expectations.check_all_match(&universe.names())?;
+    let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
+    let schedules = if arguments.schedules.is_empty() { Schedule::OF_EVERY_RUN.to_vec() } else { arguments.schedules.clone() };
+    // A GPU that is emulated on the CPU takes seconds a token: it gets the short prompts.
+    let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
+    let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
+    if plan.groups.is_empty() {
+        return Err(match &arguments.filter {
+            Some(filter) => {
+                Error::input(format!("filter `{filter}`"), "no case is left", "loosen it; `ggauge run --json` prints case ids")
+            }
+            None => Error::input(
+                "the subjects",
+                "none of them can be run",
+                "`ggauge subjects` says which can, and why others cannot",
+            ),
+        }
+        .into());
+    }
+    let again = again(arguments);
+    let outputs =
+        arguments.outputs.clone().or_else(|| arguments.goldens.is_some().then(|| desk.scratch.path().join("outputs")));
+    let (mut clock, mut bar) = (Clock::default(), Progress(&desk.progress));
+    let mut texts = outputs.clone().map(golden::Outputs::new);
+    let mut listeners: Vec<&mut dyn Listener> = vec![&mut clock, &mut bar];
+    if let Some(texts) = &mut texts {
+        listeners.push(texts);
+    }
+    let mut rig = desk.rig(&mut workers, &policy, listeners);
+    let record = run::run(&mut rig, &plan, records, &reproduce::run(&again))?;
+    let timings = clock.timings();
+    desk.progress.finish_and_clear();
+
+    // Printed first: a folder that cannot be written must not take the results with it.
+    if arguments.json {
+        print(&Page::json(&record)?)?;
+    } else {
+        let style = Style { color: colored(), verbose: arguments.verbose };
+        print(&report::report(&record, style))?;
+    }
+    let picture = picture::svg(&record)?;
+    let left = record::Folder { record: &record, timings: &timings, logs: &workers.logs(), picture: &picture };
+    let folder = desk.leave(&left, arguments.record.as_deref(), "last", Some("previous"))?;
+    if !arguments.json {
+        say(&Page::of(format_args!("Record, picture, timings and logs: {}", folder.display())));
+    }
+    let (Some(goldens), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.upshot()) };
+    let held = golden::Held::against(goldens, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
+    if arguments.json {
+        say(&held.report());
+    } else {
+        let mut page = Page::of("");
+        page.append(&held.report());
+        print(&page)?;
+    }
+    Ok(match record.upshot() {
+        _ if !held.differ.is_empty() => Upshot::Bad,
+        Upshot::Good if held.compared == 0 => Upshot::NothingJudged,
+        code => code,
+    })
+}
+
+/// The prompts of each model, checked against its header.
+fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers) -> anyhow::Result<Vec<Vec<Prompt>>> {
+    let mut all = Vec::new();
+    for model in models {
+        let prompts = if let Some(tokens) = tokens {
+            vec![Prompt { name: "tokens".into(), tokens: tokens.clone(), short: true }]
+        } else {
+            prompts::of_model(model, |text| match workers.get(&TOKENIZER, Settings::Default).tokenize(&model.path, text)? {
+                Ok(tokens) => Ok(Some(tokens)),
+                // Ramps of ids will do for a vocabulary that llama.cpp does not read, but a crash is not to be passed over.
+                Err(Outcome::Unsupported { .. } | Outcome::Rejected(_)) => Ok(None),
+                Err(outcome) => {
+                    let next = "give token ids with --tokens, so that no tokenizer is needed";
+                    Err(Error::input(&model.argument, format!("llama.cpp's tokenizer: {}", outcome.summary()), next))
+                }
+            })?
+        };
+        for prompt in &prompts {
+            prompts::check(prompt, model)?;
+        }
+        all.push(prompts);
+    }
+    Ok(all)
+}
+
+/// Every case that this ggauge knows of, whatever this run and this machine have: what expectations must match.
+fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> anyhow::Result<Plan> {
+    let mut all_subjects: BTreeSet<SubjectId> = subjects.iter().cloned().collect();
+    all_subjects.extend(subjects::known());
+    let all_subjects: Vec<_> = all_subjects.into_iter().collect();
+    let named = |name: &String| Prompt { name: name.clone(), tokens: vec![0], short: true };
+    let of_corpora: Vec<Prompt> = prompts::all()?.keys().map(named).collect();
+    let mut models = models.to_vec();
+    let mut prompts = prompts.to_vec();
+    for manifest in Manifest::all()? {
+        models.push(Model::named(&manifest.name, &manifest.weights, &manifest.architecture));
+        prompts.push(of_corpora.clone());
+    }
+    let plan =
+        Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All);
+    Ok(matrix::with_names(plan, &all_subjects))
+}
+
+/// What has to be said again to run a case of this run again, beyond its model, settings and filter.
+fn again(arguments: &Arguments) -> String {
+    let mut again = Vec::new();
+    for (subject, command) in &arguments.workers {
+        again.push(format!(" --worker {}", quoted(format!("{subject}={command}"))));
+    }
+    if let Some(tokens) = &arguments.tokens {
+        let ids: Vec<_> = tokens.iter().map(ToString::to_string).collect();
+        again.push(format!(" --tokens {}", ids.join(",")));
+    }
+    if let Some(path) = &arguments.expectations {
+        again.push(format!(" --expectations {}", quoted(path)));
+    }
+    if arguments.no_expectations {
+        again.push(" --no-expectations".into());
+    }
+    again.concat()
+}

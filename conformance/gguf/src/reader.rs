@@ -4,11 +4,11 @@
 //! to the input, and nothing here recurses.
 
 use crate::{
-    DEFAULT_ALIGNMENT, Finding, MAGIC, MAX_DIMENSIONS, Mode, Rule, Tensor, Tolerated, ValueType, WeightType,
-    architecture::{self, View},
+    DEFAULT_ALIGNMENT, Finding, MAGIC, MAX_DIMENSIONS, Mode, Rule, Tensor, Tolerated, Value, ValueType, WeightType,
+    conformity::{self, View},
     cursor::Cursor,
     layout,
-    metadata::{Entry, Metadata, Value},
+    metadata::{Entry, Metadata},
     rules::{Findings, shown},
     split,
     tensor::{Dimensions, tensor_size},
@@ -95,7 +95,7 @@ impl<'a> File<'a> {
             find: &|name| self.tensor(name),
             partial: place.is_some_and(|place| place.count > 1),
         };
-        architecture::check(&view, findings)
+        conformity::check(&view, findings)
     }
 
     /// What the file breaks and was read in spite of: everything in lenient mode, what is acceptable in strict mode.

@@ -4,7 +4,7 @@
 //! Source of the rules: the GGUF specification, `docs/gguf.md` in the ggml repository. Where it is silent, the rule says so and why
 //! there is one. What runtimes do is measured: a test in `ggauge` holds every [`Stance`] against the vectors of `corpora/vectors`.
 //!
-//! To add a rule, add a row here, report it in `reader.rs`, `layout.rs`, `tokenizer.rs` or `architecture.rs`, and break it in
+//! To add a rule, add a row here, report it in `reader.rs`, `layout.rs`, `tokenizer.rs` or `conformity.rs`, and break it in
 //! `breakage.rs`; the vectors follow.
 
 use std::{fmt, str::FromStr};

@@ -5,7 +5,7 @@
 
 use crate::{
     File, Finding, MAGIC, Metadata, Rule, Tensor, Tolerated, Value, WeightType,
-    architecture::{self, View},
+    conformity::{self, View},
     metadata::Entry,
     rules::{Findings, Mode, shown},
 };
@@ -136,7 +136,7 @@ impl<'a> Split<'a> {
                 find: &|name| split.tensor(name).map(|(_, tensor)| tensor),
                 partial: false,
             };
-            architecture::check(&view, &mut findings)?;
+            conformity::check(&view, &mut findings)?;
             split.tolerated = findings.into_tolerated();
         }
         Ok(split)

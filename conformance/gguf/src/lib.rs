@@ -18,6 +18,7 @@ pub mod codec;
 mod conformity;
 mod cursor;
 mod draft;
+mod file;
 mod layout;
 mod metadata;
 mod reader;
@@ -29,8 +30,8 @@ mod values;
 
 pub use breakage::CannotBreak;
 pub use draft::{Draft, DraftKey, DraftTensor};
+pub use file::File;
 pub use metadata::Metadata;
-pub use reader::File;
 pub use rules::{Finding, Mode, Rule, Severity, Stance, Tolerated};
 pub use split::{ShardName, Split};
 pub use tensor::{Dimensions, Tensor, WeightType};

@@ -4,7 +4,7 @@
 //! to the input, and nothing here recurses.
 
 use crate::{
-    DEFAULT_ALIGNMENT, Finding, MAGIC, MAX_DIMENSIONS, Mode, Rule, Tensor, Tolerated, Value, ValueType, WeightType,
+    DEFAULT_ALIGNMENT, File, Finding, MAGIC, MAX_DIMENSIONS, Mode, Rule, Tensor, Value, ValueType, WeightType,
     conformity::{self, View},
     cursor::Cursor,
     layout,
@@ -20,21 +20,6 @@ use bstr::BStr;
 const LONGEST_KEY: usize = 65535;
 /// The longest tensor name that the specification allows, in bytes.
 const LONGEST_NAME: usize = 64;
-
-/// A GGUF file: header, metadata and tensor table, borrowed from its bytes.
-#[derive(Debug, Clone)]
-pub struct File<'a> {
-    pub(crate) bytes: &'a [u8],
-    version: u32,
-    alignment: u64,
-    table_end: u64,
-    pub(crate) data_offset: u64,
-    pub(crate) metadata: Metadata<'a>,
-    pub(crate) tensors: Vec<Tensor<'a>>,
-    /// Indices into `tensors`, sorted by name, then by place.
-    by_name: Vec<usize>,
-    tolerated: Vec<Tolerated>,
-}
 
 impl<'a> File<'a> {
     /// Reads a file that keeps to the specification.
@@ -77,7 +62,7 @@ impl<'a> File<'a> {
         let mut file =
             Self { bytes, version, alignment, table_end, data_offset, metadata, tensors, by_name, tolerated: Vec::new() };
         layout::check(&file, &mut findings)?;
-        tokenizer::check(&file, &mut findings)?;
+        tokenizer::check(&file.metadata, &mut findings)?;
         file.check_architecture(&mut findings)?;
         file.tolerated = findings.into_tolerated();
         Ok(file)
@@ -96,78 +81,6 @@ impl<'a> File<'a> {
             partial: place.is_some_and(|place| place.count > 1),
         };
         conformity::check(&view, findings)
-    }
-
-    /// What the file breaks and was read in spite of: everything in lenient mode, what is acceptable in strict mode.
-    pub fn tolerated(&self) -> &[Tolerated] {
-        &self.tolerated
-    }
-
-    /// The format version: 1, 2 or 3.
-    pub fn version(&self) -> u32 {
-        self.version
-    }
-
-    /// Alignment of tensor data, in bytes.
-    pub fn alignment(&self) -> u64 {
-        self.alignment
-    }
-
-    /// First byte after the tensor table.
-    pub fn table_end(&self) -> u64 {
-        self.table_end
-    }
-
-    /// Where the data section begins: offsets in the tensor table count from here.
-    pub fn data_offset(&self) -> u64 {
-        self.data_offset
-    }
-
-    /// Size of the file, in bytes.
-    pub fn size(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// The metadata section.
-    pub fn metadata(&self) -> &Metadata<'a> {
-        &self.metadata
-    }
-
-    /// The tensor table, in file order.
-    pub fn tensors(&self) -> &[Tensor<'a>] {
-        &self.tensors
-    }
-
-    /// The tensor with this name; the last of several.
-    pub fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
-        let after = self.by_name.partition_point(|&index| self.tensors[index].name <= BStr::new(name));
-        let last = &self.tensors[*self.by_name.get(after.checked_sub(1)?)?];
-        (last.name == name).then_some(last)
-    }
-
-    /// The stored bytes of a tensor of this file.
-    pub fn data(&self, tensor: &Tensor<'_>) -> &'a [u8] {
-        let end = tensor.offset.saturating_add(tensor.size) as usize;
-        self.bytes.get(tensor.offset as usize..end).unwrap_or(&[])
-    }
-
-    /// `general.architecture`.
-    ///
-    /// # Errors
-    /// Where the key is missing or not a text.
-    pub fn architecture(&self) -> Result<&'a str, Finding> {
-        let missing = || Finding { rule: Rule::ArchitectureMissing, ..self.metadata.missing("general.architecture") };
-        self.metadata.str("general.architecture")?.ok_or_else(missing)
-    }
-
-    /// Tokens in the vocabulary: the rows of the embedding table, which bound every token id.
-    pub fn vocabulary_size(&self) -> Option<u64> {
-        self.tensor("token_embd.weight").map(Tensor::rows)
-    }
-
-    /// The weight type that holds most of the file's bytes: what a file is named after.
-    pub fn dominant_weight_type(&self) -> Option<WeightType> {
-        split::dominant(self.tensors.iter())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Finding, MAX_DIMENSIONS, Rule};
 use bstr::BStr;
-use std::ops::Deref;
+use std::{collections::BTreeMap, ops::Deref};
 
 macro_rules! weight_types {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $block:literal elements in $bytes:literal bytes;)*) => {
@@ -216,6 +216,16 @@ impl Tensor<'_> {
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.size
     }
+}
+
+/// The weight type that holds most of the bytes of tensors.
+pub(crate) fn dominant<'t, 'a: 't>(tensors: impl Iterator<Item = &'t Tensor<'a>>) -> Option<WeightType> {
+    let mut bytes = BTreeMap::<WeightType, u64>::new();
+    for tensor in tensors {
+        let sum = bytes.entry(tensor.weight_type).or_default();
+        *sum = sum.saturating_add(tensor.size);
+    }
+    bytes.into_iter().filter(|&(_, bytes)| bytes > 0).max_by_key(|&(_, bytes)| bytes).map(|(weight_type, _)| weight_type)
 }
 
 /// The largest number of elements or bytes: what a signed 64-bit integer holds, because ggml counts in those.

@@ -8,6 +8,7 @@ use crate::{
         REQUIRED, Size,
     },
     rules::{Findings, shown},
+    tensor::shape,
 };
 use bstr::BStr;
 
@@ -296,12 +297,11 @@ fn check_shape(
     if same {
         return Ok(());
     }
-    let shape = |sizes: &[u64]| sizes.iter().map(u64::to_string).collect::<Vec<_>>().join(" x ");
     findings.report(Rule::TensorShape, || Finding {
         rule: Rule::TensorShape,
         offset: tensor.entry,
         field: format!("tensor {} dimensions", shown(tensor.name)),
-        found: shape(&tensor.dimensions),
+        found: tensor.dimensions.to_string(),
         expected: format!("{}, as the keys of `{}` say", shape(&expected), numbers.name),
     })
 }

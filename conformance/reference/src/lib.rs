@@ -13,15 +13,19 @@
 pub mod architectures;
 pub mod layers;
 mod mapped;
+mod matrix;
 pub mod operations;
 mod rounding;
+mod rows;
 mod subject;
 mod weights;
 
 pub use mapped::{MappedFile, map_model};
+pub use matrix::Matrix;
 pub use rounding::Rounding;
+pub use rows::Rows;
 pub use subject::ReferenceSubject;
-pub use weights::{Matrix, Rows, Weights};
+pub use weights::Weights;
 
 /// Identifies the sources that decide the reference's numbers: part of the key of every cached transcript.
 pub const FINGERPRINT: &str = env!("REFERENCE_FINGERPRINT");

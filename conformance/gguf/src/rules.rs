@@ -8,9 +8,11 @@
 //! `breakage.rs`; the vectors follow.
 
 use std::{fmt, str::FromStr};
+use strum::IntoStaticStr;
 
 /// What breaking a rule means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// The specification forbids it, or what the file means depends on who reads it. Strict reading refuses the file.
     Invalid,
@@ -23,11 +25,7 @@ pub enum Severity {
 impl Severity {
     /// The name in lower case, as it stands in the vectors.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Acceptable => "acceptable",
-            Self::Unsupported => "unsupported",
-        }
+        self.into()
     }
 }
 

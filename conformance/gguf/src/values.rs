@@ -6,9 +6,10 @@ use crate::{
     rules::{Findings, shown},
 };
 use std::fmt;
+use strum::VariantArray;
 
 /// The type tag of a metadata value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 #[expect(missing_docs, reason = "the names are the format's own")]
 pub enum ValueType {
     U8,
@@ -28,21 +29,7 @@ pub enum ValueType {
 
 impl ValueType {
     /// All types, in the order of their ids.
-    pub const ALL: [Self; 13] = [
-        Self::U8,
-        Self::I8,
-        Self::U16,
-        Self::I16,
-        Self::U32,
-        Self::I32,
-        Self::F32,
-        Self::Bool,
-        Self::String,
-        Self::Array,
-        Self::U64,
-        Self::I64,
-        Self::F64,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The type with this id, if the format has one.
     pub fn from_id(id: u32) -> Option<Self> {

@@ -230,13 +230,11 @@ fn check_tensors(
     };
     let rows = || (view.find)("token_embd.weight").map(Tensor::rows);
     let vocabulary = tokens.or_else(rows).unwrap_or(0);
-    let table = || architecture.tensors.iter().copied().flatten();
-
     let sparse = numbers.experts() > 0 && architecture.has(Sparse);
 
     'layers: for layer in 0..numbers.layers() {
         let with_attention = numbers.key_value_heads(layer) > 0;
-        for (pattern, sizes, need) in table() {
+        for (pattern, sizes, need) in architecture.tensors.iter().copied().flatten() {
             if layer > 0 && !pattern.contains('*') {
                 continue;
             }
@@ -268,8 +266,19 @@ fn check_tensors(
             }
         }
     }
+    check_unexpected(view, architecture, numbers.layers(), findings)
+}
+
+/// Reports tensors that the architecture does not have.
+fn check_unexpected(
+    view: &View<'_, '_>,
+    architecture: &Architecture,
+    layers: u64,
+    findings: &mut Findings,
+) -> Result<(), Finding> {
+    let patterns = || architecture.tensors.iter().copied().flatten().map(|(pattern, ..)| *pattern);
     for tensor in view.tensors.iter().copied().flatten() {
-        if !table().any(|(pattern, ..)| matches(pattern, tensor.name, numbers.layers())) {
+        if !patterns().any(|pattern| matches(pattern, tensor.name, layers)) {
             findings.report(Rule::TensorUnexpected, || Finding {
                 rule: Rule::TensorUnexpected,
                 offset: tensor.entry,

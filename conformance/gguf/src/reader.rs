@@ -211,52 +211,11 @@ fn read_tensors<'a>(
 ) -> Result<(Vec<Tensor<'a>>, Vec<usize>), Finding> {
     let mut tensors = Vec::with_capacity(count as usize);
     for index in 0..count {
-        let entry = cursor.at as u64;
-        let name = cursor.string(|| format!("the name of tensor {index}"))?;
-        check_name(name, index, entry, findings)?;
-        let field = |part: &str| format!("tensor {} {part}", shown(name));
-        let dimension_count = cursor.u32(|| field("dimension count"))?;
-        if dimension_count as usize > MAX_DIMENSIONS {
-            let (found, expected) = (dimension_count.to_string(), format!("at most {MAX_DIMENSIONS}"));
-            return Err(cursor.finding(Rule::DimensionCount, 4, &field("dimension count"), found, expected));
-        }
-        if dimension_count == 0 {
-            findings.report(Rule::DimensionCountZero, || {
-                cursor.finding(Rule::DimensionCountZero, 4, &field("dimension count"), "0".into(), "at least 1".into())
-            })?;
-        }
-        let mut dimensions = [1; MAX_DIMENSIONS];
-        let dimensions = &mut dimensions[..dimension_count as usize];
-        for (number, dimension) in dimensions.iter_mut().enumerate() {
-            *dimension = cursor.length(|| field(&format!("dimension {number}")))?;
-            if *dimension == 0 {
-                findings.report(Rule::DimensionZero, || {
-                    let back = cursor.length_bytes() as usize;
-                    let field = field(&format!("dimension {number}"));
-                    cursor.finding(Rule::DimensionZero, back, &field, "0".into(), "at least 1".into())
-                })?;
-            }
-        }
-        let type_id = cursor.u32(|| field("type"))?;
-        let weight_type = WeightType::from_id(type_id).ok_or_else(|| {
-            let expected = "the id of a tensor type that ggml has".into();
-            cursor.finding(Rule::TensorType, 4, &field("type"), type_id.to_string(), expected)
-        })?;
-        let about_size = |rule, found, expected| Finding { rule, offset: entry, field: field("size"), found, expected };
-        let size = tensor_size(dimensions, weight_type, about_size, |finding| findings.report(Rule::RowSize, || finding))?;
-        let offset = cursor.u64(|| field("offset"))?;
-        if !offset.is_multiple_of(alignment) {
-            findings.report(Rule::OffsetAlignment, || {
-                let expected = format!("a multiple of the alignment {alignment}");
-                cursor.finding(Rule::OffsetAlignment, 8, &field("offset"), offset.to_string(), expected)
-            })?;
-        }
-        let dimensions = Dimensions::new(dimensions.iter().copied());
-        tensors.push(Tensor { name: BStr::new(name), dimensions, weight_type, offset, size, entry });
+        tensors.push(read_tensor(cursor, index, alignment, findings)?);
     }
     let (by_name, twice) = sorted(tensors.len(), |index| tensors[index].name);
     for index in twice {
-        let tensor: &Tensor<'_> = &tensors[index];
+        let tensor = &tensors[index];
         findings.report(Rule::TensorDuplicate, || Finding {
             rule: Rule::TensorDuplicate,
             offset: tensor.entry,
@@ -266,6 +225,57 @@ fn read_tensors<'a>(
         })?;
     }
     Ok((tensors, by_name))
+}
+
+/// Row `index` of the tensor table.
+fn read_tensor<'a>(
+    cursor: &mut Cursor<'a>,
+    index: u64,
+    alignment: u64,
+    findings: &mut Findings,
+) -> Result<Tensor<'a>, Finding> {
+    let entry = cursor.at as u64;
+    let name = cursor.string(|| format!("the name of tensor {index}"))?;
+    check_name(name, index, entry, findings)?;
+    let field = |part: &str| format!("tensor {} {part}", shown(name));
+    let dimension_count = cursor.u32(|| field("dimension count"))?;
+    if dimension_count as usize > MAX_DIMENSIONS {
+        let (found, expected) = (dimension_count.to_string(), format!("at most {MAX_DIMENSIONS}"));
+        return Err(cursor.finding(Rule::DimensionCount, 4, &field("dimension count"), found, expected));
+    }
+    if dimension_count == 0 {
+        findings.report(Rule::DimensionCountZero, || {
+            cursor.finding(Rule::DimensionCountZero, 4, &field("dimension count"), "0".into(), "at least 1".into())
+        })?;
+    }
+    let mut dimensions = [1; MAX_DIMENSIONS];
+    let dimensions = &mut dimensions[..dimension_count as usize];
+    for (number, dimension) in dimensions.iter_mut().enumerate() {
+        *dimension = cursor.length(|| field(&format!("dimension {number}")))?;
+        if *dimension == 0 {
+            findings.report(Rule::DimensionZero, || {
+                let back = cursor.length_bytes() as usize;
+                let field = field(&format!("dimension {number}"));
+                cursor.finding(Rule::DimensionZero, back, &field, "0".into(), "at least 1".into())
+            })?;
+        }
+    }
+    let type_id = cursor.u32(|| field("type"))?;
+    let weight_type = WeightType::from_id(type_id).ok_or_else(|| {
+        let expected = "the id of a tensor type that ggml has".into();
+        cursor.finding(Rule::TensorType, 4, &field("type"), type_id.to_string(), expected)
+    })?;
+    let about_size = |rule, found, expected| Finding { rule, offset: entry, field: field("size"), found, expected };
+    let size = tensor_size(dimensions, weight_type, about_size, |finding| findings.report(Rule::RowSize, || finding))?;
+    let offset = cursor.u64(|| field("offset"))?;
+    if !offset.is_multiple_of(alignment) {
+        findings.report(Rule::OffsetAlignment, || {
+            let expected = format!("a multiple of the alignment {alignment}");
+            cursor.finding(Rule::OffsetAlignment, 8, &field("offset"), offset.to_string(), expected)
+        })?;
+    }
+    let dimensions = Dimensions::new(dimensions.iter().copied());
+    Ok(Tensor { name: BStr::new(name), dimensions, weight_type, offset, size, entry })
 }
 
 fn check_name(name: &[u8], index: u64, offset: u64, findings: &mut Findings) -> Result<(), Finding> {

@@ -1,5 +1,5 @@
 //! One module an architecture, each a specification of its forward pass: which parts of `layers` it has, and what its keys mean.
-//! To add one, write its module and list it in [`ARCHITECTURES`].
+//! To add one, write its module and list it in `ARCHITECTURES`.
 //!
 //! Names of keys and tensors are those of the GGUF specification and of llama.cpp's `llama-arch.cpp`.
 

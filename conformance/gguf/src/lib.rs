@@ -15,8 +15,10 @@
 mod architecture;
 mod breakage;
 pub mod codec;
+mod conformity;
 mod cursor;
 mod draft;
+mod file;
 mod layout;
 mod metadata;
 mod reader;
@@ -24,14 +26,16 @@ mod rules;
 mod split;
 mod tensor;
 mod tokenizer;
+mod values;
 
 pub use breakage::CannotBreak;
 pub use draft::{Draft, DraftKey, DraftTensor};
-pub use metadata::{Array, Metadata, Value, ValueType};
-pub use reader::File;
+pub use file::File;
+pub use metadata::Metadata;
 pub use rules::{Finding, Mode, Rule, Severity, Stance, Tolerated};
 pub use split::{ShardName, Split};
 pub use tensor::{Dimensions, Tensor, WeightType};
+pub use values::{Array, Value, ValueType};
 
 /// The four bytes every GGUF file begins with.
 pub const MAGIC: [u8; 4] = *b"GGUF";

@@ -4,11 +4,11 @@
 //! to the input, and nothing here recurses.
 
 use crate::{
-    DEFAULT_ALIGNMENT, Finding, MAGIC, MAX_DIMENSIONS, Mode, Rule, Tensor, Tolerated, ValueType, WeightType,
-    architecture::{self, View},
+    DEFAULT_ALIGNMENT, File, Finding, MAGIC, MAX_DIMENSIONS, Mode, Rule, Tensor, Value, ValueType, WeightType,
+    conformity::{self, View},
     cursor::Cursor,
     layout,
-    metadata::{Entry, Metadata, Value},
+    metadata::{Entry, Metadata},
     rules::{Findings, shown},
     split,
     tensor::{Dimensions, tensor_size},
@@ -20,21 +20,6 @@ use bstr::BStr;
 const LONGEST_KEY: usize = 65535;
 /// The longest tensor name that the specification allows, in bytes.
 const LONGEST_NAME: usize = 64;
-
-/// A GGUF file: header, metadata and tensor table, borrowed from its bytes.
-#[derive(Debug, Clone)]
-pub struct File<'a> {
-    pub(crate) bytes: &'a [u8],
-    version: u32,
-    alignment: u64,
-    table_end: u64,
-    pub(crate) data_offset: u64,
-    pub(crate) metadata: Metadata<'a>,
-    pub(crate) tensors: Vec<Tensor<'a>>,
-    /// Indices into `tensors`, sorted by name, then by place.
-    by_name: Vec<usize>,
-    tolerated: Vec<Tolerated>,
-}
 
 impl<'a> File<'a> {
     /// Reads a file that keeps to the specification.
@@ -77,7 +62,7 @@ impl<'a> File<'a> {
         let mut file =
             Self { bytes, version, alignment, table_end, data_offset, metadata, tensors, by_name, tolerated: Vec::new() };
         layout::check(&file, &mut findings)?;
-        tokenizer::check(&file, &mut findings)?;
+        tokenizer::check(&file.metadata, &mut findings)?;
         file.check_architecture(&mut findings)?;
         file.tolerated = findings.into_tolerated();
         Ok(file)
@@ -95,79 +80,7 @@ impl<'a> File<'a> {
             find: &|name| self.tensor(name),
             partial: place.is_some_and(|place| place.count > 1),
         };
-        architecture::check(&view, findings)
-    }
-
-    /// What the file breaks and was read in spite of: everything in lenient mode, what is acceptable in strict mode.
-    pub fn tolerated(&self) -> &[Tolerated] {
-        &self.tolerated
-    }
-
-    /// The format version: 1, 2 or 3.
-    pub fn version(&self) -> u32 {
-        self.version
-    }
-
-    /// Alignment of tensor data, in bytes.
-    pub fn alignment(&self) -> u64 {
-        self.alignment
-    }
-
-    /// First byte after the tensor table.
-    pub fn table_end(&self) -> u64 {
-        self.table_end
-    }
-
-    /// Where the data section begins: offsets in the tensor table count from here.
-    pub fn data_offset(&self) -> u64 {
-        self.data_offset
-    }
-
-    /// Size of the file, in bytes.
-    pub fn size(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// The metadata section.
-    pub fn metadata(&self) -> &Metadata<'a> {
-        &self.metadata
-    }
-
-    /// The tensor table, in file order.
-    pub fn tensors(&self) -> &[Tensor<'a>] {
-        &self.tensors
-    }
-
-    /// The tensor with this name; the last of several.
-    pub fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
-        let after = self.by_name.partition_point(|&index| self.tensors[index].name <= BStr::new(name));
-        let last = &self.tensors[*self.by_name.get(after.checked_sub(1)?)?];
-        (last.name == name).then_some(last)
-    }
-
-    /// The stored bytes of a tensor of this file.
-    pub fn data(&self, tensor: &Tensor<'_>) -> &'a [u8] {
-        let end = tensor.offset.saturating_add(tensor.size) as usize;
-        self.bytes.get(tensor.offset as usize..end).unwrap_or(&[])
-    }
-
-    /// `general.architecture`.
-    ///
-    /// # Errors
-    /// Where the key is missing or not a text.
-    pub fn architecture(&self) -> Result<&'a str, Finding> {
-        let missing = || Finding { rule: Rule::ArchitectureMissing, ..self.metadata.missing("general.architecture") };
-        self.metadata.str("general.architecture")?.ok_or_else(missing)
-    }
-
-    /// Tokens in the vocabulary: the rows of the embedding table, which bound every token id.
-    pub fn vocabulary_size(&self) -> Option<u64> {
-        self.tensor("token_embd.weight").map(Tensor::rows)
-    }
-
-    /// The weight type that holds most of the file's bytes: what a file is named after.
-    pub fn dominant_weight_type(&self) -> Option<WeightType> {
-        split::dominant(self.tensors.iter())
+        conformity::check(&view, findings)
     }
 }
 
@@ -298,52 +211,11 @@ fn read_tensors<'a>(
 ) -> Result<(Vec<Tensor<'a>>, Vec<usize>), Finding> {
     let mut tensors = Vec::with_capacity(count as usize);
     for index in 0..count {
-        let entry = cursor.at as u64;
-        let name = cursor.string(|| format!("the name of tensor {index}"))?;
-        check_name(name, index, entry, findings)?;
-        let field = |part: &str| format!("tensor {} {part}", shown(name));
-        let dimension_count = cursor.u32(|| field("dimension count"))?;
-        if dimension_count as usize > MAX_DIMENSIONS {
-            let (found, expected) = (dimension_count.to_string(), format!("at most {MAX_DIMENSIONS}"));
-            return Err(cursor.finding(Rule::DimensionCount, 4, &field("dimension count"), found, expected));
-        }
-        if dimension_count == 0 {
-            findings.report(Rule::DimensionCountZero, || {
-                cursor.finding(Rule::DimensionCountZero, 4, &field("dimension count"), "0".into(), "at least 1".into())
-            })?;
-        }
-        let mut dimensions = [1; MAX_DIMENSIONS];
-        let dimensions = &mut dimensions[..dimension_count as usize];
-        for (number, dimension) in dimensions.iter_mut().enumerate() {
-            *dimension = cursor.length(|| field(&format!("dimension {number}")))?;
-            if *dimension == 0 {
-                findings.report(Rule::DimensionZero, || {
-                    let back = cursor.length_bytes() as usize;
-                    let field = field(&format!("dimension {number}"));
-                    cursor.finding(Rule::DimensionZero, back, &field, "0".into(), "at least 1".into())
-                })?;
-            }
-        }
-        let type_id = cursor.u32(|| field("type"))?;
-        let weight_type = WeightType::from_id(type_id).ok_or_else(|| {
-            let expected = "the id of a tensor type that ggml has".into();
-            cursor.finding(Rule::TensorType, 4, &field("type"), type_id.to_string(), expected)
-        })?;
-        let about_size = |rule, found, expected| Finding { rule, offset: entry, field: field("size"), found, expected };
-        let size = tensor_size(dimensions, weight_type, about_size, |finding| findings.report(Rule::RowSize, || finding))?;
-        let offset = cursor.u64(|| field("offset"))?;
-        if !offset.is_multiple_of(alignment) {
-            findings.report(Rule::OffsetAlignment, || {
-                let expected = format!("a multiple of the alignment {alignment}");
-                cursor.finding(Rule::OffsetAlignment, 8, &field("offset"), offset.to_string(), expected)
-            })?;
-        }
-        let dimensions = Dimensions::new(dimensions.iter().copied());
-        tensors.push(Tensor { name: BStr::new(name), dimensions, weight_type, offset, size, entry });
+        tensors.push(read_tensor(cursor, index, alignment, findings)?);
     }
     let (by_name, twice) = sorted(tensors.len(), |index| tensors[index].name);
     for index in twice {
-        let tensor: &Tensor<'_> = &tensors[index];
+        let tensor = &tensors[index];
         findings.report(Rule::TensorDuplicate, || Finding {
             rule: Rule::TensorDuplicate,
             offset: tensor.entry,
@@ -353,6 +225,57 @@ fn read_tensors<'a>(
         })?;
     }
     Ok((tensors, by_name))
+}
+
+/// Row `index` of the tensor table.
+fn read_tensor<'a>(
+    cursor: &mut Cursor<'a>,
+    index: u64,
+    alignment: u64,
+    findings: &mut Findings,
+) -> Result<Tensor<'a>, Finding> {
+    let entry = cursor.at as u64;
+    let name = cursor.string(|| format!("the name of tensor {index}"))?;
+    check_name(name, index, entry, findings)?;
+    let field = |part: &str| format!("tensor {} {part}", shown(name));
+    let dimension_count = cursor.u32(|| field("dimension count"))?;
+    if dimension_count as usize > MAX_DIMENSIONS {
+        let (found, expected) = (dimension_count.to_string(), format!("at most {MAX_DIMENSIONS}"));
+        return Err(cursor.finding(Rule::DimensionCount, 4, &field("dimension count"), found, expected));
+    }
+    if dimension_count == 0 {
+        findings.report(Rule::DimensionCountZero, || {
+            cursor.finding(Rule::DimensionCountZero, 4, &field("dimension count"), "0".into(), "at least 1".into())
+        })?;
+    }
+    let mut dimensions = [1; MAX_DIMENSIONS];
+    let dimensions = &mut dimensions[..dimension_count as usize];
+    for (number, dimension) in dimensions.iter_mut().enumerate() {
+        *dimension = cursor.length(|| field(&format!("dimension {number}")))?;
+        if *dimension == 0 {
+            findings.report(Rule::DimensionZero, || {
+                let back = cursor.length_bytes() as usize;
+                let field = field(&format!("dimension {number}"));
+                cursor.finding(Rule::DimensionZero, back, &field, "0".into(), "at least 1".into())
+            })?;
+        }
+    }
+    let type_id = cursor.u32(|| field("type"))?;
+    let weight_type = WeightType::from_id(type_id).ok_or_else(|| {
+        let expected = "the id of a tensor type that ggml has".into();
+        cursor.finding(Rule::TensorType, 4, &field("type"), type_id.to_string(), expected)
+    })?;
+    let about_size = |rule, found, expected| Finding { rule, offset: entry, field: field("size"), found, expected };
+    let size = tensor_size(dimensions, weight_type, about_size, |finding| findings.report(Rule::RowSize, || finding))?;
+    let offset = cursor.u64(|| field("offset"))?;
+    if !offset.is_multiple_of(alignment) {
+        findings.report(Rule::OffsetAlignment, || {
+            let expected = format!("a multiple of the alignment {alignment}");
+            cursor.finding(Rule::OffsetAlignment, 8, &field("offset"), offset.to_string(), expected)
+        })?;
+    }
+    let dimensions = Dimensions::new(dimensions.iter().copied());
+    Ok(Tensor { name: BStr::new(name), dimensions, weight_type, offset, size, entry })
 }
 
 fn check_name(name: &[u8], index: u64, offset: u64, findings: &mut Findings) -> Result<(), Finding> {

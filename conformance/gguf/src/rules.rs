@@ -4,13 +4,15 @@
 //! Source of the rules: the GGUF specification, `docs/gguf.md` in the ggml repository. Where it is silent, the rule says so and why
 //! there is one. What runtimes do is measured: a test in `ggauge` holds every [`Stance`] against the vectors of `corpora/vectors`.
 //!
-//! To add a rule, add a row here, report it in `reader.rs`, `layout.rs`, `tokenizer.rs` or `architecture.rs`, and break it in
+//! To add a rule, add a row here, report it in `reader.rs`, `layout.rs`, `tokenizer.rs` or `conformity.rs`, and break it in
 //! `breakage.rs`; the vectors follow.
 
 use std::{fmt, str::FromStr};
+use strum::IntoStaticStr;
 
 /// What breaking a rule means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// The specification forbids it, or what the file means depends on who reads it. Strict reading refuses the file.
     Invalid,
@@ -23,11 +25,7 @@ pub enum Severity {
 impl Severity {
     /// The name in lower case, as it stands in the vectors.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Acceptable => "acceptable",
-            Self::Unsupported => "unsupported",
-        }
+        self.into()
     }
 }
 

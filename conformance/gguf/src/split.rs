@@ -5,9 +5,10 @@
 
 use crate::{
     File, Finding, MAGIC, Metadata, Rule, Tensor, Tolerated, Value, WeightType,
-    architecture::{self, View},
+    conformity::{self, View},
     metadata::Entry,
     rules::{Findings, Mode, shown},
+    tensor::dominant,
 };
 
 /// The name of one file of a split model: `PREFIX-00001-of-00003.gguf`.
@@ -136,7 +137,7 @@ impl<'a> Split<'a> {
                 find: &|name| split.tensor(name).map(|(_, tensor)| tensor),
                 partial: false,
             };
-            architecture::check(&view, &mut findings)?;
+            conformity::check(&view, &mut findings)?;
             split.tolerated = findings.into_tolerated();
         }
         Ok(split)
@@ -214,16 +215,6 @@ impl<'a> From<File<'a>> for Split<'a> {
     fn from(file: File<'a>) -> Self {
         Self { files: vec![file], tolerated: Vec::new() }
     }
-}
-
-/// The weight type that holds most of the bytes of tensors.
-pub(crate) fn dominant<'t, 'a: 't>(tensors: impl Iterator<Item = &'t Tensor<'a>>) -> Option<WeightType> {
-    let mut bytes = std::collections::BTreeMap::<WeightType, u64>::new();
-    for tensor in tensors {
-        let sum = bytes.entry(tensor.weight_type).or_default();
-        *sum = sum.saturating_add(tensor.size);
-    }
-    bytes.into_iter().filter(|&(_, bytes)| bytes > 0).max_by_key(|&(_, bytes)| bytes).map(|(weight_type, _)| weight_type)
 }
 
 fn wrong(field: &str, offset: u64, found: String, expected: String) -> Finding {

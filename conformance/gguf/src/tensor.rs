@@ -2,7 +2,7 @@
 
 use crate::{Finding, MAX_DIMENSIONS, Rule};
 use bstr::BStr;
-use std::ops::Deref;
+use std::{collections::BTreeMap, fmt, ops::Deref, str::FromStr};
 
 macro_rules! weight_types {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $block:literal elements in $bytes:literal bytes;)*) => {
@@ -134,13 +134,13 @@ impl WeightType {
     }
 }
 
-impl std::fmt::Display for WeightType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for WeightType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl std::str::FromStr for WeightType {
+impl FromStr for WeightType {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
@@ -160,7 +160,7 @@ pub struct Dimensions {
 
 impl Dimensions {
     /// At most [`MAX_DIMENSIONS`] dimensions; more are cut off.
-    pub(crate) fn new(dimensions: impl IntoIterator<Item = u64>) -> Self {
+    pub fn new(dimensions: impl IntoIterator<Item = u64>) -> Self {
         let mut values = [1; MAX_DIMENSIONS];
         let mut len = 0;
         for (slot, dimension) in values.iter_mut().zip(dimensions) {
@@ -177,6 +177,21 @@ impl Deref for Dimensions {
     fn deref(&self) -> &[u64] {
         &self.values[..usize::from(self.len)]
     }
+}
+
+/// As in `64 x 320`.
+impl fmt::Display for Dimensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shape(self))
+    }
+}
+
+/// Any number of dimensions for people.
+pub(crate) fn shape(dimensions: &[u64]) -> String {
+    if dimensions.is_empty() {
+        return "none".into();
+    }
+    dimensions.iter().map(u64::to_string).collect::<Vec<_>>().join(" x ")
 }
 
 /// One row of the tensor table. Its data has been checked to lie inside the file.
@@ -218,6 +233,16 @@ impl Tensor<'_> {
     }
 }
 
+/// The weight type that holds most of the bytes of tensors.
+pub(crate) fn dominant<'t, 'a: 't>(tensors: impl Iterator<Item = &'t Tensor<'a>>) -> Option<WeightType> {
+    let mut bytes = BTreeMap::<WeightType, u64>::new();
+    for tensor in tensors {
+        let sum = bytes.entry(tensor.weight_type).or_default();
+        *sum = sum.saturating_add(tensor.size);
+    }
+    bytes.into_iter().filter(|&(_, bytes)| bytes > 0).max_by_key(|&(_, bytes)| bytes).map(|(weight_type, _)| weight_type)
+}
+
 /// The largest number of elements or bytes: what a signed 64-bit integer holds, because ggml counts in those.
 const LARGEST: u64 = i64::MAX as u64;
 
@@ -240,9 +265,8 @@ pub(crate) fn tensor_size(
     finding: impl Fn(Rule, String, String) -> Finding,
     ragged: impl FnOnce(Finding) -> Result<(), Finding>,
 ) -> Result<u64, Finding> {
-    let shape = || dimensions.iter().map(u64::to_string).collect::<Vec<_>>().join(" x ");
     let elements = product(dimensions.iter().copied())
-        .ok_or_else(|| finding(Rule::ElementCount, shape(), format!("at most {LARGEST} elements")))?;
+        .ok_or_else(|| finding(Rule::ElementCount, shape(dimensions), format!("at most {LARGEST} elements")))?;
     let block = weight_type.block_len() as u64;
     let row = dimensions.first().copied().unwrap_or(1);
     let of_blocks =
@@ -253,6 +277,7 @@ pub(crate) fn tensor_size(
     if !elements.is_multiple_of(block) {
         return Err(of_blocks());
     }
-    product([elements / block, weight_type.block_bytes() as u64])
-        .ok_or_else(|| finding(Rule::TensorSize, format!("{} of {weight_type}", shape()), format!("at most {LARGEST} bytes")))
+    product([elements / block, weight_type.block_bytes() as u64]).ok_or_else(|| {
+        finding(Rule::TensorSize, format!("{} of {weight_type}", shape(dimensions)), format!("at most {LARGEST} bytes"))
+    })
 }

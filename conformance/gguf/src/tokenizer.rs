@@ -1,6 +1,6 @@
 //! The tokenizer's keys: arrays of one length, types that exist, and special tokens that are tokens.
 
-use crate::{Array, File, Finding, Metadata, Rule, Value, ValueType, metadata::Entry, rules::Findings};
+use crate::{Array, Finding, Metadata, Rule, Value, ValueType, metadata::Entry, rules::Findings};
 
 /// Arrays that say something of each token, with their element type, and whether they are as long as the vocabulary.
 const ARRAYS: [(&str, ValueType, bool); 5] = [
@@ -11,8 +11,7 @@ const ARRAYS: [(&str, ValueType, bool); 5] = [
     ("tokenizer.ggml.added_tokens", ValueType::String, false),
 ];
 
-pub(crate) fn check(file: &File<'_>, findings: &mut Findings) -> Result<(), Finding> {
-    let metadata = &file.metadata;
+pub(crate) fn check(metadata: &Metadata<'_>, findings: &mut Findings) -> Result<(), Finding> {
     let mut tokens = None;
     for (key, element_type, per_token) in ARRAYS {
         let Some(entry) = metadata.entry(key) else { continue };

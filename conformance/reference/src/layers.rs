@@ -7,6 +7,22 @@ use crate::{
     operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, Operations, Rotary, Router},
 };
 
+impl Matrix<'_> {
+    /// The product with every row of `inputs`: `rows` outputs a position.
+    pub fn multiply(&self, inputs: &Rows, operations: &dyn Operations) -> Rows {
+        let mut outputs = self.multiply_part(0, self.rows, &self.rounded(inputs, operations));
+        outputs.iter_mut().for_each(|row| operations.outputs(row));
+        outputs
+    }
+
+    /// `inputs`, rounded the way a product with this matrix rounds them.
+    pub fn rounded(&self, inputs: &Rows, operations: &dyn Operations) -> Rows {
+        let mut inputs = inputs.clone();
+        inputs.iter_mut().for_each(|row| operations.inputs(self.weight_type, row));
+        inputs
+    }
+}
+
 /// `W x + b`.
 pub struct Linear<'a> {
     /// The matrix.
@@ -176,6 +192,16 @@ impl FeedForward<'_> {
     }
 }
 
+impl FeedForward<'_> {
+    /// Its activation functions: one, or one for each expert.
+    fn activations(&self) -> Vec<Activation> {
+        match self {
+            Self::Gated { activation, .. } | Self::Plain { activation, .. } => vec![*activation],
+            Self::Experts { experts, .. } => experts.iter().flat_map(Self::activations).collect(),
+        }
+    }
+}
+
 /// The norms around a part of a block, where the model has them.
 #[derive(Default)]
 pub struct Norms {
@@ -251,6 +277,11 @@ pub struct Model<'a> {
 }
 
 impl Model<'_> {
+    /// The activation functions of all feed-forward parts.
+    pub fn activations(&self) -> impl Iterator<Item = Activation> {
+        self.blocks.iter().flat_map(|block| block.feed_forward.activations())
+    }
+
     /// Takes a prompt, which begins at position 0, through all layers and the last norm: one row a position.
     pub fn hidden(&self, tokens: &[u32], operations: &dyn Operations) -> Rows {
         let mut h = operations.embed(&self.embedding, tokens);

@@ -90,3 +90,16 @@ fn what_the_specification_does_not_know_is_refused() {
     let refusal = architectures::load(&weights).err().unwrap();
     assert!(matches!(refusal, vocabulary::Refusal::Unsupported(reason) if reason.contains("mamba")));
 }
+
+#[test]
+fn a_tensor_of_another_shape_is_refused_in_words() {
+    let bytes = model(1.0);
+    let mut draft = Draft::from(&File::lenient(&bytes).unwrap());
+    draft.u32("llama.feed_forward_length", 3);
+    let bytes = draft.finish();
+    let weights = Weights::new(File::lenient(&bytes).unwrap()).unwrap();
+    let Some(vocabulary::Refusal::Rejected(rejection)) = architectures::load(&weights).err() else {
+        panic!("the model was loaded");
+    };
+    assert_eq!(rejection.message, "tensor `blk.0.ffn_gate.weight` has dimensions 2 x 1, not 2 x 3");
+}

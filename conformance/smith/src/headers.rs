@@ -178,7 +178,7 @@ fn llama(draft: &mut Draft<'_>) {
 
 /// A key of any name with a value of any type.
 fn add_key(draft: &mut Draft<'_>, u: &mut Unstructured<'_>) -> Result<()> {
-    let value_type = *u.choose(&ValueType::ALL)?;
+    let value_type = *u.choose(ValueType::ALL)?;
     let name = if once_in(u, 16)? {
         let last = draft.keys.last().map(|key| key.key.to_vec()).unwrap_or_default();
         let odd = [&b""[..], b"Key", b"a..b", b".", b"a-b", b"k\xc3\xa9y", b"\xff", b"a\0b", b"k k", &last];
@@ -200,7 +200,7 @@ fn add_known_key(draft: &mut Draft<'_>, u: &mut Unstructured<'_>) -> Result<()> 
     let (key, value_type, is_array) = *u.choose(&KNOWN)?;
     draft.remove_key(key);
     if once_in(u, 24)? {
-        let value_type = *u.choose(&ValueType::ALL)?;
+        let value_type = *u.choose(ValueType::ALL)?;
         let mut value = Vec::new();
         put_value(&mut value, value_type, draft.version != 1, 0, u)?;
         draft.key(key, value_type.id(), value);
@@ -245,7 +245,7 @@ fn put_value(out: &mut Vec<u8>, value_type: ValueType, wide: bool, depth: u32, u
             out.extend(text);
         }
         ValueType::Array => {
-            let mut element = *u.choose(&ValueType::ALL)?;
+            let mut element = *u.choose(ValueType::ALL)?;
             if depth == 3 && element == ValueType::Array {
                 element = ValueType::U8;
             }

@@ -1,7 +1,8 @@
 //! What all recipes share: their numbers, the vocabulary, keys and tensors that several architectures have, and drawing a tensor.
 
-use crate::{Recipe, blocks::Blocks};
+use crate::blocks::Blocks;
 use gguf::{Draft, WeightType};
+use std::collections::BTreeMap;
 
 /// The BOS token of every tiny model.
 pub(crate) const BOS: u32 = 1;
@@ -18,25 +19,34 @@ const MOST_ELEMENTS: u128 = 1 << 26;
 pub(crate) const SHARP: f32 = 1.6;
 
 /// A model being described: metadata and tensors in the order of the description.
-pub(crate) struct Model<'r> {
-    recipe: &'r Recipe,
+pub(crate) struct Model {
+    architecture: &'static str,
+    /// Every hyper-parameter that the architecture has.
+    numbers: BTreeMap<&'static str, f64>,
+    weights: WeightType,
     draft: Draft<'static>,
     blocks: Blocks,
     /// The layer whose tensors are being described.
     layer: Option<u64>,
 }
 
-impl<'r> Model<'r> {
-    /// Checks that a file can be made of a recipe's numbers.
-    pub(crate) fn new(recipe: &'r Recipe) -> Result<Self, String> {
+impl Model {
+    /// Checks that a file can be made of an architecture's numbers.
+    pub(crate) fn new(
+        architecture: &'static str,
+        numbers: BTreeMap<&'static str, f64>,
+        weights: WeightType,
+        seed: u64,
+        recipe: &str,
+    ) -> Result<Self, String> {
         let mut draft = Draft::new();
-        draft.str("general.architecture", recipe.architecture.name());
+        draft.str("general.architecture", architecture);
         // The recipe does not go into the name: llama.cpp looks for `phi-3` and the like there and then wants their special tokens.
-        draft.str("general.name", "ggauge tiny model").str("general.description", &recipe.to_string());
-        if recipe.weights.is_quantized() {
+        draft.str("general.name", "ggauge tiny model").str("general.description", recipe);
+        if weights.is_quantized() {
             draft.u32("general.quantization_version", 2);
         }
-        let model = Self { recipe, draft, blocks: Blocks::new(recipe.seed), layer: None };
+        let model = Self { architecture, numbers, weights, draft, blocks: Blocks::new(seed), layer: None };
         model.check()?;
         Ok(model)
     }
@@ -44,11 +54,11 @@ impl<'r> Model<'r> {
     fn check(&self) -> Result<(), String> {
         let (heads, kv_heads, head) = (self.count("heads"), self.count("kv-heads"), self.head());
         let whole = |name: &str, len: u64| {
-            let block = self.recipe.weights.block_len() as u64;
+            let block = self.weights.block_len() as u64;
             if len > 0 && len.is_multiple_of(block) {
                 Ok(())
             } else {
-                Err(format!("{name} is {len}, not whole blocks of {block} {}", self.recipe.weights))
+                Err(format!("{name} is {len}, not whole blocks of {block} {}", self.weights))
             }
         };
         if heads == 0 || kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
@@ -70,13 +80,13 @@ impl<'r> Model<'r> {
         let all_heads = heads.checked_mul(head).ok_or("heads that are too large")?;
         whole("heads * head", all_heads)?;
         whole("hidden", self.hidden())?;
-        if self.recipe.architecture.default("expert-hidden").is_some() {
+        if self.has("expert-hidden") {
             if self.count("experts") == 0 {
                 return Err("no experts".into());
             }
             whole("expert-hidden", self.expert_hidden())?;
         }
-        if self.recipe.architecture.default("reach").is_some() && self.count("reach") < 2 {
+        if self.has("reach") && self.count("reach") < 2 {
             return Err("a convolution that reaches less than 2 positions".into());
         }
         if self.rotated() == 0 {
@@ -96,15 +106,17 @@ impl<'r> Model<'r> {
     }
 
     /// The file.
-    pub(crate) fn build(mut self) -> Vec<u8> {
-        self.recipe.architecture.describe(&mut self);
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.draft.finish()
     }
 
-    /// A hyper-parameter: the recipe's, or the architecture's default; 0 where the architecture has none of that name.
+    fn has(&self, name: &str) -> bool {
+        self.numbers.contains_key(name)
+    }
+
+    /// A hyper-parameter; 0 where the architecture has none of that name.
     pub(crate) fn real(&self, name: &str) -> f64 {
-        let change = self.recipe.changes.get(name).copied();
-        change.or_else(|| self.recipe.architecture.default(name)).unwrap_or(0.0)
+        self.numbers.get(name).copied().unwrap_or(0.0)
     }
 
     pub(crate) fn count(&self, name: &str) -> u64 {
@@ -117,7 +129,7 @@ impl<'r> Model<'r> {
 
     /// The least width that blocks of this weight type allow, and at least 64.
     pub(crate) fn unit(&self) -> u64 {
-        (self.recipe.weights.block_len() as u64).max(64)
+        (self.weights.block_len() as u64).max(64)
     }
 
     pub(crate) fn width(&self) -> u64 {
@@ -140,23 +152,23 @@ impl<'r> Model<'r> {
 
     /// Elements of a head that rotate.
     pub(crate) fn rotated(&self) -> u64 {
-        let part = self.recipe.architecture.default("rotated").map_or(1.0, |_| self.real("rotated"));
+        let part = if self.has("rotated") { self.real("rotated") } else { 1.0 };
         (self.head() as f64 * part) as u64
     }
 
     /// A count among the architecture's own keys.
     pub(crate) fn key_u32(&mut self, key: &str, value: u64) {
-        self.draft.u32(&format!("{}.{key}", self.recipe.architecture.name()), value as u32);
+        self.draft.u32(&format!("{}.{key}", self.architecture), value as u32);
     }
 
     /// A real number among the architecture's own keys.
     pub(crate) fn key_f32(&mut self, key: &str, value: f64) {
-        self.draft.f32(&format!("{}.{key}", self.recipe.architecture.name()), value as f32);
+        self.draft.f32(&format!("{}.{key}", self.architecture), value as f32);
     }
 
     /// A truth value among the architecture's own keys.
     pub(crate) fn key_bool(&mut self, key: &str, value: bool) {
-        self.draft.bool(&format!("{}.{key}", self.recipe.architecture.name()), value);
+        self.draft.bool(&format!("{}.{key}", self.architecture), value);
     }
 
     /// The keys of every architecture, with one number of key heads for all layers.
@@ -168,7 +180,7 @@ impl<'r> Model<'r> {
     /// The keys of an architecture whose layers differ in key heads: `by_layer`.
     pub(crate) fn keys_with_kv_heads(&mut self, by_layer: &[i32]) {
         self.keys_without_kv_heads();
-        self.draft.i32s(&format!("{}.attention.head_count_kv", self.recipe.architecture.name()), by_layer);
+        self.draft.i32s(&format!("{}.attention.head_count_kv", self.architecture), by_layer);
     }
 
     fn keys_without_kv_heads(&mut self) {
@@ -183,10 +195,7 @@ impl<'r> Model<'r> {
         self.key_f32("rope.freq_base", self.real("rope-base"));
         let scaling = self.count("rope-scaling");
         if scaling > 0 {
-            self.draft.str(
-                &format!("{}.rope.scaling.type", self.recipe.architecture.name()),
-                if scaling == 1 { "linear" } else { "yarn" },
-            );
+            self.draft.str(&format!("{}.rope.scaling.type", self.architecture), if scaling == 1 { "linear" } else { "yarn" });
             self.key_f32("rope.scaling.factor", self.real("rope-factor"));
             self.key_u32("rope.scaling.original_context_length", self.count("rope-context"));
         }
@@ -215,12 +224,12 @@ impl<'r> Model<'r> {
 
     /// A matrix from `inputs` to `outputs`, scaled so that inputs of unit variance give outputs of standard deviation `gain`.
     pub(crate) fn matrix(&mut self, part: &str, inputs: u64, outputs: u64, gain: f32) {
-        self.tensor(part, self.recipe.weights, &[inputs, outputs], gain);
+        self.tensor(part, self.weights, &[inputs, outputs], gain);
     }
 
     /// Matrices of experts.
     pub(crate) fn matrices(&mut self, part: &str, inputs: u64, outputs: u64, gain: f32) {
-        self.tensor(part, self.recipe.weights, &[inputs, outputs, self.count("experts")], gain);
+        self.tensor(part, self.weights, &[inputs, outputs, self.count("experts")], gain);
     }
 
     /// A matrix that every file has in F32.

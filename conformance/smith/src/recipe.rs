@@ -3,6 +3,7 @@
 use crate::{
     architectures::Architecture,
     model::{self, Model},
+    parameter::Parameter,
 };
 use gguf::WeightType;
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -80,8 +81,17 @@ impl Recipe {
     /// # Errors
     /// Where the numbers do not fit each other or the blocks of the weight type.
     pub fn build(&self) -> Result<Vec<u8>, InvalidRecipe> {
-        let model = Model::new(self).map_err(|why| InvalidRecipe { text: self.to_string(), why })?;
-        Ok(model.build())
+        let mut model = self.model_to_describe().map_err(|why| InvalidRecipe { text: self.to_string(), why })?;
+        self.architecture.describe(&mut model);
+        Ok(model.finish())
+    }
+
+    /// Checks that a file can be made of the numbers.
+    fn model_to_describe(&self) -> Result<Model, String> {
+        let number =
+            |parameter: Parameter| (parameter.name, self.changes.get(parameter.name).copied().unwrap_or(parameter.default));
+        let numbers = self.architecture.parameters().map(number).collect();
+        Model::new(self.architecture.name(), numbers, self.weights, self.seed, &self.to_string())
     }
 
     /// Token ids of a deterministic prompt of `len` tokens, beginning with the model's BOS.
@@ -145,6 +155,6 @@ fn parse(text: &str) -> Result<Recipe, String> {
     // The same model has one name.
     recipe.changes.retain(|name, value| architecture.default(name) != Some(*value));
     // What no file can be made of is said now.
-    Model::new(&recipe)?;
+    recipe.model_to_describe()?;
     Ok(recipe)
 }

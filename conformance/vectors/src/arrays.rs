@@ -39,7 +39,7 @@ pub(crate) fn group() -> Group {
     group.note("UnknownType", "An element type that does not exist.");
     group.note("Utf8", "Bytes that are not UTF-8 in an element.");
 
-    for element in ValueType::ALL.into_iter().filter(|&element| element != ValueType::Array) {
+    for element in ValueType::ALL.iter().copied().filter(|&element| element != ValueType::Array) {
         let (name, id) = (element.name(), element.id());
         let one = match element {
             ValueType::String => string("ab"),

@@ -28,10 +28,12 @@ pub use parts::{Part, bytes_of};
 use gguf::{Draft, Rule, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use strum::IntoStaticStr;
 
 /// What a reader should do with a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Expected {
     /// Accept it.
     Valid,
@@ -44,11 +46,7 @@ pub enum Expected {
 impl Expected {
     /// The name in lower case.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Invalid => "invalid",
-            Self::Acceptable => "acceptable",
-        }
+        self.into()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::Range, str::FromStr};
+use strum::{Display, IntoStaticStr};
 
 /// A runtime on a device, such as `llama-cpp@cpu` or `candle@cuda0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -181,8 +182,9 @@ pub struct Tuning {
 }
 
 /// How exactly a runtime is asked to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Settings {
     /// What a user gets who changes nothing but the number of threads.
     Default,
@@ -196,16 +198,7 @@ impl Settings {
 
     /// The name as it stands in case ids.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Strict => "strict",
-        }
-    }
-}
-
-impl fmt::Display for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.into()
     }
 }
 

@@ -86,6 +86,8 @@ pub const LONGEST_TEXT: usize = 4096;
 
 /// Bytes as text: valid UTF-8 as it is, every other byte as `\xNN`, a backslash doubled. Of more than [`LONGEST_TEXT`] bytes only
 /// `<N bytes, fnv1a HASH>`, the 64-bit FNV-1a hash in hexadecimal digits, which is a few lines in every language.
+///
+/// Control characters stay: this is for comparing, and whatever is printed goes through the one place in `ggauge` that makes words printable.
 pub fn escape(bytes: &[u8]) -> String {
     if bytes.len() > LONGEST_TEXT {
         let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

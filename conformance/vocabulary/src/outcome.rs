@@ -1,10 +1,12 @@
 //! What became of a case in its worker.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// How far a subject got before it rejected an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Stage {
     /// Reading the header, the metadata and the tensor table.
     Read,
@@ -19,18 +21,14 @@ pub enum Stage {
 impl Stage {
     /// The name as it stands in the protocol.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Load => "load",
-            Self::Evaluate => "evaluate",
-            Self::Tokenize => "tokenize",
-        }
+        self.into()
     }
 }
 
 /// Why a subject rejected an input. Two subjects that reject agree only where stage and class agree; texts are never compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum RejectionClass {
     /// The file cannot be opened or read.
     Unreadable,
@@ -47,13 +45,7 @@ pub enum RejectionClass {
 impl RejectionClass {
     /// The name as it stands in the protocol.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Unreadable => "unreadable",
-            Self::Malformed => "malformed",
-            Self::Incomplete => "incomplete",
-            Self::OutOfRange => "out-of-range",
-            Self::Other => "other",
-        }
+        self.into()
     }
 }
 

@@ -16,9 +16,6 @@ pub enum Reached {
 }
 
 impl Reached {
-    /// Every stage, in order.
-    pub const ALL: [Self; 5] = [Self::Nothing, Self::Header, Self::Loaded, Self::OneToken, Self::TwoTokens];
-
     /// The stage in words.
     pub fn words(self) -> &'static str {
         match self {

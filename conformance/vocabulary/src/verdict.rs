@@ -1,11 +1,12 @@
 //! What an oracle says: named checks, each with what was measured and its limit.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use strum::{Display, IntoStaticStr};
 
 /// A named check of an oracle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Check {
     /// Logits that are NaN or infinite: their number, which must be 0.
     Finite,
@@ -28,22 +29,7 @@ pub enum Check {
 impl Check {
     /// The name as it stands in tables and policy files.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Finite => "finite",
-            Self::Constant => "constant",
-            Self::Nmse => "nmse",
-            Self::KlMean => "kl-mean",
-            Self::KlMax => "kl-max",
-            Self::TopOne => "top-one",
-            Self::Bits => "bits",
-            Self::Outcome => "outcome",
-        }
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.into()
     }
 }
 

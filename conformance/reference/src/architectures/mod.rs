@@ -1,5 +1,5 @@
 //! One module an architecture, each a specification of its forward pass: which parts of `layers` it has, and what its keys mean.
-//! To add one, write its module and list it in [`ARCHITECTURES`].
+//! To add one, write its module and list it in `ARCHITECTURES`.
 //!
 //! Names of keys and tensors are those of the GGUF specification and of llama.cpp's `llama-arch.cpp`.
 
@@ -22,36 +22,37 @@ use crate::{
     layers::{Block, FeedForward, Linear, Mixer, Model, Norms, SelfAttention, Wiring},
     operations::{Activation, Attention, Embedding, Finish, Norm, NormKind, Pairs, Rotary, Router},
 };
+use Activation::{GeluTanh, Silu};
 use std::f64::consts::PI;
 use vocabulary::{Refusal, RejectionClass};
 
 type Load = for<'a> fn(&Weights<'a>) -> Result<Model<'a>, Refusal>;
 
-/// The architectures the reference knows.
-const ARCHITECTURES: [(&str, Load); 13] = [
-    ("gemma2", gemma2::load),
-    ("gemma3", gemma3::load),
-    ("glm4", glm4::load),
-    ("granite", granite::load),
-    ("lfm2", lfm2::load),
-    ("llama", llama::load),
-    ("olmo2", olmo2::load),
-    ("phi2", phi2::load),
-    ("phi3", phi3::load),
-    ("qwen2", qwen2::load),
-    ("qwen3", qwen3::load),
-    ("qwen3moe", qwen3moe::load),
-    ("smollm3", smollm3::load),
+/// The architectures the reference knows, and the activation of each, for whoever has no model yet.
+const ARCHITECTURES: [(&str, Activation, Load); 13] = [
+    ("gemma2", GeluTanh, gemma2::load),
+    ("gemma3", GeluTanh, gemma3::load),
+    ("glm4", Silu, glm4::load),
+    ("granite", Silu, granite::load),
+    ("lfm2", Silu, lfm2::load),
+    ("llama", Silu, llama::load),
+    ("olmo2", Silu, olmo2::load),
+    ("phi2", GeluTanh, phi2::load),
+    ("phi3", Silu, phi3::load),
+    ("qwen2", Silu, qwen2::load),
+    ("qwen3", Silu, qwen3::load),
+    ("qwen3moe", Silu, qwen3moe::load),
+    ("smollm3", Silu, smollm3::load),
 ];
 
 /// The names of the architectures the reference knows.
 pub fn known() -> impl Iterator<Item = &'static str> {
-    ARCHITECTURES.into_iter().map(|(name, _)| name)
+    ARCHITECTURES.into_iter().map(|(name, ..)| name)
 }
 
 /// True for an architecture whose feed-forward part has GELU, which some runtimes look up in a table.
 pub fn has_gelu(name: &str) -> bool {
-    matches!(name, "gemma2" | "gemma3" | "phi2")
+    ARCHITECTURES.iter().any(|(known, activation, _)| *known == name && *activation == GeluTanh)
 }
 
 /// Reads the model that `weights` holds.
@@ -60,12 +61,13 @@ pub fn has_gelu(name: &str) -> bool {
 /// [`Refusal::Unsupported`] for an architecture, key or tensor the reference does not know; a rejection where something is missing.
 pub fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let name = weights.architecture();
-    let Some((_, load)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) else {
+    let Some((_, activation, load)) = ARCHITECTURES.iter().find(|(known, ..)| *known == name) else {
         let known = known().collect::<Vec<_>>().join(", ");
         return Err(Refusal::Unsupported(format!("the reference has no architecture `{name}`; it has {known}")));
     };
     let model = load(weights)?;
     weights.finish()?;
+    debug_assert!(model.activations().all(|own| own == *activation), "the row of {name} has another activation than its model");
     Ok(model)
 }
 

@@ -18,7 +18,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
 /// An epsilon that shows through the noise of GELU by a table.
 pub(super) const DEFAULTS: &[(&str, f64)] = &[("epsilon", 1e-3)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     for (key, parameter) in [("attention.sliding_window", "window"), ("attention.sliding_window_pattern", "pattern")] {

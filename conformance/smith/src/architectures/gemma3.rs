@@ -19,7 +19,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
 pub(super) const DEFAULTS: &[(&str, f64)] =
     &[("layers", 6.0), ("epsilon", 1e-3), ("rope-base", 1_000_000.0), ("tied", 1.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     if model.is_on("window") {

@@ -8,7 +8,7 @@ use crate::{
 pub(super) const PARAMETERS: &[&[Parameter]] = &[&[HEAD, ROTATED, EPSILON, TIED, BIASES], ROTATION];
 pub(super) const DEFAULTS: &[(&str, f64)] = &[("biases", 1.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     model.vocabulary();

@@ -18,7 +18,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
 ];
 pub(super) const DEFAULTS: &[(&str, f64)] = &[];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     for (key, parameter) in [

@@ -10,7 +10,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] =
 /// Three layers, so that there is a convolution before attention and one after.
 pub(super) const DEFAULTS: &[(&str, f64)] = &[("layers", 3.0), ("rope-base", 1_000_000.0), ("tied", 1.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     let has_attention = |layer: u64| layer % 2 == 1;
     let kv_heads = model.count("kv-heads") as i32;
     let by_layer = |layer| if has_attention(layer) { kv_heads } else { 0 };

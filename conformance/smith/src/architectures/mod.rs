@@ -39,7 +39,7 @@ macro_rules! architectures {
                 }
             }
 
-            pub(crate) fn describe(self, model: &mut Model<'_>) {
+            pub(crate) fn describe(self, model: &mut Model) {
                 match self {
                     $(Self::$variant => $module::describe(model),)*
                 }

@@ -14,7 +14,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
 pub(super) const DEFAULTS: &[(&str, f64)] =
     &[("epsilon", 1e-6), ("rope-base", 500_000.0), ("kv-heads", 4.0), ("window", 0.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     if model.is_on("window") {

@@ -8,7 +8,7 @@ use crate::{
 pub(super) const PARAMETERS: &[&[Parameter]] = &[&[ROTATED, EPSILON], ROTATION];
 pub(super) const DEFAULTS: &[(&str, f64)] = &[("kv-heads", 4.0), ("epsilon", 1e-3)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_f32("attention.layer_norm_epsilon", model.real("epsilon"));
     model.vocabulary();

@@ -16,7 +16,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
 /// All of a head rotates, as in Phi 3; no window, because llama.cpp has switched Phi's off.
 pub(super) const DEFAULTS: &[(&str, f64)] = &[("rotated", 1.0), ("window", 0.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     if model.is_on("window") {

@@ -8,7 +8,7 @@ use crate::{
 pub(super) const PARAMETERS: &[&[Parameter]] = &[&[EPSILON, TIED, BIASES], ROTATION];
 pub(super) const DEFAULTS: &[(&str, f64)] = &[("epsilon", 1e-6), ("rope-base", 1_000_000.0), ("biases", 1.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     model.vocabulary();

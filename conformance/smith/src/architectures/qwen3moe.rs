@@ -14,7 +14,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[
 pub(super) const DEFAULTS: &[(&str, f64)] =
     &[("epsilon", 1e-6), ("rope-base", 1_000_000.0), ("head", 64.0), ("experts", 4.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     let hidden = model.expert_hidden();
     model.keys();
     model.key_epsilon();

@@ -9,7 +9,7 @@ pub(super) const PARAMETERS: &[&[Parameter]] = &[&[HEAD, EPSILON, TIED, BIASES],
 pub(super) const DEFAULTS: &[(&str, f64)] =
     &[("layers", 4.0), ("epsilon", 1e-6), ("rope-base", 2_000_000.0), ("head", 128.0), ("heads", 2.0), ("tied", 1.0)];
 
-pub(super) fn describe(model: &mut Model<'_>) {
+pub(super) fn describe(model: &mut Model) {
     model.keys();
     model.key_epsilon();
     model.key_u32("vocab_size", VOCABULARY_SIZE);

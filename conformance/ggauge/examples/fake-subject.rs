@@ -4,7 +4,7 @@
 //! exact logits and then does what its name says; `--pid FILE` makes it write its process id there first.
 #![allow(clippy::disallowed_methods, reason = "it is started where the tests say")]
 
-use reference::{ReferenceSubject, Rounding};
+use reference::Rounding;
 use rustix::process::{Signal, getpid, kill_process};
 use std::{
     fs::{self, File},
@@ -21,6 +21,7 @@ use std::{
     thread,
     time::Duration,
 };
+use subject_reference::ReferenceSubject;
 use vocabulary::{
     Description, Schedule, Session, Subject,
     protocol::{Request, Response, VERSION},

@@ -211,16 +211,9 @@ fn an_interrupt_ends_the_workers_and_leaves_nothing() {
 
 #[test]
 fn help_names_every_exit_code() {
-    use record::exit_code;
+    use ggauge::exit;
     let help = stdout(&ggauge(Path::new("/"), &["--help"]));
-    for code in [
-        exit_code::SUCCESS,
-        exit_code::FAILED,
-        exit_code::BAD_INPUT,
-        exit_code::HARNESS,
-        exit_code::NOTHING_JUDGED,
-        exit_code::INTERRUPTED,
-    ] {
+    for code in [exit::SUCCESS, exit::FAILED, exit::BAD_INPUT, exit::HARNESS, exit::NOTHING_JUDGED, exit::INTERRUPTED] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{code} "))), "{code} is not in --help");
     }
 }

@@ -4,8 +4,9 @@ use crate::support::{GGAUGE, GOLDEN, assert_golden_in, ggauge, golden_settings, 
 use gguf::{Draft, File, WeightType};
 use harness::{
     plan::{Filter, Plan},
+    reproduce,
     rig::Rig,
-    subjects,
+    run, subjects,
     worker::{pool::Workers, process::Limits},
 };
 use indicatif::ProgressBar;
@@ -142,7 +143,7 @@ fn files(folder: &Path, extension: &str) -> BTreeSet<String> {
 }
 
 /// Runs one prompt in single shot and writes the outputs; the outputs' folder and the Record.
-fn run(
+fn run_one(
     model: Model,
     prompt: Prompt,
     subjects: &[SubjectId],
@@ -156,9 +157,11 @@ fn run(
     let records = subjects.iter().map(|subject| workers.describe(subject, settings, &probe).unwrap()).collect();
     let (prompts, schedules) = ([vec![prompt]], [Schedule::SingleShot]);
     let plan = Plan::new(vec![model], &prompts, &schedules, &[settings], subjects, |_, _, _| true, &Filter::All);
-    let (policy, bar, outputs) = (policy(""), ProgressBar::hidden(), folder.join("outputs"));
-    let run = Run::new(&mut workers, "run", "", cache, folder, &policy, &bar).with_outputs(outputs.clone());
-    (outputs, run.execute(plan, records).unwrap().0)
+    let (policy, outputs) = (policy(""), folder.join("outputs"));
+    let mut texts = golden::Outputs::new(outputs.clone());
+    let mut rig = Rig { workers: &mut workers, cache, scratch: folder, policy: &policy, listeners: vec![&mut texts] };
+    let record = run::run(&mut rig, &plan, records, &reproduce::run("")).unwrap();
+    (outputs, record)
 }
 
 #[rstest]
@@ -186,7 +189,7 @@ fn the_slice_gives_yesterdays_answers(
         let folder = tempfile::tempdir().unwrap();
         let model = tiny(&format!("{model}/{weights}"), folder.path());
         let subjects = [id("llama-cpp@cpu"), id("candle@cpu")];
-        let (outputs, record) = run(model, ramp(8), &subjects, settings, folder.path(), &Cache::at(folder.path()));
+        let (outputs, record) = run_one(model, ramp(8), &subjects, settings, folder.path(), &Cache::at(folder.path()));
         assert_outputs(&outputs, &record.subjects);
     }
 }
@@ -222,7 +225,7 @@ fn goldens_are_those_of_the_cases() {
             }
         }
     }
-    let known: BTreeSet<SubjectId> = subjects::known().into_iter().map(|(id, _)| id).collect();
+    let known: BTreeSet<SubjectId> = subjects::known().into_iter().collect();
     assert!(expected.iter().all(|case| known.contains(&id(case.rsplit_once('/').unwrap().1))));
     let found = files(&Path::new(GOLDEN).join("outputs"), "snap");
     let missing: Vec<_> = expected.difference(&found).collect();
@@ -238,7 +241,7 @@ fn a_wrong_answer_is_no_noise() {
     let folder = tempfile::tempdir().unwrap();
     let subjects = [id("llama-cpp@cpu")];
     let cache = Cache::at(folder.path());
-    let (outputs, _) = run(tiny("llama/f32", folder.path()), ramp(8), &subjects, Settings::Strict, folder.path(), &cache);
+    let (outputs, _) = run_one(tiny("llama/f32", folder.path()), ramp(8), &subjects, Settings::Strict, folder.path(), &cache);
     let case = "llama/f32/ramp-8/single-shot/strict/llama-cpp@cpu";
     let new = Golden::parse(&fs::read_to_string(outputs.join(format!("{case}.toml"))).unwrap()).unwrap();
     let old = blessed(case).unwrap();
@@ -296,7 +299,7 @@ fn a_changed_model_shows_as_what_was_changed(#[case] part: &str, #[case] entry: 
     let prompt =
         Prompt { name: "no-bos".into(), tokens: prompts::all().unwrap()["no-bos"].tokens[&manifest.name].clone(), short: true };
     let own = Cache::at(folder.path());
-    let (outputs, _) = run(model, prompt, &[id("llama-cpp@cpu")], Settings::Default, folder.path(), &own);
+    let (outputs, _) = run_one(model, prompt, &[id("llama-cpp@cpu")], Settings::Default, folder.path(), &own);
     let case = files(&outputs, "toml").pop_first().unwrap();
     let new = Golden::parse(&fs::read_to_string(outputs.join(format!("{case}.toml"))).unwrap()).unwrap();
     let differences = new.differences(&blessed(&case).unwrap());
@@ -352,7 +355,7 @@ fn loads_fail_as_they_did() {
         fs::write(&path, bytes).unwrap();
         for subject in ["llama-cpp@cpu", "candle@cpu"] {
             let outcome = workers.get(&id(subject), Settings::Default).load(&path).unwrap();
-            let words = outcome.map_or_else(|outcome| golden::words(&outcome), |_| "loaded".into());
+            let words = outcome.map_or_else(|outcome| outcome.kind(), |_| "loaded".into());
             let _ = writeln!(text, "{name:26} {subject:14} {words}");
         }
     }

@@ -4,7 +4,7 @@
 use crate::support::{GGAUGE, ggauge, id, stderr, stdout};
 use gguf::{Draft, File, Value, WeightType};
 use record::Record;
-use report::{Style, matrix_picture, picture, survey_picture};
+use report::{Style, matrix_picture, picture};
 use rstest::rstest;
 use serde_json::Value as Json;
 use std::{
@@ -367,7 +367,7 @@ fn other_reports_of_hostile_words_are_inert() {
     let rows: Vec<Row> = did.into_iter().map(row).collect();
     let coverage = Coverage { unexplained: vec![HOSTILE.into()], stale: vec![HOSTILE.into()], deviations: 3 };
     assert_inert("vectors", &survey::report(&rows, &coverage, &[("a", HOSTILE.into())], true).to_string());
-    let svg = survey_picture::svg(&rows).unwrap();
+    let svg = studies::survey_picture::svg(&rows).unwrap();
     assert_inert("vectors.svg", &svg);
     // A label keeps its end.
     assert!(!svg.contains("<img") && svg.contains("&amp;lt;"), "{svg}");

@@ -1,13 +1,11 @@
 //! Limits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
 
-use crate::support::{GGAUGE, id, policy, ramp, tiny, written};
+use crate::support::{GGAUGE, execute, id, policy, ramp, tiny, written};
 use gguf::{Draft, File};
 use harness::{
     plan::{Filter, Plan},
-    rig::Rig,
     worker::{pool::Workers, process::Limits},
 };
-use indicatif::ProgressBar;
 use machine::cache::Cache;
 use record::ComparisonRecord;
 use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
@@ -43,8 +41,7 @@ fn judge(folder: &Path, model: &Model, worker: String) -> ComparisonRecord {
     let (schedules, settings) = ([Schedule::TokenByToken], [Settings::Default]);
     let plan = Plan::new(vec![model.clone()], &prompts, &schedules, &settings, &[id(DEVICE)], |_, _, _| true, &Filter::All);
     let (cache, policy) = (Cache::at(folder), policy(""));
-    let bar = ProgressBar::hidden();
-    let (mut record, _) = Run::new(&mut workers, "run", "", &cache, folder, &policy, &bar).execute(plan, Vec::new()).unwrap();
+    let mut record = execute(&mut workers, (folder, &cache), &policy, &plan).unwrap();
     record.comparisons.remove(0)
 }
 

@@ -1,10 +1,10 @@
 //! A slice of the matrix: every architecture in every weight type, in both settings and both schedules of every run, judged by the
 //! policy that ships. `ggauge matrix` runs the rest.
 
-use crate::support::{GGAUGE, id, policy, ramp, run_relations};
+use crate::support::{GGAUGE, execute, id, policy, ramp, run_relations};
 use harness::{
     plan::{Filter, Plan},
-    rig::{Policy, Rig},
+    rig::Policy,
     worker::{pool::Workers, process::Limits},
 };
 use indicatif::ProgressBar;
@@ -66,9 +66,7 @@ fn cells(
     let policy = Policy { tolerances: Tolerances::shipped().unwrap(), expectations: Expectations::shipped().unwrap() };
     let cache = Cache::at(folder.path());
     let mut workers = workers(folder.path());
-    let bar = ProgressBar::hidden();
-    let run = Run::new(&mut workers, "matrix", "", &cache, folder.path(), &policy, &bar);
-    let (record, _) = run.execute(plan, Vec::new()).unwrap();
+    let record = execute(&mut workers, (folder.path(), &cache), &policy, &plan).unwrap();
     let bad: Vec<String> = record
         .comparisons
         .iter()
@@ -270,7 +268,7 @@ fn the_reference_refuses_what_it_does_not_know(
     }
     let path = folder.path().join("model.gguf");
     std::fs::write(&path, draft.finish()).unwrap();
-    let subject = reference::ReferenceSubject { rounding: reference::Rounding::EXACT };
+    let subject = subject_reference::ReferenceSubject { rounding: reference::Rounding::EXACT };
     let refusal = vocabulary::Subject::load(&subject, &path).err().unwrap();
     assert!(format!("{refusal:?}").contains(words), "{refusal:?}");
 }

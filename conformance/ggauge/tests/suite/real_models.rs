@@ -15,8 +15,7 @@ use supply::{
     models::{Manifest, Model},
     prompts,
 };
-use vocabulary::{Check, Schedule, Settings, Verdict};
-use vocabulary::{Judgement, Oracle};
+use vocabulary::{Check, Judgement, Oracle, Schedule, Settings, Verdict};
 
 /// Runs `ggauge run` with the user's own cache, where the models and the reference's transcripts are.
 fn run(arguments: &[&str]) -> (i32, String, Record, Vec<u8>) {

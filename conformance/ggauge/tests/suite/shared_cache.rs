@@ -1,10 +1,9 @@
 //! One cache for several runs, users and containers at once, on disks that fail and with files that change meanwhile: nothing in it is believed
 //! unseen, and nobody's files are deleted or written through.
 
-use crate::support::{GGAUGE, fake_subject, ggauge, id, policy, ramp, settle, stderr, stdout, tiny};
+use crate::support::{GGAUGE, execute, fake_subject, ggauge, id, policy, ramp, settle, stderr, stdout, tiny};
 use harness::{
     plan::{Filter, Plan},
-    rig::Rig,
     truth::kept::{Origin, Truths},
     worker::{pool::Workers, process::Limits},
 };
@@ -17,7 +16,6 @@ use record::{Folder, Record, Timings};
 use reference::Rounding;
 use rstest::rstest;
 use std::{
-    cell::RefCell,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink},
@@ -28,7 +26,7 @@ use std::{
 };
 use supply::{models::Model, prompts::Prompt};
 use tempfile::TempDir;
-use vocabulary::{Schedule, Settings, transcript::Writer};
+use vocabulary::{Schedule, Settings, Upshot, transcript::Writer};
 
 /// The files of one kind in the folder of truths.
 fn truths(cache: &Path, extension: &str) -> Vec<PathBuf> {
@@ -119,8 +117,7 @@ fn a_truth_that_another_run_prunes_is_no_damage() {
     let mut writer = Writer::create(&made, row.len(), || Duration::ZERO).unwrap();
     (0..8).for_each(|position| writer.row(position, &row).unwrap());
     writer.finish().unwrap();
-    let said = RefCell::new(Vec::new());
-    let mut results = Truths::of(&cache, |words| said.borrow_mut().push(words));
+    let mut results = Truths::of(&cache);
     drop(results.keep(&origin, &made).unwrap());
     let path = transcript(folder.path());
     fs::rename(&path, &kept).unwrap();
@@ -133,7 +130,7 @@ fn a_truth_that_another_run_prunes_is_no_damage() {
             });
             results.find(&origin).unwrap();
         });
-        assert_eq!(*said.borrow(), Vec::<String>::new(), "in round {round}");
+        assert_eq!(results.damaged, Vec::<String>::new(), "in round {round}");
     }
 }
 
@@ -150,8 +147,7 @@ fn judge(folder: &Path, model: Model, subjects: &[&str]) -> Result<Record, Error
     let prompts = [vec![ramp(8), Prompt { name: "other".into(), ..ramp(9) }]];
     let schedules = [Schedule::SingleShot];
     let plan = Plan::new(vec![model], &prompts, &schedules, &[Settings::Strict], &subjects, |_, _, _| true, &Filter::All);
-    let (cache, policy, bar) = (Cache::at(folder), policy(""), ProgressBar::hidden());
-    Run::new(&mut workers, "run", "", &cache, folder, &policy, &bar).execute(plan, Vec::new()).map(|(record, _)| record)
+    execute(&mut workers, (folder, &Cache::at(folder)), &policy(""), &plan)
 }
 
 /// A worker flips a bit of the model when it is first asked. What the reference then gives is not of the file that was hashed.
@@ -172,7 +168,7 @@ fn a_model_that_changes_during_a_run_ends_it_and_leaves_no_truth(#[case] made: b
     assert!(error.contains(&model_path.display().to_string()), "{error}");
     fs::write(&model_path, &original).unwrap();
     let record = judge(folder.path(), model(), &["candle@cpu"]).unwrap();
-    assert_eq!((record.exit_code(), record.comparisons.len()), (0, 2), "{:#?}", record.comparisons);
+    assert_eq!((record.upshot(), record.comparisons.len()), (Upshot::Good, 2), "{:#?}", record.comparisons);
 }
 
 /// As above, before the reference has even begun; and with the command itself.

@@ -1,14 +1,19 @@
 //! What the integration tests share.
 use harness::{
     plan::{Filter, Plan, Product},
+    reproduce,
     rig::{Policy, Rig},
+    run,
     worker::{
         pool::Workers,
         process::{Launch, Limits, Worker},
     },
 };
 use indicatif::ProgressBar;
-use machine::cache::{Cache, Stamp};
+use machine::{
+    Error,
+    cache::{Cache, Stamp},
+};
 use policy::{Expectations, Tolerances};
 use record::Record;
 use smith::Recipe;
@@ -105,8 +110,7 @@ pub(crate) fn run_models(
     let prompts = vec![vec![ramp(8)]; models.len()];
     let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();
     let plan = Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &[settings], &subjects, |_, _, _| true, &Filter::All);
-    let bar = ProgressBar::hidden();
-    Run::new(&mut workers, "run", "", &cache, folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
+    execute(&mut workers, (folder, &cache), policy, &plan).unwrap()
 }
 
 /// Runs the F32 tiny Llama on one subject under relations.
@@ -131,8 +135,18 @@ pub(crate) fn run_relations(
         runs: &|_, _, _| true,
     };
     plan.add(&product, &Filter::All);
-    let bar = ProgressBar::hidden();
-    Run::new(&mut workers, "matrix", "", &Cache::at(folder), folder, policy, &bar).execute(plan, Vec::new()).unwrap().0
+    execute(&mut workers, (folder, &Cache::at(folder)), policy, &plan).unwrap()
+}
+
+/// Runs a plan with a scratch folder and a cache.
+pub(crate) fn execute(
+    workers: &mut Workers,
+    (scratch, cache): (&Path, &Cache),
+    policy: &Policy,
+    plan: &Plan,
+) -> Result<Record, Error> {
+    let mut rig = Rig { workers, cache, scratch, policy, listeners: Vec::new() };
+    run::run(&mut rig, plan, Vec::new(), &reproduce::run(""))
 }
 
 /// Waits until a change of a file would show in its times, which some file systems count in seconds.

@@ -5,7 +5,6 @@ use ::vectors::Expected;
 use gguf::{Rule, Stance};
 use indicatif::ProgressBar;
 use machine::cache::Cache;
-use report::survey_picture;
 use std::path::Path;
 use studies::{
     readers::{self, Column, Operation},
@@ -236,11 +235,11 @@ fn the_picture_has_a_cell_for_each_reading_and_its_colour() {
     let failed = Did::Failed { how: "aborted".into() };
     let mut rows = [row(Expected::Valid, &[], Did::Accepted), row(Expected::Valid, &[], failed.clone())];
     rows[0].cells.push(cell(failed));
-    let svg = survey_picture::svg(&rows).unwrap();
+    let svg = studies::survey_picture::svg(&rows).unwrap();
     let red = svg.matches("#B71C1C").count();
     // Two cells and one in the legend.
     assert_eq!((red, svg.matches("#2E7D32").count()), (3, 2), "{svg}");
-    assert_eq!(svg, survey_picture::svg(&rows).unwrap());
+    assert_eq!(svg, studies::survey_picture::svg(&rows).unwrap());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::support::{assert_golden, id, stderr, stdout, wait_until_it_listens};
 use indicatif::ProgressBar;
 use machine::{Error, cache::Cache, interrupt};
-use record::exit_code;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,8 +12,7 @@ use std::{
 };
 use studies::tokenizers::{self, Collection, Divergences, Report, Test, Vocabulary};
 use supply::prompts::{self, PromptFile};
-use vocabulary::Judgement;
-use vocabulary::{Outcome, SubjectId};
+use vocabulary::{Judgement, Outcome, SubjectId, Upshot};
 
 /// What a runtime makes of a text here: a token for each of its characters.
 fn letters(text: &str) -> Vec<u32> {
@@ -63,14 +61,14 @@ fn equal_ids_pass() {
     assert_eq!(judgements(&report), [Judgement::Pass; 3]);
     let exact: Vec<_> = report.comparisons.iter().map(|comparison| (comparison.exact, comparison.texts)).collect();
     assert_eq!(exact, [(2, 2), (2, 2), (1, 1)], "BOS alone has no text to compare");
-    assert_eq!(report.exit_code(), exit_code::SUCCESS);
+    assert_eq!(report.upshot(), Upshot::Good);
 }
 
 #[test]
 fn other_ids_than_expected_fail_and_are_shown() {
     let report = judge("", candle_errs_on("cd")).unwrap();
     assert_eq!(judgements(&report), [Judgement::Pass, Judgement::Fail, Judgement::Pass]);
-    assert_eq!(report.exit_code(), exit_code::FAILED);
+    assert_eq!(report.upshot(), Upshot::Bad);
     let first = report.comparisons[1].first.as_ref().unwrap();
     assert_eq!((first.text.as_str(), first.position), ("cd", 1));
     assert_eq!(first.expected.as_ref().unwrap().id, u32::from('d'));
@@ -114,12 +112,12 @@ fn a_known_divergence_must_occur() {
     let narrowed = format!("{CANDLE}against = 'expected'\n");
     let report = judge(&narrowed, candle_errs_on("cd")).unwrap();
     assert_eq!(judgements(&report), [Judgement::Pass, Judgement::ExpectedFail, Judgement::Pass]);
-    assert_eq!(report.exit_code(), exit_code::SUCCESS);
+    assert_eq!(report.upshot(), Upshot::Good);
 
     // Without `against` it must show on the prompts too.
     let report = judge(CANDLE, candle_errs_on("cd")).unwrap();
     assert_eq!(judgements(&report), [Judgement::Pass, Judgement::ExpectedFail, Judgement::UnexpectedPass]);
-    assert_eq!(report.exit_code(), exit_code::FAILED);
+    assert_eq!(report.upshot(), Upshot::Bad);
     assert!(tokenizers::findings(&report).contains("delete its row"));
 
     // A crash is not the divergence that is known.
@@ -150,10 +148,10 @@ fn what_a_tokenizer_cannot_do_is_unsupported_in_its_own_words() {
     };
     let report = judge(CANDLE, refuse).unwrap();
     assert_eq!(judgements(&report), [Judgement::Pass, Judgement::Unsupported, Judgement::Unsupported]);
-    assert_eq!(report.exit_code(), exit_code::SUCCESS);
+    assert_eq!(report.upshot(), Upshot::Good);
     assert!(tokenizers::findings(&report).contains("unsupported tokenizer model `bert`"));
     let nobody = judge("", |_, _| Err(Outcome::Unsupported { reason: "no".into() })).unwrap();
-    assert_eq!(nobody.exit_code(), exit_code::NOTHING_JUDGED);
+    assert_eq!(nobody.upshot(), Upshot::NothingJudged);
 }
 
 #[test]
@@ -166,7 +164,7 @@ fn without_expected_tokens_only_the_runtimes_are_compared() {
     assert!(tokenizers::table(&report).contains("no expected tokens"));
     // Without a prompt either, nothing would have been compared, and that is no pass.
     let report = tokenizers::run(&[vocabulary("aquila", &[])], &BTreeMap::new(), &none, tokenize, &bar).unwrap();
-    assert_eq!((judgements(&report), report.exit_code()), (vec![Judgement::Vacuous], exit_code::FAILED));
+    assert_eq!((judgements(&report), report.upshot()), (vec![Judgement::Vacuous], Upshot::Bad));
 }
 
 #[test]

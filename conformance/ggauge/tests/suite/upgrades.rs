@@ -2,6 +2,7 @@
 //! minutes.
 
 use crate::support::{assert_golden, fake_subject, ggauge, id, policy, run, stderr, stdout};
+use ggauge::exit;
 use harness::worker::{pool::Workers, process::Limits};
 use indicatif::ProgressBar;
 use printable::Form;
@@ -16,7 +17,7 @@ use studies::{
     upgrade::{self, Ratio, Speed, Verdict},
 };
 use supply::releases;
-use vocabulary::{Judgement, Settings};
+use vocabulary::{Judgement, Settings, Upshot};
 
 /// The Record of a fake subject that behaves so, on two tiny models.
 fn record_of(behaviour: &str) -> Record {
@@ -27,23 +28,23 @@ fn record_of(behaviour: &str) -> Record {
 
 #[test]
 fn the_same_again_is_identical() {
-    let comparison = compare::compare(&record_of("honest"), &record_of("honest"));
+    let comparison = changes::compare(&record_of("honest"), &record_of("honest"));
     assert_eq!(comparison.totals, BTreeMap::from([(Change::Identical, 4)]));
     assert!(comparison.notes.is_empty(), "{:?}", comparison.notes);
-    assert_eq!(comparison.exit_code(), 0);
+    assert_eq!(comparison.upshot(), Upshot::Good);
 }
 
 #[rstest]
-#[case::worse("honest", "top-logit", Change::Broken, 1)]
-#[case::better("top-logit", "honest", Change::Fixed, 0)]
-#[case::wrong_in_another_way("top-logit", "shifted", Change::Changed, 0)]
-#[case::ends("honest", "abort", Change::Broken, 1)]
-#[case::ends_as_before("abort", "abort", Change::Identical, 0)]
-#[case::ends_in_another_way("abort", "exit", Change::Changed, 0)]
-fn what_changed_is_told_apart(#[case] before: &str, #[case] after: &str, #[case] change: Change, #[case] code: u8) {
-    let comparison = compare::compare(&record_of(before), &record_of(after));
+#[case::worse("honest", "top-logit", Change::Broken, Upshot::Bad)]
+#[case::better("top-logit", "honest", Change::Fixed, Upshot::Good)]
+#[case::wrong_in_another_way("top-logit", "shifted", Change::Changed, Upshot::Good)]
+#[case::ends("honest", "abort", Change::Broken, Upshot::Bad)]
+#[case::ends_as_before("abort", "abort", Change::Identical, Upshot::Good)]
+#[case::ends_in_another_way("abort", "exit", Change::Changed, Upshot::Good)]
+fn what_changed_is_told_apart(#[case] before: &str, #[case] after: &str, #[case] change: Change, #[case] upshot: Upshot) {
+    let comparison = changes::compare(&record_of(before), &record_of(after));
     assert_eq!(comparison.totals, BTreeMap::from([(change, 4)]), "{before} to {after}");
-    assert_eq!(comparison.exit_code(), code);
+    assert_eq!(comparison.upshot(), upshot);
 }
 
 /// A Record to which everything that can happen to a case happened.
@@ -69,13 +70,13 @@ fn changed(before: &Record) -> Record {
 #[test]
 fn a_comparison_says_what_moved_and_what_is_not_there() {
     let before = record_of("honest");
-    let comparison = compare::compare(&before, &changed(&before));
+    let comparison = changes::compare(&before, &changed(&before));
     let expected = [(Change::Within, 1), (Change::Gone, 2), (Change::New, 1), (Change::Identical, 1)];
     assert_eq!(comparison.totals, BTreeMap::from(expected));
     let moved = comparison.of(Change::Within);
     assert!((moved[0].drift() - 0.25).abs() < 1e-9, "{moved:?}");
     assert!(comparison.notes.iter().any(|note| note.starts_with("model llama f32")), "{:?}", comparison.notes);
-    let sides = |form| comparison.report(form, false);
+    let sides = |form| report::changes::report(&comparison, form, false);
     assert_golden("compare-text", &sides(Form::Text));
     assert_golden("compare-markdown", &sides(Form::Markdown));
 }
@@ -122,9 +123,9 @@ fn judged(before: &Record, after: &Record, speed: Vec<Speed>) -> upgrade::Report
 fn an_upgrade_is_judged_by_what_it_breaks_and_what_it_costs() {
     let (honest, wrong) = (record_of("honest"), record_of("top-logit"));
     let report = judged(&honest, &honest, Vec::new());
-    assert_eq!((report.verdict, report.exit_code()), (Verdict::Safe, 0));
+    assert_eq!((report.verdict, report.upshot()), (Verdict::Safe, Upshot::Good));
     assert_eq!(judged(&honest, &wrong, Vec::new()).verdict, Verdict::Breaking);
-    assert_eq!(judged(&honest, &wrong, Vec::new()).exit_code(), 1);
+    assert_eq!(judged(&honest, &wrong, Vec::new()).upshot(), Upshot::Bad);
     let report = judged(&wrong, &honest, Vec::new());
     assert_eq!(report.verdict, Verdict::Review, "{:?}", report.reasons);
     // What nobody explained is said to be so.
@@ -134,7 +135,7 @@ fn an_upgrade_is_judged_by_what_it_breaks_and_what_it_costs() {
     // Nothing compared is no reason to feel safe.
     let mut nothing = honest.clone();
     nothing.comparisons.clear();
-    assert_eq!(judged(&nothing, &nothing, Vec::new()).exit_code(), 4);
+    assert_eq!(judged(&nothing, &nothing, Vec::new()).upshot(), Upshot::NothingJudged);
     let speed = |ratio: f64, spread: (f64, f64)| {
         let same = Some(Ratio { before: 10.0, after: 10.0, ratio: 1.0, spread: (1.0, 1.0) });
         let decode = Some(Ratio { before: 10.0, after: 10.0 * ratio, ratio, spread });
@@ -184,7 +185,7 @@ fn a_report_is_written_again_from_its_folder() {
     (left["causes"], left["reasons"]) = (serde_json::Value::Null, serde_json::Value::Null);
     fs::write(folder.path().join(upgrade::REPORT), left.to_string()).unwrap();
     let output = ggauge(folder.path(), &arguments);
-    assert_eq!(output.status.code(), Some(report.exit_code().into()), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(exit::of(report.upshot()).into()), "{}", stderr(&output));
     assert_eq!(stdout(&output), report.show(Form::Markdown, false).to_string());
 }
 

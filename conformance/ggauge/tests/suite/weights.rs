@@ -7,8 +7,7 @@ use machine::cache::Cache;
 use rstest::rstest;
 use std::{fs, path::Path};
 use supply::models::Model;
-use vocabulary::Judgement;
-use vocabulary::{Outcome, Settings};
+use vocabulary::{Judgement, Outcome, Settings};
 
 const NAN: [u8; 4] = f32::NAN.to_le_bytes();
 const INFINITY: [u8; 4] = f32::NEG_INFINITY.to_le_bytes();

@@ -12,7 +12,7 @@ use record::Record;
 use rstest::rstest;
 use smith::Recipe;
 use std::{process::Command, thread, time::Duration};
-use vocabulary::{Check, Judgement, Outcome, Schedule, Settings, Tuning, Verdict};
+use vocabulary::{Check, Judgement, Outcome, Schedule, Settings, Tuning, Upshot, Verdict};
 
 #[rstest]
 #[case("exit", "exited (code 7)", "")]
@@ -166,7 +166,7 @@ fn the_run_goes_on_around_a_worker_that_aborts() {
         assert_eq!(of(subject).len(), 4);
         assert!(of(subject).iter().all(|case| matches!(case.outcome, Outcome::Completed { .. })), "{subject}");
     }
-    assert_eq!(record.exit_code(), 1);
+    assert_eq!(record.upshot(), Upshot::Bad);
     // One accepts, the other aborts: a divergence, and the reference says whose.
     let pair = record.comparisons.iter().find(|c| c.id.ends_with("llama-cpp@cpu~fake@cpu")).unwrap();
     assert_eq!(pair.blame, [id("fake@cpu")]);

@@ -1,5 +1,6 @@
 //! The plan: which cases are run, and which are held against which. Nothing here runs anything.
 
+use crate::subjects::LLAMA_CPP_CPU;
 use globset::{GlobBuilder, GlobMatcher};
 use machine::Error;
 use std::collections::BTreeMap;
@@ -111,15 +112,11 @@ impl Group {
         let cpu = |runtime: &str| self.subjects.iter().find(|s| s.runtime() == runtime && s.device_kind() == "cpu");
         let partner = |subject: &SubjectId| {
             let own = cpu(subject.runtime()).filter(|own| *own != subject);
-            own.or_else(|| cpu("llama-cpp").filter(|own| *own != subject)).cloned()
+            own.or_else(|| cpu(LLAMA_CPP_CPU.runtime()).filter(|own| *own != subject)).cloned()
         };
         let pairs = self.subjects.iter().filter_map(|subject| {
             // llama.cpp's CPU is what others are held against; with itself it makes no pair.
-            if subject.runtime() == "llama-cpp" && subject.device() == "cpu" {
-                None
-            } else {
-                Some((partner(subject)?, subject.clone()))
-            }
+            if *subject == *LLAMA_CPP_CPU { None } else { Some((partner(subject)?, subject.clone())) }
         });
         pairs.collect()
     }
@@ -208,16 +205,22 @@ impl Plan {
         }
     }
 
+    /// Finds groups where they are now.
+    fn index(&mut self) {
+        let key = |group: &Group| (group.model, group.settings, group.prompt.name.clone(), group.schedule);
+        self.places = self.groups.iter().enumerate().map(|(place, group)| (key(group), place)).collect();
+    }
+
     /// Puts the groups of a model next to each other, so that it is made and loaded once.
     pub fn sort(&mut self) {
         self.groups.sort_by_key(|group| (group.model, group.settings));
-        self.places.clear();
+        self.index();
     }
 
     /// Keeps part `part` of `parts`, counted from 1: by model, so that each is made and loaded by one part alone.
     pub fn keep_part(&mut self, part: usize, parts: usize) {
         self.groups.retain(|group| group.model % parts == part - 1);
-        self.places.clear();
+        self.index();
     }
 
     /// Every case with its model's architecture: what patterns are held against.
@@ -275,5 +278,31 @@ mod tests {
             assert!(!Filter::parse(drops).unwrap().keeps(id), "{drops}");
         }
         assert!(Filter::parse("a[").is_err());
+    }
+
+    #[test]
+    fn what_is_added_again_after_sorting_is_not_there_twice() {
+        let mut plan = Plan::of(vec![Model::named("b", "f32", "llama"), Model::named("a", "f32", "llama")]);
+        let prompt = Prompt { name: "ramp-8".into(), tokens: vec![0; 8], short: true };
+        let subjects = ["candle@cpu".parse().unwrap()];
+        let add = |plan: &mut Plan, models: &[usize]| {
+            let product = Product {
+                models,
+                prompts: &|_| vec![prompt.clone()],
+                schedules: &|_| Schedule::OF_EVERY_RUN.to_vec(),
+                settings: &[Settings::Strict],
+                subjects: &subjects,
+                relations: &[],
+                runs: &|_, _, _| true,
+            };
+            plan.add(&product, &Filter::All);
+        };
+        add(&mut plan, &[1, 0]);
+        plan.sort();
+        add(&mut plan, &[0, 1]);
+        assert_eq!(plan.groups.len(), 4);
+        plan.keep_part(1, 2);
+        add(&mut plan, &[0]);
+        assert_eq!(plan.groups.iter().map(|group| group.model).collect::<Vec<_>>(), [0, 0]);
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     allowance,
-    answer::bad_transcript,
+    answer::{bad_transcript, outcome_of},
     event::{Done, Event},
-    judge::{Changed, Executed, Group as Judged, Judge, Trial},
+    judge::{Changed, Executed, ExecutedGroup, Judge, Trial},
     plan::{Group, Plan},
     relation::{self, Change},
     rig::{self, Rig},
@@ -109,11 +109,7 @@ impl Flow<'_, '_> {
         let mut executed = Vec::new();
         for (index, subject) in group.subjects.iter().enumerate() {
             let (case, logits) = self.execute(model, group, subject, index, &exact)?;
-            record.cases.push(CaseRecord {
-                id: case.case.to_string(),
-                outcome: crate::answer::outcome_of(&case.answer),
-                logits,
-            });
+            record.cases.push(CaseRecord { id: case.case.to_string(), outcome: outcome_of(&case.answer), logits });
             executed.push(case);
             self.rig.tell(Event::Done)?;
         }
@@ -131,9 +127,9 @@ impl Flow<'_, '_> {
             trials.push(Trial { subject: subject.clone(), relation: *relation, changed });
             self.rig.tell(Event::Done)?;
         }
-        let judged =
-            Judged { model: model.record(), exact: &exact, executed: &executed, pairs: &group.pairs(), trials: &trials };
-        record.comparisons.extend(judge.judge(&judged)?);
+        let pairs = group.pairs();
+        let all = ExecutedGroup { model: model.record(), exact: &exact, executed: &executed, pairs: &pairs, trials: &trials };
+        record.comparisons.extend(judge.judge(&all)?);
         for index in 0..group.subjects.len() {
             // Judged, so no longer needed; one that was never written is no loss.
             let _ = fs::remove_file(self.rig.scratch.join(transcript_name(index)));

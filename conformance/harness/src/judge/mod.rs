@@ -48,7 +48,7 @@ pub struct Changed {
 }
 
 /// Cases of one model, prompt and schedule, all executed.
-pub struct Group<'a> {
+pub struct ExecutedGroup<'a> {
     /// The model.
     pub model: &'a ModelRecord,
     /// What the reference gave.
@@ -74,7 +74,7 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// Where two expectations match a case equally well.
-    pub fn judge(&self, group: &Group<'_>) -> Result<Vec<ComparisonRecord>, Error> {
+    pub fn judge(&self, group: &ExecutedGroup<'_>) -> Result<Vec<ComparisonRecord>, Error> {
         let mut comparisons = Vec::new();
         let mut alone = BTreeMap::new();
         for executed in group.executed {
@@ -97,7 +97,7 @@ impl Judge<'_> {
         Ok(comparisons)
     }
 
-    fn against_reference(&self, group: &Group<'_>, executed: &Executed) -> Result<Judged, Error> {
+    fn against_reference(&self, group: &ExecutedGroup<'_>, executed: &Executed) -> Result<Judged, Error> {
         let Executed { case, answer, noise, limits } = executed;
         let architecture = &group.model.architecture;
         let expectation = self.expectations.find(case, architecture)?;
@@ -133,7 +133,7 @@ impl Judge<'_> {
     }
 
     /// Holds a case under a change against what it was.
-    fn against_itself(&self, group: &Group<'_>, executed: &Executed, trial: &Trial) -> Result<Judged, Error> {
+    fn against_itself(&self, group: &ExecutedGroup<'_>, executed: &Executed, trial: &Trial) -> Result<Judged, Error> {
         let unsupported = |why: &str| Ok(Judged::nothing(Judgement::Unsupported, why));
         let before = match &executed.answer {
             Ok(transcript) => transcript,
@@ -173,7 +173,7 @@ impl Judge<'_> {
     /// A failure under a change may be a known divergence: one about the relation, or one that is there in one schedule and not in the other.
     fn expect_of_trial(
         &self,
-        group: &Group<'_>,
+        group: &ExecutedGroup<'_>,
         executed: &Executed,
         relation: Relation,
         schedule: Schedule,
@@ -253,14 +253,14 @@ fn against_each_other(a: &Executed, b: &Executed, alone: &BTreeMap<SubjectId, Ju
 
 /// What comparisons are called, and how they are run again.
 impl Judge<'_> {
-    fn of_reference(&self, group: &Group<'_>, executed: &Executed, judged: &Judged) -> ComparisonRecord {
+    fn of_reference(&self, group: &ExecutedGroup<'_>, executed: &Executed, judged: &Judged) -> ComparisonRecord {
         let (id, against) = (executed.case.to_string(), crate::subjects::exact_reference());
         let reproduce = (self.reproduce)(group.model, &executed.case, &id);
         let comparison = judged.clone().record(Oracle::Reference, id, &executed.case, against, reproduce);
         ComparisonRecord { noise: executed.noise.clone().ok(), ..comparison }
     }
 
-    fn of_pair(&self, group: &Group<'_>, a: &Executed, b: &Executed, judged: Judged) -> ComparisonRecord {
+    fn of_pair(&self, group: &ExecutedGroup<'_>, a: &Executed, b: &Executed, judged: Judged) -> ComparisonRecord {
         let (candidate, against) = (&b.case.subject, &a.case.subject);
         let id = b.case.to_string();
         let prefix = id.strip_suffix(&candidate.to_string()).unwrap_or(&id);
@@ -268,7 +268,7 @@ impl Judge<'_> {
         judged.record(Oracle::Differential, format!("{prefix}{against}~{candidate}"), &b.case, against.clone(), reproduce)
     }
 
-    fn of_trial(&self, group: &Group<'_>, executed: &Executed, trial: &Trial, judged: Judged) -> ComparisonRecord {
+    fn of_trial(&self, group: &ExecutedGroup<'_>, executed: &Executed, trial: &Trial, judged: Judged) -> ComparisonRecord {
         let id = format!("{}~{}", executed.case, trial.relation.name());
         let reproduce = (self.reproduce)(group.model, &executed.case, &id);
         let comparison = judged.record(Oracle::Metamorphic, id, &executed.case, executed.case.subject.clone(), reproduce);

@@ -16,6 +16,7 @@ use printable::{Form, Page};
 use record::{Folder, SubjectRecord};
 use smith::Recipe;
 use std::{
+    cell::OnceCell,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::LazyLock,
@@ -30,7 +31,8 @@ pub(crate) static TOKENIZER: LazyLock<SubjectId> = LazyLock::new(|| subjects::LL
 /// Where a command works.
 pub(crate) struct Desk {
     pub(crate) cache: Cache,
-    pub(crate) scratch: Scratch,
+    /// Made when it is first needed: some commands only read.
+    scratch: OnceCell<Scratch>,
     /// Shows nothing where the command prints for machines.
     pub(crate) progress: ProgressBar,
     /// This executable, which is also the workers'.
@@ -41,14 +43,22 @@ impl Desk {
     /// Finds and makes all of it; `quiet` where nothing is to be shown but what is printed.
     pub(crate) fn open(quiet: bool) -> anyhow::Result<Self> {
         let cache = Cache::find()?;
-        let scratch = cache.scratch()?;
         let progress = if quiet { ProgressBar::hidden() } else { progress::progress_bar() };
-        Ok(Self { cache, scratch, progress, program: program()? })
+        Ok(Self { cache, scratch: OnceCell::new(), progress, program: program()? })
+    }
+
+    /// A folder for what is needed until the command ends.
+    pub(crate) fn scratch(&self) -> anyhow::Result<&Path> {
+        if let Some(made) = self.scratch.get() {
+            return Ok(made.path());
+        }
+        let made = self.cache.scratch()?;
+        Ok(self.scratch.get_or_init(|| made).path())
     }
 
     /// Workers that are started as this executable, with the limits that nobody asked to change.
-    pub(crate) fn workers(&self) -> Workers {
-        Workers::plain(self.program.clone(), self.scratch.path())
+    pub(crate) fn workers(&self) -> anyhow::Result<Workers> {
+        Ok(Workers::plain(self.program.clone(), self.scratch()?))
     }
 
     /// What a run works with.
@@ -57,8 +67,8 @@ impl Desk {
         workers: &'a mut Workers,
         policy: &'a Policy,
         listeners: Vec<&'a mut dyn Listener>,
-    ) -> Rig<'a> {
-        Rig { workers, cache: &self.cache, scratch: self.scratch.path(), policy, listeners }
+    ) -> anyhow::Result<Rig<'a>> {
+        Ok(Rig { workers, cache: &self.cache, scratch: self.scratch()?, policy, listeners })
     }
 
     /// Subjects of this build, those the machine lacks included: GPU devices are counted up from 0 until one is missing.
@@ -93,7 +103,7 @@ impl Desk {
 
     /// A model that every runtime can load.
     fn probe_model(&self) -> anyhow::Result<PathBuf> {
-        Ok(Model::make(&"llama/f32@0".parse::<Recipe>()?, self.scratch.path())?.path)
+        Ok(Model::make(&"llama/f32@0".parse::<Recipe>()?, self.scratch()?)?.path)
     }
 
     /// The subjects to run and what they said of themselves: those `only` asks for and those of the user's, or all that this machine has.

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let Arguments { seeds, subjects: only, output } = arguments;
     let desk = Desk::open(false)?;
-    let mut workers = desk.workers();
+    let mut workers = desk.workers()?;
     let mut records = Vec::new();
     for settings in Settings::ALL {
         records.extend(desk.available(&mut workers, settings)?);
@@ -45,14 +45,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let subjects: Vec<SubjectId> = subjects.into_iter().collect();
     let mut models = Vec::new();
     for recipe in calibrate::recipes(*seeds) {
-        models.push(Model::planned(&recipe, desk.scratch.path())?);
+        models.push(Model::planned(&recipe, desk.scratch()?)?);
     }
     let prompts = vec![prompts::of_tiny_models(); models.len()];
     let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::shipped()? };
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
     let plan = calibrate::plan(models, &prompts, &subjects, &slow);
     let mut bar = Progress(&desk.progress);
-    let mut rig = desk.rig(&mut workers, &policy, vec![&mut bar]);
+    let mut rig = desk.rig(&mut workers, &policy, vec![&mut bar])?;
     let record = run::run(&mut rig, &plan, records, &reproduce::run(""))?;
     desk.progress.finish_and_clear();
     let only_them: String = only.iter().map(|subject| format!(" --subject {subject}")).collect();

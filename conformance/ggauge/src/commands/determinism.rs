@@ -24,21 +24,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let Arguments { models: names, subjects: only, json } = arguments;
     let desk = Desk::open(*json)?;
     let models = if names.is_empty() {
-        determinism::tiny_models(desk.scratch.path())?
+        determinism::tiny_models(desk.scratch()?)?
     } else {
         let mut models = Vec::new();
-        for (model, prompts) in upgrade::real_models(names, &desk.cache, desk.scratch.path(), false, &desk.progress)? {
+        for (model, prompts) in upgrade::real_models(names, &desk.cache, desk.scratch()?, false, &desk.progress)? {
             models.extend(prompts.into_iter().map(|prompt| (model.clone(), prompt)));
         }
         models
     };
-    let mut workers = desk.workers();
+    let mut workers = desk.workers()?;
     let mut chosen: Vec<SubjectId> = only.clone();
     if chosen.is_empty() {
         chosen.extend(runtimes::built().into_iter().filter(|id| id.device_kind() == "cpu"));
     }
     let subjects: Vec<_> = chosen.iter().flat_map(|id| Settings::ALL.map(|settings| (id.clone(), settings))).collect();
-    let findings = determinism::measure(&mut workers, &models, &subjects, desk.scratch.path(), &desk.progress)?;
+    let findings = determinism::measure(&mut workers, &models, &subjects, desk.scratch()?, &desk.progress)?;
     desk.progress.finish_and_clear();
     print(&if *json { Page::json(&findings)? } else { determinism::report(&findings, Form::Text) })?;
     let any = findings.iter().any(|finding| finding.compared > 0);

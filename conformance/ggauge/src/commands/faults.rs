@@ -44,9 +44,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
 
 fn confirm_causes() -> anyhow::Result<Upshot> {
     let desk = Desk::open(true)?;
-    let mut workers = desk.workers();
+    let mut workers = desk.workers()?;
     let confirmations =
-        experiments::run_all(&Expectations::shipped()?, &Tolerances::shipped()?, &mut workers, desk.scratch.path())?;
+        experiments::run_all(&Expectations::shipped()?, &Tolerances::shipped()?, &mut workers, desk.scratch()?)?;
     print(&experiments::report(&confirmations))?;
     let all = confirmations.iter().all(experiments::Confirmation::holds);
     Ok(if all { Upshot::Good } else { Upshot::Bad })

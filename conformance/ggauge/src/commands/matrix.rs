@@ -74,11 +74,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         Arguments { pairwise: true, seed, .. } => Extent::Pairwise(*seed),
         _ => Extent::EveryChange,
     };
-    let mut workers = desk.workers();
+    let mut workers = desk.workers()?;
     let (subjects, records) = desk.choose_subjects(&arguments.subjects, &[], &Settings::ALL, &mut workers)?;
     let (fast, devices): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|id| id.device_kind() == "cpu");
     let chosen = matrix::Subjects { fast: &fast, devices: &devices };
-    let mut plan = matrix::plan(extent, &chosen, desk.scratch.path(), &keep)?;
+    let mut plan = matrix::plan(extent, &chosen, desk.scratch()?, &keep)?;
     let universe = matrix::with_names(Plan::default(), &subjects::known());
     policy.expectations.check_all_match(&universe.names())?;
     let any = !plan.groups.is_empty();
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         say(&Page::of(format_args!("a sample of the whole product, from seed {seed}")));
     }
     let (mut clock, mut bar) = (Clock::default(), Progress(&desk.progress));
-    let mut rig = desk.rig(&mut workers, &policy, vec![&mut clock, &mut bar]);
+    let mut rig = desk.rig(&mut workers, &policy, vec![&mut clock, &mut bar])?;
     let record = run::run(&mut rig, &plan, records, &reproduce::matrix(&again))?;
     let timings = clock.timings();
     desk.progress.finish_and_clear();

@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     };
     let mut models = Vec::new();
     for name in &names {
-        models.push(models::resolve(name, &desk.cache, desk.scratch.path(), arguments.offline, &desk.progress)?);
+        models.push(models::resolve(name, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?);
     }
     let mut ids = BTreeSet::new();
     for model in &models {
@@ -119,7 +119,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     }
     let limits = process::Limits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
     let commands = arguments.workers.iter().cloned().collect();
-    let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch.path().into());
+    let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch()?.into());
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
     let (subjects, records) =
@@ -145,15 +145,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         .into());
     }
     let again = again(arguments);
-    let outputs =
-        arguments.outputs.clone().or_else(|| arguments.goldens.is_some().then(|| desk.scratch.path().join("outputs")));
+    let scratch = desk.scratch()?;
+    let outputs = arguments.outputs.clone().or_else(|| arguments.goldens.is_some().then(|| scratch.join("outputs")));
     let (mut clock, mut bar) = (Clock::default(), Progress(&desk.progress));
     let mut texts = outputs.clone().map(golden::Outputs::new);
     let mut listeners: Vec<&mut dyn Listener> = vec![&mut clock, &mut bar];
     if let Some(texts) = &mut texts {
         listeners.push(texts);
     }
-    let mut rig = desk.rig(&mut workers, &policy, listeners);
+    let mut rig = desk.rig(&mut workers, &policy, listeners)?;
     let record = run::run(&mut rig, &plan, records, &reproduce::run(&again))?;
     let timings = clock.timings();
     desk.progress.finish_and_clear();

@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(true)?;
-    let mut workers = desk.workers();
+    let mut workers = desk.workers()?;
     let records = desk.available(&mut workers, Settings::Default)?;
     print(&if arguments.json { Page::json(&records)? } else { report::subjects(&records) })?;
     Ok(Upshot::Good)

@@ -19,8 +19,8 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let Arguments { model, text } = arguments;
     let desk = Desk::open(true)?;
-    let path = models::resolve_vocabulary(model, &desk.cache, desk.scratch.path(), false, &desk.progress)?;
-    let mut workers = desk.workers();
+    let path = models::resolve_vocabulary(model, &desk.cache, desk.scratch()?, false, &desk.progress)?;
+    let mut workers = desk.workers()?;
     let worker = workers.get(&TOKENIZER, Settings::Default);
     match worker.tokenize(&path, text)? {
         Ok(tokens) => {

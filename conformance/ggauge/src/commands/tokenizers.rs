@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let Arguments { names, json, offline } = arguments;
     let desk = Desk::open(*json)?;
     let vocabularies = tokenizers::choose(names, &desk.cache, *offline, &desk.progress)?;
-    let mut workers = desk.workers();
+    let mut workers = desk.workers()?;
     let tokenize = |subject: &SubjectId, path: &Path, text: &str| workers.get(subject, Settings::Default).tokenize(path, text);
     let report = tokenizers::run(&vocabularies, &prompts::all()?, &Divergences::shipped()?, tokenize, &desk.progress)?;
     desk.progress.finish_and_clear();

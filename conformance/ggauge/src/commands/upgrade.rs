@@ -101,21 +101,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     };
     let sides = [side(before)?, side(after)?];
     let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
-    let models = upgrade::real_models(&arguments.models, &desk.cache, desk.scratch.path(), arguments.offline, &desk.progress)?;
+    let models = upgrade::real_models(&arguments.models, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?;
     let subject = SubjectId::new(&own.runtime, "cpu").map_err(anyhow::Error::msg)?;
     let cases = Cases { subject: &subject, models: &models, filter: &filter };
     let mut records = Vec::new();
     let mut found = Vec::new();
     for (side, file) in sides.iter().zip(upgrade::RECORDS) {
         say(&format_args!("running the cases with {}", side.release));
-        let record = upgrade::run(side, &cases, &desk.cache, desk.scratch.path(), &desk.progress)?;
+        let record = upgrade::run(side, &cases, &desk.cache, desk.scratch()?, &desk.progress)?;
         // At once: what comes after takes minutes, and somebody may not wait for it.
         cache::write_whole(&folder.join(file), record.to_json()?.as_bytes())?;
         records.push(record);
-        found.push(upgrade::determinism(side, &subject, desk.scratch.path(), &desk.progress)?);
+        found.push(upgrade::determinism(side, &subject, desk.scratch()?, &desk.progress)?);
     }
     say(&"measuring speed, one after the other");
-    let speed = upgrade::speed([&sides[0], &sides[1]], &cases, desk.scratch.path(), &desk.progress)?;
+    let speed = upgrade::speed([&sides[0], &sides[1]], &cases, desk.scratch()?, &desk.progress)?;
     desk.progress.finish_and_clear();
     let determinism = found.try_into().map_err(|_| anyhow::anyhow!("two sides have two findings"))?;
     let releases = [&sides[0].release, &sides[1].release];

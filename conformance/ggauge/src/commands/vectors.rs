@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
             Some(Err(why)) => absent.push((column.name, why)),
         }
     }
-    let mut rows = survey::survey(&groups, &columns, &desk.program, desk.scratch.path(), &desk.progress)?;
+    let mut rows = survey::survey(&groups, &columns, &desk.program, desk.scratch()?, &desk.progress)?;
     desk.progress.finish_and_clear();
     for row in &mut rows {
         row.cells.retain(|cell| is_asked(&cell.reader));

@@ -596,7 +596,7 @@ fn promote(arguments: &PromoteArguments) -> anyhow::Result<u8> {
                 "",
                 format_args!(
                     "read the runtime's source at that place, write an entry into {}, put its id and the place into the sidecar, and a row \
-                     for it into conformance/fuzzing/src/findings.rs",
+                     for it into conformance/fuzzing/src/known.rs",
                     arguments.into.join("FINDINGS.md").display()
                 ),
             );

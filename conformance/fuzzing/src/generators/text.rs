@@ -1,25 +1,26 @@
-//! llama.cpp's tokenizer against candle's over several vocabularies, on text that is mostly what tokenizers stumble over; and back: what
-//! was tokenised gives the text again.
+//! Texts that are mostly what tokenizers stumble over, and vocabularies to tokenise them with.
 //!
 //! The vocabularies are small and made here: byte-level BPE with merges under the splits that both runtimes have, and `SentencePiece`. Real
 //! ones are held against each other by `ggauge tokenizers`.
 
-use crate::{findings, memory, statistics};
 use gguf::Draft;
 use std::collections::BTreeSet;
 
 /// A vocabulary.
-struct Vocabulary {
-    name: &'static str,
+#[derive(Debug)]
+pub struct Vocabulary {
+    /// What it is called.
+    pub name: &'static str,
     /// `tokenizer.ggml.model`.
-    model: &'static str,
+    pub model: &'static str,
     /// `tokenizer.ggml.pre`, where it is BPE.
-    pre: &'static str,
+    pub pre: &'static str,
     /// candle has the same split.
-    candle: bool,
+    pub candle: bool,
 }
 
-const VOCABULARIES: [Vocabulary; 5] = [
+/// Every vocabulary.
+pub static VOCABULARIES: [Vocabulary; 5] = [
     Vocabulary { name: "qwen2", model: "gpt2", pre: "qwen2", candle: true },
     Vocabulary { name: "smaug", model: "gpt2", pre: "smaug-bpe", candle: true },
     Vocabulary { name: "gpt-2", model: "gpt2", pre: "gpt-2", candle: false },
@@ -62,6 +63,34 @@ const PIECES: [&str; 32] = [
     "\u{feff}",
     "\u{0}",
 ];
+
+/// A text, and the vocabulary that it is tokenised with.
+#[derive(Debug)]
+pub struct TextCase {
+    /// Where the vocabulary stands among [`VOCABULARIES`].
+    pub number: usize,
+    /// The vocabulary.
+    pub vocabulary: &'static Vocabulary,
+    /// The text.
+    pub text: String,
+}
+
+impl TextCase {
+    /// The case that an input stands for: its first byte is the vocabulary. `None` for no input.
+    pub fn draw(input: &[u8]) -> Option<Self> {
+        let (&number, rest) = input.split_first()?;
+        let number = usize::from(number) % VOCABULARIES.len();
+        Some(Self { number, vocabulary: VOCABULARIES.get(number)?, text: text(rest) })
+    }
+
+    /// True for a text that composing (NFC) may change: it has a character that joins with one before it, or stands for another one.
+    pub fn may_be_composed(&self) -> bool {
+        // What can be said without tables: Latin letters with their accents, symbols, kana, Han and Hangul syllables are composed already; but two
+        // angle brackets among the symbols stand for others, and the tone marks between the punctuation and kana join.
+        let is_composed = |c: char| matches!(c, '\0'..'\u{300}' | '\u{2002}'..'\u{20d0}' | '\u{2100}'..'\u{2126}' | '\u{2190}'..'\u{2329}' | '\u{232b}'..'\u{2adc}' | '\u{3000}'..'\u{302a}' | '\u{3030}'..'\u{3099}' | '\u{4e00}'..'\u{a000}' | '\u{ac00}'..'\u{d7a4}' | '\u{1f300}'..'\u{1fa00}' | '\u{feff}');
+        !self.text.chars().all(is_composed)
+    }
+}
 
 /// The text of an input: bytes below 64 are pieces, the others letters, or code points of two bytes.
 fn text(input: &[u8]) -> String {
@@ -114,7 +143,7 @@ const WORDS: [&str; 16] = [
 
 impl Vocabulary {
     /// The vocabulary as a file without tensors.
-    fn file(&self) -> Vec<u8> {
+    pub fn file(&self) -> Vec<u8> {
         let mut draft = Draft::new();
         draft.str("general.architecture", "llama").str("tokenizer.ggml.model", self.model);
         draft
@@ -180,121 +209,4 @@ impl Vocabulary {
         }
         draft.finish()
     }
-}
-
-/// A vocabulary that the runtimes have loaded.
-struct Loaded {
-    #[cfg(feature = "llama-cpp")]
-    llama_cpp: Option<subject_llama_cpp::probe::Model>,
-    #[cfg(feature = "candle")]
-    candle: Option<subject_candle::probe::Tokenizer>,
-}
-
-thread_local! {
-    static LOADED: Vec<Loaded> = VOCABULARIES.iter().map(load).collect();
-}
-
-fn load(vocabulary: &Vocabulary) -> Loaded {
-    let file = vocabulary.file();
-    let path = memory::c_path(0, &file);
-    #[cfg(feature = "llama-cpp")]
-    subject_llama_cpp::probe::listen(findings::is_known, findings::passing_over());
-    let loaded = Loaded {
-        #[cfg(feature = "llama-cpp")]
-        llama_cpp: subject_llama_cpp::probe::Model::load_vocabulary(&path).flatten(),
-        #[cfg(feature = "candle")]
-        candle: vocabulary.candle.then(|| subject_candle::probe::Tokenizer::open(&file)).flatten(),
-    };
-    let _ = (path, vocabulary.candle);
-    #[cfg(feature = "llama-cpp")]
-    assert!(loaded.llama_cpp.is_some(), "llama.cpp does not load the vocabulary {}", vocabulary.name);
-    #[cfg(feature = "candle")]
-    assert_eq!(loaded.candle.is_some(), vocabulary.candle, "candle does not load the vocabulary {}", vocabulary.name);
-    loaded
-}
-
-/// True for a text that composing (NFC) may change: it has a character that joins with one before it, or stands for another one.
-#[cfg(feature = "candle")]
-fn may_be_composed(text: &str) -> bool {
-    // What can be said without tables: Latin letters with their accents, symbols, kana, Han and Hangul syllables are composed already; but two
-    // angle brackets among the symbols stand for others, and the tone marks between the punctuation and kana join.
-    let is_composed = |c: char| matches!(c, '\0'..'\u{300}' | '\u{2002}'..'\u{20d0}' | '\u{2100}'..'\u{2126}' | '\u{2190}'..'\u{2329}' | '\u{232b}'..'\u{2adc}' | '\u{3000}'..'\u{302a}' | '\u{3030}'..'\u{3099}' | '\u{4e00}'..'\u{a000}' | '\u{ac00}'..'\u{d7a4}' | '\u{1f300}'..'\u{1fa00}' | '\u{feff}');
-    !text.chars().all(is_composed)
-}
-
-/// Runs the target; the module says what it checks.
-///
-/// # Panics
-/// Where the runtimes differ or a text does not come back, and that is no filed finding.
-pub fn tokenizer(input: &[u8]) {
-    let Some((&number, rest)) = input.split_first() else { return };
-    let number = number as usize % VOCABULARIES.len();
-    let text = text(rest);
-    LOADED.with(|loaded| {
-        if let (Some(vocabulary), Some(loaded)) = (VOCABULARIES.get(number), loaded.get(number)) {
-            check(vocabulary, loaded, &text);
-        }
-    });
-}
-
-fn check(vocabulary: &Vocabulary, loaded: &Loaded, text: &str) {
-    let name = vocabulary.name;
-    #[cfg(feature = "llama-cpp")]
-    let llama_cpp = loaded.llama_cpp.as_ref().and_then(|model| {
-        let tokens = model.tokenize(text.as_bytes(), false, false)?;
-        let Some(tokens) = tokens else {
-            findings::report(&format!("llama.cpp does not tokenise {text:?} with {name}"));
-            return None;
-        };
-        statistics::count("tokenised");
-        // The space of SentencePiece, where the text has it of its own, cannot be told from one that stands for a space.
-        if vocabulary.model == "llama" && text.contains('\u{2581}') {
-            return Some(tokens);
-        }
-        match model.detokenize(&tokens)? {
-            Some(back) if back == text.as_bytes() => statistics::count("came back"),
-            back => {
-                let back = back.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                let spaceless = |text: &str| text.replace(' ', "");
-                let what = if back.as_ref().is_some_and(|back| spaceless(back) == spaceless(text)) {
-                    "llama.cpp's detokeniser loses spaces"
-                } else {
-                    "llama.cpp's detokeniser loses text"
-                };
-                findings::report(&format!("{what}: the tokens of {text:?} with {name} give back {back:?}"));
-            }
-        }
-        Some(tokens)
-    });
-    #[cfg(feature = "candle")]
-    let candle = loaded.candle.as_ref().and_then(|tokenizer| {
-        if findings::leave_out("CNDL-F02", vocabulary.pre == "qwen2" && may_be_composed(text)) {
-            return None;
-        }
-        let tokens = findings::guard(|| tokenizer.tokenize(text))?;
-        let Some(tokens) = tokens else {
-            findings::report(&format!("candle does not tokenise {text:?} with {name}"));
-            return None;
-        };
-        let back = findings::guard(|| tokenizer.detokenize(&tokens))?;
-        if back.as_deref() != Some(text) {
-            findings::report(&format!(
-                "candle's detokeniser loses text: the tokens of {text:?} with {name} give back {back:?}"
-            ));
-        }
-        Some(tokens)
-    });
-    #[cfg(not(feature = "llama-cpp"))]
-    let llama_cpp: Option<Vec<u32>> = None;
-    #[cfg(not(feature = "candle"))]
-    let candle: Option<Vec<u32>> = None;
-    if let (Some(llama_cpp), Some(candle)) = (llama_cpp, candle) {
-        statistics::count("compared");
-        if llama_cpp != candle {
-            findings::report(&format!(
-                "tokenisers disagree with {name}: {text:?} is {llama_cpp:?} to llama.cpp and {candle:?} to candle"
-            ));
-        }
-    }
-    let _ = loaded;
 }

@@ -396,8 +396,8 @@ fn lists_are_for_people_and_for_fleets() {
     let names = succeeded(&machine.run(&["--list"]));
     assert!(names.starts_with("header_ours\nheader_candle\n") && names.ends_with("\nlogits_differential\n"), "{names}");
     let facts = succeeded(&machine.run(&["--list", "--facts"]));
-    assert_eq!(facts.lines().next(), Some("header_ours\t4096\t20\tdictionary\t-"));
-    assert_eq!(facts.lines().last(), Some("logits_differential\t64\t20\t-\tworkers"));
+    assert_eq!(facts.lines().next(), Some("header_ours\t20\tdictionary\t-"));
+    assert_eq!(facts.lines().last(), Some("logits_differential\t20\t-\tworkers"));
     assert!(machine.read("calls").is_empty(), "a list starts nothing");
     let output = machine.run(&["sing"]);
     assert_eq!(output.status.code(), Some(2));

@@ -69,6 +69,8 @@ fn debian() -> Machine {
     let machine = Machine::new();
     machine.program("uname", "echo Linux");
     machine.program("apt-get", "");
+    // Nothing of this machine's own is installed or set up, whatever a script believes to be missing.
+    machine.program("dpkg", "");
     machine.program("dpkg-query", "echo 'ii '");
     machine
 }
@@ -176,7 +178,6 @@ fn clang_without_its_sanitizer_runtime_is_no_clang_to_fuzz_with() {
         machine.program(tool, "");
     }
     machine.program("clang-22", "case \"$*\" in *-fsanitize=*) echo 'cannot find libclang_rt.asan.a' >&2; exit 1 ;; esac");
-    machine.program("dpkg", "");
     machine.program("sudo", "[ \"$1\" != -n ] || shift\nexec \"$@\"");
     let output = machine.run("fuzz", &["--prepare", "22", "none"]);
     let words = String::from_utf8_lossy(&output.stderr);

@@ -1,6 +1,10 @@
 //! The command line, which `scripts/fuzz --help` explains: what is asked, and with which numbers.
 
-use crate::{build::Flavour, planted, words::wrong};
+use crate::{
+    build::Flavour,
+    planted,
+    words::{Stop, wrong},
+};
 use clap::Parser;
 use fuzzing::{TARGETS, Target, target};
 use std::{
@@ -189,7 +193,7 @@ impl Arguments {
 
     fn not_one(&self) -> anyhow::Error {
         if self.names.is_empty() {
-            wrong(format!("nothing is asked: give one of {}, or see scripts/fuzz --help", names()))
+            Stop::Unasked(HELP).into()
         } else {
             wrong(format!("one target at a time, not {}; --overnight takes them all", self.names.join(" ")))
         }
@@ -277,7 +281,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (arguments, words) in [
-            (&[][..], "nothing is asked"),
+            (&[][..], "Usage:\n"),
             (&["sing"], "there is no target sing; there are header_ours "),
             (&["codec", "tokenizer"], "one target at a time"),
             (&["codec", "--wrapping"], "--wrapping is for header_ours header_candle load_candle"),

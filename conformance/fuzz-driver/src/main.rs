@@ -30,10 +30,7 @@ fn main() -> ExitCode {
     let answered = processes::listen().map_err(Into::into).and_then(|()| answer(arguments));
     match answered {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            words::say(format!("{error:#}"));
-            error.downcast_ref::<words::Stop>().map_or(ExitCode::FAILURE, |stop| stop.code().into())
-        }
+        Err(error) => words::stopped(&error).into(),
     }
 }
 

@@ -9,6 +9,9 @@ pub(crate) enum Stop {
     /// The command is none.
     #[error("{0}")]
     Wrong(String),
+    /// Nothing is asked: how to ask.
+    #[error("{0}")]
+    Unasked(&'static str),
     /// There is something to look at.
     #[error("{0}")]
     Failed(String),
@@ -21,7 +24,7 @@ impl Stop {
     /// The exit code, one of those that `ggauge` has.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Wrong(_) => 2,
+            Self::Wrong(_) | Self::Unasked(_) => 2,
             Self::Failed(_) => 1,
             Self::Interrupted => 130,
         }
@@ -53,6 +56,15 @@ pub(crate) fn line(words: &str) -> String {
 /// A line to the user.
 pub(crate) fn say(words: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "fuzz: {}", line(words.as_ref()));
+}
+
+/// Why the driver stops, to the user, and its exit code.
+pub(crate) fn stopped(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Stop>() {
+        Some(Stop::Unasked(help)) => drop(io::stderr().write_all(help.as_bytes())),
+        _ => say(format!("{error:#}")),
+    }
+    error.downcast_ref::<Stop>().map_or(1, Stop::code)
 }
 
 /// The last lines of a log, to the user.

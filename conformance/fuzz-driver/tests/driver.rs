@@ -399,6 +399,8 @@ fn lists_are_for_people_and_for_fleets() {
     assert_eq!(facts.lines().next(), Some("header_ours\t20\tdictionary\t-"));
     assert_eq!(facts.lines().last(), Some("logits_differential\t20\t-\tworkers"));
     assert!(machine.read("calls").is_empty(), "a list starts nothing");
+    let output = machine.run(&[]);
+    assert_eq!((output.status.code(), said(&output)), (Some(2), succeeded(&machine.run(&["--help"]))));
     let output = machine.run(&["sing"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).starts_with("fuzz: there is no target sing; there are header_ours "), "{output:?}");

@@ -12,6 +12,7 @@ use crate::{
     releases, small,
     worker::{environment, process::Limits},
 };
+use fuzzing::catalogue::Needs;
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -539,9 +540,9 @@ fn ended_by(ending: &Ending) -> Option<&str> {
 
 /// The crates that a target's findings are most likely about, with their versions.
 fn version(target: &str) -> Result<String, Error> {
-    let runtimes: &[&str] = match target {
-        "header_candle" | "load_candle" => &["candle"],
-        "header_llama_cpp" | "load_llama_cpp" => &["llama-cpp"],
+    let runtimes: &[&str] = match fuzz::target(target).map(|target| target.needs) {
+        Some(Needs::Candle) => &["candle"],
+        Some(Needs::LlamaCpp) => &["llama-cpp"],
         _ => &["llama-cpp", "candle"],
     };
     let mut crates = Vec::new();

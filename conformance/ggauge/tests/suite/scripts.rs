@@ -83,7 +83,7 @@ fn complete() -> Machine {
     machine.program("python3", "");
     // What the scripts build.
     machine.program("../cache/target/debug/ggauge", "");
-    machine.program("../cache/target/debug/fuzz-driver", "");
+    machine.program("../cache/fuzz/driver/debug/fuzz-driver", "");
     machine
 }
 

@@ -37,9 +37,10 @@ struct Bug {
 impl Bug {
     /// Reads what stands before a patch.
     fn parse(name: &str, patch: &str) -> anyhow::Result<Self> {
-        let head = || patch.lines().take_while(|line| !line.starts_with("diff ") && !line.starts_with("--- "));
+        // Lines of the patch itself begin with a mark.
         let label = |label: &str| {
-            let value = head().find_map(|line| line.strip_prefix(label)).map(str::trim).filter(|value| !value.is_empty());
+            let value =
+                patch.lines().find_map(|line| line.strip_prefix(label)).map(str::trim).filter(|value| !value.is_empty());
             value.ok_or_else(|| wrong(format!("fuzz/planted/{name}.patch has no line `{label}...` before its patch")))
         };
         Ok(Self { name: name.into(), target: arguments::known(label("target: ")?)?, says: label("says: ")?.into() })

@@ -25,25 +25,8 @@ pub fn all() -> Seeds {
             seeds.insert((target.name, name.to_owned()), bytes.clone());
         }
     };
-    for group in vectors::all() {
-        let small = group.tests.iter().filter_map(|vector| {
-            let [file] = &vector.files[..] else { return None };
-            Some((vector, bytes_of(file, LARGEST)?))
-        });
-        let (valid, others): (Vec<_>, Vec<_>) = small.partition(|(vector, _)| vector.result == Expected::Valid);
-        // Spread over the group, which has its vectors by kind.
-        let spread = |list: Vec<_>| {
-            let step = list.len().div_ceil(OF_A_GROUP).max(1);
-            list.into_iter().step_by(step)
-        };
-        for (vector, bytes) in spread(valid).chain(spread(others)) {
-            add(Input::Raw, &format!("{}-{}", group.group, vector.name.replace('/', "-")), bytes);
-        }
-    }
-    for architecture in [Architecture::Llama, Architecture::Lfm2, Architecture::Gemma3] {
-        if let Some(header) = shrunk_recipe(architecture) {
-            add(Input::Raw, &format!("smith-{}", architecture.name()), header);
-        }
+    for (name, header) in headers() {
+        add(Input::Raw, &name, header);
     }
     let mut random = Stream(1);
     for number in 0..24 {
@@ -81,6 +64,32 @@ pub fn all() -> Seeds {
         add(Input::Recipe, &format!("changed-{number:02}"), [vec![number, 0, 9, 1, 0, 1, 1], random.bytes(2)].concat());
     }
     seeds
+}
+
+/// Some vectors of each group, and headers of real shapes, by their names.
+fn headers() -> Vec<(String, Vec<u8>)> {
+    let mut headers = Vec::new();
+    for group in vectors::all() {
+        let small = group.tests.iter().filter_map(|vector| {
+            let [file] = &vector.files[..] else { return None };
+            Some((vector, bytes_of(file, LARGEST)?))
+        });
+        let (valid, others): (Vec<_>, Vec<_>) = small.partition(|(vector, _)| vector.result == Expected::Valid);
+        // Spread over the group, which has its vectors by kind.
+        let spread = |list: Vec<_>| {
+            let step = list.len().div_ceil(OF_A_GROUP).max(1);
+            list.into_iter().step_by(step)
+        };
+        for (vector, bytes) in spread(valid).chain(spread(others)) {
+            headers.push((format!("{}-{}", group.group, vector.name.replace('/', "-")), bytes));
+        }
+    }
+    for architecture in [Architecture::Llama, Architecture::Lfm2, Architecture::Gemma3] {
+        if let Some(header) = shrunk_recipe(architecture) {
+            headers.push((format!("smith-{}", architecture.name()), header));
+        }
+    }
+    headers
 }
 
 /// A fixed stream of bytes (xorshift64*), the same everywhere.

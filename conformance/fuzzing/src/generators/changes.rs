@@ -65,19 +65,22 @@ pub(super) fn change(draft: &mut Draft<'static>, u: &mut Unstructured<'_>) -> Re
             }
         }
         29 => rename_tensor(draft, u)?,
-        _ => {
-            // Values of weights.
-            if let Some(tensor) = pick(&mut draft.tensors, u)? {
-                let real = u.choose(&REALS)?.to_le_bytes();
-                let (at, byte) = (usize::from(u.arbitrary::<u16>()?), u.arbitrary::<u8>()?);
-                let data = tensor.data.to_mut();
-                let from = at % data.len().max(1);
-                if byte & 1 == 0 {
-                    data.iter_mut().skip(from & !3).zip(real).for_each(|(to, new)| *to = new);
-                } else if let Some(to) = data.get_mut(from) {
-                    *to = byte;
-                }
-            }
+        _ => change_weights(draft, u)?,
+    }
+    Ok(())
+}
+
+/// Changes values of a tensor: a number, or a byte.
+fn change_weights(draft: &mut Draft<'static>, u: &mut Unstructured<'_>) -> Result<()> {
+    if let Some(tensor) = pick(&mut draft.tensors, u)? {
+        let real = u.choose(&REALS)?.to_le_bytes();
+        let (at, byte) = (usize::from(u.arbitrary::<u16>()?), u.arbitrary::<u8>()?);
+        let data = tensor.data.to_mut();
+        let from = at % data.len().max(1);
+        if byte & 1 == 0 {
+            data.iter_mut().skip(from & !3).zip(real).for_each(|(to, new)| *to = new);
+        } else if let Some(to) = data.get_mut(from) {
+            *to = byte;
         }
     }
     Ok(())

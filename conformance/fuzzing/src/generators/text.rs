@@ -153,60 +153,69 @@ impl Vocabulary {
             .u32("llama.feed_forward_length", 8)
             .u32("llama.attention.head_count", 2)
             .f32("llama.attention.layer_norm_rms_epsilon", 1e-5);
-        if self.model == "gpt2" {
-            let mut tokens: Vec<String> = (0..=u8::MAX).map(|byte| letter(byte).to_string()).collect();
-            let mut have: BTreeSet<String> = tokens.iter().cloned().collect();
-            let mut merges = Vec::new();
-            for word in WORDS {
-                let letters: Vec<char> = word.bytes().map(letter).collect();
-                // From the left, so that every merge's parts are tokens before it.
-                for len in 2..=letters.len() {
-                    let (head, last) = (&letters[..len - 1], letters[len - 1]);
-                    let whole: String = letters[..len].iter().collect();
-                    if have.insert(whole.clone()) {
-                        merges.push(format!("{} {last}", head.iter().collect::<String>()));
-                        tokens.push(whole);
-                    }
-                }
-            }
-            tokens.push("<|end|>".into());
-            let mut types = vec![1; tokens.len()];
-            if let Some(last) = types.last_mut() {
-                *last = 3;
-            }
-            let end = tokens.len() as u32 - 1;
-            draft
-                .str("tokenizer.ggml.pre", self.pre)
-                .strings("tokenizer.ggml.tokens", &tokens)
-                .i32s("tokenizer.ggml.token_type", &types)
-                .strings("tokenizer.ggml.merges", &merges)
-                .u32("tokenizer.ggml.bos_token_id", end)
-                .u32("tokenizer.ggml.eos_token_id", end)
-                .bool("tokenizer.ggml.add_bos_token", false);
-        } else {
-            let special = ["<unk>", "<s>", "</s>"].map(String::from);
-            let bytes = (0..=u8::MAX).map(|byte| format!("<0x{byte:02X}>"));
-            let words = ["\u{2581}", "\u{2581}the", "\u{2581}t", "he", "in", "er", "t", "h", "e", "i", "n", "r", "\u{e4}"]
-                .map(String::from);
-            let tokens: Vec<String> = special.into_iter().chain(bytes).chain(words).collect();
-            let kind = |id: usize| match id {
-                0 => 2,
-                1 | 2 => 3,
-                3..259 => 6,
-                _ => 1,
-            };
-            let types: Vec<i32> = (0..tokens.len()).map(kind).collect();
-            let scores: Vec<f32> = (0..tokens.len()).map(|id| -(id.saturating_sub(258) as f32)).collect();
-            draft
-                .strings("tokenizer.ggml.tokens", &tokens)
-                .f32s("tokenizer.ggml.scores", &scores)
-                .i32s("tokenizer.ggml.token_type", &types)
-                .u32("tokenizer.ggml.bos_token_id", 1)
-                .u32("tokenizer.ggml.eos_token_id", 2)
-                .u32("tokenizer.ggml.unknown_token_id", 0)
-                .bool("tokenizer.ggml.add_bos_token", false)
-                .bool("tokenizer.ggml.add_space_prefix", false);
+        match self.model {
+            "gpt2" => byte_pairs(&mut draft, self.pre),
+            _ => sentence_pieces(&mut draft),
         }
         draft.finish()
     }
+}
+
+/// The tokens of byte-level BPE: every byte, and [`WORDS`] put together from the left.
+fn byte_pairs(draft: &mut Draft<'_>, pre: &str) {
+    let mut tokens: Vec<String> = (0..=u8::MAX).map(|byte| letter(byte).to_string()).collect();
+    let mut have: BTreeSet<String> = tokens.iter().cloned().collect();
+    let mut merges = Vec::new();
+    for word in WORDS {
+        let letters: Vec<char> = word.bytes().map(letter).collect();
+        // From the left, so that every merge's parts are tokens before it.
+        for len in 2..=letters.len() {
+            let (head, last) = (&letters[..len - 1], letters[len - 1]);
+            let whole: String = letters[..len].iter().collect();
+            if have.insert(whole.clone()) {
+                merges.push(format!("{} {last}", head.iter().collect::<String>()));
+                tokens.push(whole);
+            }
+        }
+    }
+    tokens.push("<|end|>".into());
+    let mut types = vec![1; tokens.len()];
+    if let Some(last) = types.last_mut() {
+        *last = 3;
+    }
+    let end = tokens.len() as u32 - 1;
+    draft
+        .str("tokenizer.ggml.pre", pre)
+        .strings("tokenizer.ggml.tokens", &tokens)
+        .i32s("tokenizer.ggml.token_type", &types)
+        .strings("tokenizer.ggml.merges", &merges)
+        .u32("tokenizer.ggml.bos_token_id", end)
+        .u32("tokenizer.ggml.eos_token_id", end)
+        .bool("tokenizer.ggml.add_bos_token", false);
+}
+
+/// The tokens of `SentencePiece`: special ones, every byte, and a few words.
+fn sentence_pieces(draft: &mut Draft<'_>) {
+    let special = ["<unk>", "<s>", "</s>"].map(String::from);
+    let bytes = (0..=u8::MAX).map(|byte| format!("<0x{byte:02X}>"));
+    let words =
+        ["\u{2581}", "\u{2581}the", "\u{2581}t", "he", "in", "er", "t", "h", "e", "i", "n", "r", "\u{e4}"].map(String::from);
+    let tokens: Vec<String> = special.into_iter().chain(bytes).chain(words).collect();
+    let kind = |id: usize| match id {
+        0 => 2,
+        1 | 2 => 3,
+        3..259 => 6,
+        _ => 1,
+    };
+    let types: Vec<i32> = (0..tokens.len()).map(kind).collect();
+    let scores: Vec<f32> = (0..tokens.len()).map(|id| -(id.saturating_sub(258) as f32)).collect();
+    draft
+        .strings("tokenizer.ggml.tokens", &tokens)
+        .f32s("tokenizer.ggml.scores", &scores)
+        .i32s("tokenizer.ggml.token_type", &types)
+        .u32("tokenizer.ggml.bos_token_id", 1)
+        .u32("tokenizer.ggml.eos_token_id", 2)
+        .u32("tokenizer.ggml.unknown_token_id", 0)
+        .bool("tokenizer.ggml.add_bos_token", false)
+        .bool("tokenizer.ggml.add_space_prefix", false);
 }

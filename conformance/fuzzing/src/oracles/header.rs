@@ -277,8 +277,26 @@ pub fn round_trip(draft: &Draft<'_>) {
         return;
     };
     statistics::count("valid");
-    // A draft on which a field was forced is another file than its parts say, even where it is a valid one.
-    let forced = draft.key_count.is_some()
+    if is_forced(draft, &file) {
+        return;
+    }
+    check_written(draft, &file);
+    let ours = ours::contents(&file);
+    let lenient = File::lenient(&bytes);
+    for reading in readings(&bytes) {
+        judge(&reading, &lenient);
+    }
+    // What every reader should take: nothing that the specification is silent on, and no type that came after the k-quants, which some
+    // do not know. What they do with those is in `corpora/vectors/FINDINGS.md`.
+    let is_old = |tensor: &Tensor<'_>| tensor.weight_type.id() <= gguf::WeightType::Q8_K.id();
+    if file.tolerated().is_empty() && file.version() == 3 && file.tensors().iter().all(is_old) {
+        read_by_others(&bytes, &ours);
+    }
+}
+
+/// True for a draft on which a field was forced: it is another file than its parts say, even where it is a valid one.
+fn is_forced(draft: &Draft<'_>, file: &File<'_>) -> bool {
+    draft.key_count.is_some()
         || draft.tensor_count.is_some()
         || draft.padding.is_some()
         || draft.alignment != file.alignment()
@@ -290,10 +308,11 @@ pub fn round_trip(draft: &Draft<'_>) {
                 || tensor.place.is_some()
                 // In version 1 they are written in 4 bytes.
                 || draft.version == 1 && tensor.dimensions.iter().any(|&dimension| dimension > u32::MAX.into())
-        });
-    if forced {
-        return;
-    }
+        })
+}
+
+/// Our reader finds what was drafted.
+fn check_written(draft: &Draft<'_>, file: &File<'_>) {
     assert_eq!(file.metadata().len(), draft.keys.len(), "the reader finds another number of keys than was written");
     for ((key, value), drafted) in file.metadata().iter().zip(&draft.keys) {
         assert_eq!(&**key, &*drafted.key, "the reader finds another key than was written");
@@ -317,18 +336,11 @@ pub fn round_trip(draft: &Draft<'_>) {
         let is_padding = || draft.tail.is_some() || data[shared..].iter().all(|&byte| byte == 0);
         assert!(data[..shared] == drafted[..shared] && is_padding(), "tensor {} has other data than was written", tensor.name);
     }
-    let ours = ours::contents(&file);
-    let lenient = File::lenient(&bytes);
-    for reading in readings(&bytes) {
-        judge(&reading, &lenient);
-    }
-    // What every reader should take: nothing that the specification is silent on, and no type that came after the k-quants, which some
-    // do not know. What they do with those is in `corpora/vectors/FINDINGS.md`.
-    let is_old = |tensor: &Tensor<'_>| tensor.weight_type.id() <= gguf::WeightType::Q8_K.id();
-    if !file.tolerated().is_empty() || file.version() != 3 || !file.tensors().iter().all(is_old) {
-        return;
-    }
-    let path = memory::file(0, &bytes);
+}
+
+/// Every reader in `readers` reads what ours does.
+fn read_by_others(bytes: &[u8], ours: &Contents) {
+    let path = memory::file(0, bytes);
     for name in readers::NAMES {
         let Some(reader) = readers::create(name) else { continue };
         match known::guard(|| reader.read(&path)) {

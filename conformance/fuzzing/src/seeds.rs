@@ -1,6 +1,7 @@
-//! Seeds: what fuzzing begins with, from the vectors, from the smith, from real vocabularies. `cargo run -p fuzzing` writes them into
+//! Seeds: what fuzzing begins with, from the vectors, from the smith, from real vocabularies. `scripts/fuzz --seeds` writes them into
 //! `corpora/seeds`; a test holds the two together.
 
+use crate::catalogue::{self, Input};
 use gguf::{Array, Draft, File, Value, WeightType};
 use smith::{Architecture, Recipe};
 use std::collections::BTreeMap;
@@ -18,13 +19,56 @@ pub type Seeds = BTreeMap<(&'static str, String), Vec<u8>>;
 
 /// Every seed that is made from code.
 pub fn all() -> Seeds {
-    const RAW: [&str; 3] = ["header_ours", "header_candle", "header_llama_cpp"];
     let mut seeds = Seeds::new();
-    let mut add = |targets: &[&'static str], name: &str, bytes: Vec<u8>| {
-        for &target in targets {
-            seeds.insert((target, name.to_owned()), bytes.clone());
+    let mut add = |input: Input, name: &str, bytes: Vec<u8>| {
+        for target in catalogue::of(input) {
+            seeds.insert((target.name, name.to_owned()), bytes.clone());
         }
     };
+    for (name, header) in headers() {
+        add(Input::Raw, &name, header);
+    }
+    let mut random = Stream(1);
+    for number in 0..24 {
+        let len = 32 * (1 + number % 12);
+        add(Input::Header, &format!("drawn-{number:02}"), random.bytes(len));
+    }
+    for (number, weight_type) in WeightType::ALL.iter().enumerate() {
+        let len = 256 / weight_type.block_len().min(256) * weight_type.block_bytes();
+        let block = [&[number as u8][..], &random.bytes(len.min(300))].concat();
+        add(Input::Blocks, weight_type.name(), block);
+    }
+    for vocabulary in 0..5u8 {
+        for (number, text) in TEXTS.iter().enumerate() {
+            let letters = text.bytes().map(|letter| letter | 0x80).map(|letter| if letter < 192 { letter } else { 128 });
+            let input: Vec<u8> = [vocabulary].into_iter().chain(letters).chain(random.bytes(8)).collect();
+            add(Input::Text, &format!("vocabulary-{vocabulary}-text-{number}"), input);
+        }
+    }
+    for number in 0..32u8 {
+        let plain = [number, 1, 5, 2, 0].to_vec();
+        add(Input::Model, &format!("model-{number:02}"), plain);
+        // Two changes each, as a start.
+        let changed = [vec![number, 1, 5, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], random.bytes(32)].concat();
+        add(Input::Model, &format!("changed-{number:02}"), changed);
+    }
+    for (name, flags) in [("split", 0x1c), ("adapted", 0xe0), ("mapped", 0x03)] {
+        add(Input::Model, name, vec![0, 1, 5, 2, flags]);
+    }
+    for (number, (kind, text)) in LINES.iter().enumerate() {
+        let line = [&[*kind][..], text.as_bytes()].concat();
+        add(Input::Line, &format!("line-{number:02}"), line);
+    }
+    for number in 0..Architecture::ALL.len() as u8 {
+        add(Input::Recipe, &format!("architecture-{number:02}"), vec![number, 0, 7, 0]);
+        add(Input::Recipe, &format!("changed-{number:02}"), [vec![number, 0, 9, 1, 0, 1, 1], random.bytes(2)].concat());
+    }
+    seeds
+}
+
+/// Some vectors of each group, and headers of real shapes, by their names.
+fn headers() -> Vec<(String, Vec<u8>)> {
+    let mut headers = Vec::new();
     for group in vectors::all() {
         let small = group.tests.iter().filter_map(|vector| {
             let [file] = &vector.files[..] else { return None };
@@ -37,54 +81,15 @@ pub fn all() -> Seeds {
             list.into_iter().step_by(step)
         };
         for (vector, bytes) in spread(valid).chain(spread(others)) {
-            add(&RAW, &format!("{}-{}", group.group, vector.name.replace('/', "-")), bytes);
+            headers.push((format!("{}-{}", group.group, vector.name.replace('/', "-")), bytes));
         }
     }
     for architecture in [Architecture::Llama, Architecture::Lfm2, Architecture::Gemma3] {
         if let Some(header) = shrunk_recipe(architecture) {
-            add(&RAW, &format!("smith-{}", architecture.name()), header);
+            headers.push((format!("smith-{}", architecture.name()), header));
         }
     }
-    let mut random = Stream(1);
-    for number in 0..24 {
-        let len = 32 * (1 + number % 12);
-        add(&["header_differential", "round_trip"], &format!("drawn-{number:02}"), random.bytes(len));
-    }
-    for (number, weight_type) in WeightType::ALL.iter().enumerate() {
-        let len = 256 / weight_type.block_len().min(256) * weight_type.block_bytes();
-        let block = [&[number as u8][..], &random.bytes(len.min(300))].concat();
-        add(&["codec"], weight_type.name(), block);
-    }
-    for vocabulary in 0..5u8 {
-        for (number, text) in TEXTS.iter().enumerate() {
-            let letters = text.bytes().map(|letter| letter | 0x80).map(|letter| if letter < 192 { letter } else { 128 });
-            let input: Vec<u8> = [vocabulary].into_iter().chain(letters).chain(random.bytes(8)).collect();
-            add(&["tokenizer"], &format!("vocabulary-{vocabulary}-text-{number}"), input);
-        }
-    }
-    for number in 0..32u8 {
-        let plain = [number, 1, 5, 2, 0].to_vec();
-        add(&["load_candle", "load_llama_cpp"], &format!("model-{number:02}"), plain);
-        // Two changes each, as a start.
-        let changed = [vec![number, 1, 5, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], random.bytes(32)].concat();
-        add(&["load_candle", "load_llama_cpp"], &format!("changed-{number:02}"), changed);
-    }
-    for (name, flags) in [("split", 0x1c), ("adapted", 0xe0), ("mapped", 0x03)] {
-        add(&["load_candle", "load_llama_cpp"], name, vec![0, 1, 5, 2, flags]);
-    }
-    for (number, (kind, text)) in LINES.iter().enumerate() {
-        let line = [&[*kind][..], text.as_bytes()].concat();
-        add(&["protocol"], &format!("line-{number:02}"), line);
-    }
-    for number in 0..Architecture::ALL.len() as u8 {
-        add(&["logits_differential"], &format!("architecture-{number:02}"), vec![number, 0, 7, 0]);
-        add(
-            &["logits_differential"],
-            &format!("changed-{number:02}"),
-            [vec![number, 0, 9, 1, 0, 1, 1], random.bytes(2)].concat(),
-        );
-    }
-    seeds
+    headers
 }
 
 /// A fixed stream of bytes (xorshift64*), the same everywhere.

@@ -25,27 +25,24 @@ struct Counts {
     /// A few names, each a constant: looking through them is quicker than a map.
     counts: Vec<(&'static str, u64)>,
     since_look: u64,
-    written: Instant,
+    /// When they were written last.
+    written: Option<Instant>,
     file: Option<PathBuf>,
 }
 
 impl Counts {
     fn new() -> Self {
         let file = std::env::var_os(FOLDER).map(|folder| PathBuf::from(folder).join(format!("{}.json", std::process::id())));
-        // Long ago, so that a process that soon ends has written something.
-        Self { counts: Vec::new(), since_look: BETWEEN - 1, written: Instant::now(), file }
+        // So that a process that soon ends has written something.
+        Self { counts: Vec::new(), since_look: BETWEEN - 1, written: None, file }
     }
 
     fn write(&mut self) {
-        self.since_look = 0;
         let Some(file) = &self.file else { return };
-        if self.written.elapsed() < OFTEN {
-            return;
-        }
         let all: BTreeMap<_, _> = self.counts.iter().copied().collect();
         // Statistics that cannot be written are no reason to stop fuzzing.
         let _ = fs::write(file, serde_json::to_vec(&all).unwrap_or_default());
-        self.written = Instant::now();
+        self.written = Some(Instant::now());
     }
 }
 
@@ -58,9 +55,17 @@ pub fn count(name: &'static str) {
         }
         counts.since_look += 1;
         if counts.since_look >= BETWEEN {
-            counts.write();
+            counts.since_look = 0;
+            if counts.written.is_none_or(|written| written.elapsed() >= OFTEN) {
+                counts.write();
+            }
         }
     });
+}
+
+/// Writes what this thread has counted so far, for a process that is about to end.
+pub fn write() {
+    COUNTS.with_borrow_mut(Counts::write);
 }
 
 /// What this thread has counted so far.

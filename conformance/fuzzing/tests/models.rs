@@ -1,6 +1,6 @@
 //! The laws of the generator of mutated models.
 
-use fuzzing::mutated;
+use fuzzing::generators::models::mutated;
 use gguf::File;
 use rand_chacha::{
     ChaCha8Rng,

@@ -1,4 +1,4 @@
-//! The committed seeds against the code that makes them, and the targets on all of them.
+//! The committed seeds against the code that makes them.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -10,7 +10,7 @@ fn the_committed_seeds_are_current_and_small() {
     let seeds = fuzzing::seeds::all();
     for ((target, name), bytes) in &seeds {
         let committed = fs::read(Path::new(FOLDER).join(target).join(name)).unwrap_or_default();
-        assert!(committed == *bytes, "corpora/seeds/{target}/{name} is stale; run `cargo run -p fuzzing`");
+        assert!(committed == *bytes, "corpora/seeds/{target}/{name} is stale; run `scripts/fuzz --seeds`");
     }
     let targets: BTreeSet<_> = seeds.keys().map(|(target, _)| *target).collect();
     for folder in fs::read_dir(FOLDER).unwrap() {

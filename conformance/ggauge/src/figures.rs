@@ -426,8 +426,8 @@ fn of_the_code(texts: &mut Texts) -> Result<(), Error> {
     }
     let planted = names(&texts.root.join("fuzz/planted"), ".patch").len();
     texts.sentence(README, "{} planted bugs, an alignment", &[capital(&in_words(planted))])?;
-    let script = read(&texts.root.join("scripts/fuzz"))?;
-    let minutes = script.split("limit=${minutes:-").nth(1).and_then(|rest| rest.split('}').next()?.parse().ok());
+    let planted = read(&texts.root.join("conformance/fuzz-driver/src/planted.rs"))?;
+    let minutes = planted.split("MINUTES: u64 = ").nth(1).and_then(|rest| rest.split(';').next()?.parse().ok());
     texts.sentence(CONTRIBUTING, "within {} minutes. A new one is a patch there,", &[in_words(minutes.unwrap_or(0))])?;
     texts.sentence(CHANGELOG, "cut at {} characters, saying how much is left out.", &[in_digits(LONGEST_WORDS)])?;
     let tests = read(&texts.root.join("conformance/ggauge/tests/suite/findings.rs"))?;

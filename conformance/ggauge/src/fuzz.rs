@@ -1,6 +1,10 @@
 //! Every fuzz target by name: those of the crate `fuzzing`, and the two that need the harness. `fuzz/` is their glue to an engine.
 
-use fuzzing::{Target, findings, statistics};
+use fuzzing::{
+    Target,
+    known::{self, By},
+    statistics,
+};
 use gguf::WeightType;
 use harness::{
     plan::{Filter, Plan},
@@ -20,30 +24,23 @@ use vocabulary::{
     protocol::{Request, Response},
 };
 
-/// The targets that need the harness.
-const OURS: [Target; 2] = [
-    Target {
-        name: "protocol",
-        about: "lines of the worker protocol, policy files, recipes and ids",
-        run: protocol,
-        longest: 2048,
-    },
-    Target {
-        name: "logits_differential",
-        about: "random valid recipes through every CPU subject against the reference",
-        run: logits_differential,
-        longest: 64,
-    },
-];
-
 /// Every target, from the cheapest to the dearest.
-pub fn targets() -> Vec<Target> {
-    fuzzing::TARGETS.iter().copied().chain(OURS).collect()
+pub fn targets() -> &'static [Target] {
+    &fuzzing::TARGETS
 }
 
 /// The target of a name.
-pub fn target(name: &str) -> Option<Target> {
-    targets().into_iter().find(|target| target.name == name)
+pub fn target(name: &str) -> Option<&'static Target> {
+    fuzzing::target(name)
+}
+
+/// The function of a target, by its name.
+pub fn function(name: &str) -> Option<fn(&[u8])> {
+    match name {
+        "protocol" => Some(protocol),
+        "logits_differential" => Some(logits_differential),
+        _ => fuzzing::function(name),
+    }
 }
 
 /// What people and workers write, on any bytes: no panic, and what was read is written so that it reads back equal.
@@ -194,7 +191,7 @@ impl Harness {
         };
         let models = studies::matrix::recipes(WeightType::F32).into_iter().filter(shares).map(|recipe| recipe.model());
         let schedules = [drawn.schedule, Schedule::SingleShot, Schedule::Split(3), Schedule::Split(20)];
-        let known = models.chain([own.clone()]).any(|model| {
+        let is_known = models.chain([own.clone()]).any(|model| {
             let may_be = |schedule: &&Schedule| {
                 **schedule == drawn.schedule || drawn.schedule.chunks_into_cache() && schedule.chunks_into_cache()
             };
@@ -213,12 +210,11 @@ impl Harness {
                 })
             })
         });
-        if known && fuzzing::findings::passing_over() {
+        if is_known && known::passing_over() {
             statistics::count("of a known divergence");
             return true;
         }
-        let unread = subject.runtime() == "candle" && numbers.contains(&"rope-magnitude");
-        findings::leave_out("CNDL-F04", unread)
+        subject.runtime() == "candle" && known::leave_out(|by| matches!(by, By::JudgeCandle(has) if has(&numbers)))
     }
 
     /// Runs a case on every CPU subject, and gives what failed in words.
@@ -284,7 +280,7 @@ pub fn logits_differential(input: &[u8]) {
         harness.judge(&drawn)
     });
     match failed {
-        Ok(failed) => failed.iter().for_each(|words| findings::report(words)),
+        Ok(failed) => failed.iter().for_each(|words| known::report(words)),
         Err(error) => panic!("the harness cannot judge {}: {error}", drawn.recipe),
     }
 }
@@ -294,11 +290,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_have_names_of_their_own() {
-        let mut names: Vec<_> = targets().iter().map(|target| target.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), targets().len());
+    fn every_target_of_the_catalogue_has_a_function() {
+        for target in targets() {
+            assert!(function(target.name).is_some(), "{} is in the catalogue and has no function", target.name);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! sidecar says so; replaying it then shows no more than that it did not become worse.
 
 use crate::fuzz;
+use fuzzing::catalogue::Needs;
 use harness::worker::{environment, process::Limits};
 use machine::{
     Error, cache,
@@ -206,7 +207,7 @@ impl Engine {
                 environment::clean(&mut command);
                 command.args(inputs);
                 // Known findings are findings here, too, and undefined behaviour ends the process.
-                command.env(fuzzing::findings::STOP_AT_KNOWN, "1");
+                command.env(fuzzing::known::STOP_AT_KNOWN, "1");
                 command.env("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1");
                 command
             }
@@ -306,7 +307,7 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
     Ok(Some(if ending.class == Class::Passes {
         format!(
             "{name}: unexpected pass: it used to be `{}`, in the words `{says}`. If the runtime was fixed, delete the input, its sidecar, its \
-             row in conformance/fuzzing/src/findings.rs and its entry in FINDINGS.md.\nnext: {command}",
+             row in conformance/fuzzing/src/known.rs and its entry in FINDINGS.md.\nnext: {command}",
             class.name()
         )
     } else {
@@ -324,9 +325,9 @@ pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result
 /// # Errors
 /// Where there is no such target or an input cannot be read.
 pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result<(), Error> {
-    let found = fuzz::target(target).ok_or_else(|| no_target(target, "take"))?;
+    let run = fuzz::function(target).ok_or_else(|| no_target(target, "take"))?;
     if !pass_over_known {
-        fuzzing::findings::stop_at_known();
+        fuzzing::known::stop_at_known();
     }
     #[cfg(target_os = "linux")]
     if std::env::var_os(ENDS_WITH_ITS_PARENT).is_some() {
@@ -342,8 +343,9 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
     for input in inputs {
         interrupt::check()?;
         let bytes = small::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
-        (found.run)(&bytes);
+        run(&bytes);
     }
+    fuzzing::statistics::write();
     Ok(())
 }
 
@@ -355,7 +357,7 @@ pub fn write_files(target: &str, inputs: &[PathBuf], folder: &Path) -> Result<Ve
     let mut written = Vec::new();
     for input in inputs {
         let bytes = small::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
-        let files = fuzzing::files(target, &bytes).ok_or_else(|| {
+        let files = fuzz::target(target).and_then(|target| fuzzing::files(target, &bytes)).ok_or_else(|| {
             Error::input(target, "its inputs stand for no files", "take one of the targets header_*, round_trip and load_*")
         })?;
         let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -539,9 +541,9 @@ fn ended_by(ending: &Ending) -> Option<&str> {
 
 /// The crates that a target's findings are most likely about, with their versions.
 fn version(target: &str) -> Result<String, Error> {
-    let runtimes: &[&str] = match target {
-        "header_candle" | "load_candle" => &["candle"],
-        "header_llama_cpp" | "load_llama_cpp" => &["llama-cpp"],
+    let runtimes: &[&str] = match fuzz::target(target).map(|target| target.needs) {
+        Some(Needs::Candle) => &["candle"],
+        Some(Needs::LlamaCpp) => &["llama-cpp"],
         _ => &["llama-cpp", "candle"],
     };
     let mut crates = Vec::new();

@@ -1,7 +1,7 @@
 //! How far a runtime came with a file: what fuzzers count, so that nobody takes a run that never left the first check for a good one.
 
 /// The furthest stage that was completed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
 pub enum Reached {
     /// The header was refused.
     Nothing,
@@ -16,6 +16,9 @@ pub enum Reached {
 }
 
 impl Reached {
+    /// Every stage.
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
+
     /// The stage in words.
     pub fn words(self) -> &'static str {
         match self {

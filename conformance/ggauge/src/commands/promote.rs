@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
                 "",
                 format_args!(
                     "read the runtime's source at that place, write an entry into {}, put its id and the place into the sidecar, and a row \
-                     for it into conformance/fuzzing/src/findings.rs",
+                     for it into conformance/fuzzing/src/known.rs",
                     arguments.into.join("FINDINGS.md").display()
                 ),
             );

@@ -450,8 +450,8 @@ fn fuzzing_knows_findings_by_places_of_their_entries() {
     let chunks = chunks();
     let by_id = by_id(&chunks);
     let mut count = 0;
-    for known in fuzzing::findings::KNOWN {
-        for place in known.words.iter().flat_map(|words| places(words)) {
+    for known in fuzzing::known::KNOWN {
+        for place in known.words().iter().flat_map(|words| places(words)) {
             let quoted = by_id[known.id].iter().any(|source| source.covers(&place));
             assert!(quoted, "{} is known by {}:{}, of which its entry quotes nothing", known.id, place.path, place.lines);
             count += 1;

@@ -1,47 +1,27 @@
 //! Blocks of codes: our exact value of every element against ggml's and candle's, bit for bit, and both runtimes' dot products against
 //! exact ones.
-//!
-//! An input is the id of a type and the bytes of its blocks; what is missing at its end counts as zeros.
 
-use crate::{findings, statistics};
+use crate::{generators::blocks::Row, known, statistics};
 use gguf::{WeightType, codec};
 use half::f16;
 
-/// Elements of a row: whole blocks of every type.
-const ROW: usize = 256;
-
-/// Runs the target; the module says what it checks.
+/// Decodes and multiplies a row.
 ///
 /// # Panics
 /// Where a value or a product is wrong, and that is no filed finding.
-pub fn codec(input: &[u8]) {
-    let Some((&number, rest)) = input.split_first() else { return };
-    let Some(&weight_type) = WeightType::ALL.get(number as usize % WeightType::ALL.len()) else { return };
-    let blocks = ROW.div_ceil(weight_type.block_len());
-    let elements = blocks * weight_type.block_len();
-    let mut row = rest.to_vec();
-    row.resize(blocks * weight_type.block_bytes(), 0);
-    let activations = activations(rest.get(row.len()..).unwrap_or(&[]), elements);
-    let mut ours = vec![0.0; elements];
-    let decoded = codec::decode(weight_type, &row, &mut ours);
+pub fn check(row: &Row) {
+    let Row { weight_type, ref blocks, ref activations } = *row;
+    let mut ours = vec![0.0; activations.len()];
+    let decoded = codec::decode(weight_type, blocks, &mut ours);
     assert!(decoded.is_ok(), "our codec refuses whole blocks of {weight_type}");
     statistics::count("decoded");
-    for theirs in decoders(weight_type, &row, elements) {
-        compare(weight_type, &row, &ours, &theirs);
+    for theirs in decoders(weight_type, blocks, ours.len()) {
+        compare(weight_type, blocks, &ours, &theirs);
     }
-    if let Some(reach) = reach(weight_type, &row) {
+    if let Some(reach) = reach(weight_type, blocks) {
         statistics::count("multiplied");
-        multiply(weight_type, &row, &ours, &activations, reach);
+        multiply(weight_type, blocks, &ours, activations, reach);
     }
-}
-
-/// Activations between -1 and 1, from bytes where there are some and a fixed stream where they end.
-fn activations(bytes: &[u8], len: usize) -> Vec<f32> {
-    let value = |at: usize| match bytes.get(at) {
-        Some(&byte) => f32::from(byte as i8) / 127.0,
-        None => ((at * 37 + 11) % 101) as f32 / 50.0 - 1.0,
-    };
-    (0..len).map(value).collect()
 }
 
 /// Somebody's values of a row.
@@ -54,18 +34,17 @@ fn decoders(weight_type: WeightType, row: &[u8], elements: usize) -> Vec<Decoded
     let mut all: Vec<Decoded> = Vec::new();
     #[cfg(feature = "llama-cpp")]
     {
-        subject_llama_cpp::probe::listen(findings::is_known, findings::passing_over());
+        subject_llama_cpp::probe::listen(known::is_known, known::passing_over());
         all.extend(
             subject_llama_cpp::probe::decode(weight_type.id(), row, elements).map(|values| Decoded { whose: "ggml", values }),
         );
     }
     #[cfg(feature = "candle")]
     all.extend(
-        findings::guard(|| subject_candle::probe::decode(weight_type.id(), row, elements))
+        known::guard(|| subject_candle::probe::decode(weight_type.id(), row, elements))
             .flatten()
             .map(|values| Decoded { whose: "candle", values }),
     );
-    let _ = (weight_type, row, elements);
     all
 }
 
@@ -76,7 +55,7 @@ fn compare(weight_type: WeightType, row: &[u8], ours: &[f32], theirs: &Decoded) 
             let block = index / weight_type.block_len();
             let bytes = row.chunks(weight_type.block_bytes()).nth(block).unwrap_or_default();
             let element = index % weight_type.block_len();
-            findings::report(&format!(
+            known::report(&format!(
                 "{weight_type} element {element} is {a:e} to us and {b:e} to {}, in block {bytes:02x?}",
                 theirs.whose
             ));
@@ -135,7 +114,7 @@ fn multiply(weight_type: WeightType, row: &[u8], weights: &[f32], activations: &
         // Written so that a NaN is outside.
         let within = (f64::from(product) - truth).abs() <= limit;
         if !within {
-            findings::report(&format!(
+            known::report(&format!(
                 "{whose}'s dot product of {weight_type} is {product:e}, and {truth:e} within {limit:e} in exact numbers"
             ));
         }
@@ -150,12 +129,11 @@ fn multiply(weight_type: WeightType, row: &[u8], weights: &[f32], activations: &
         }
     }
     #[cfg(feature = "candle")]
-    if let Some(product) = findings::guard(|| subject_candle::probe::dot(weight_type.id(), row, activations)).flatten() {
+    if let Some(product) = known::guard(|| subject_candle::probe::dot(weight_type.id(), row, activations)).flatten() {
         // Half a step of the largest activation in 127, with a margin for the scale's own rounding.
         let weight_sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
         let step = activations.iter().fold(0.0f64, |most, a| most.max(f64::from(a.abs()))) / 127.0;
         let limit = 0.52 * step * weight_sum + factor * reach * sum(activations);
         check("candle", product, exact(activations), limit);
     }
-    let _ = (row, exact, sum, check, factor, reach);
 }

@@ -1,7 +1,9 @@
 //! Readers of headers: ours against its own promises, candle's and ggml's for crashes, and all of them against each other.
 
-use crate::{findings, memory, statistics};
-use arbitrary::Unstructured;
+use crate::{
+    known::{self, By},
+    memory, statistics,
+};
 use gguf::{Draft, File, Finding, Mode, Rule, Stance, Tensor, Value, ValueType};
 use readers::ours;
 use vocabulary::{Contents, Refusal};
@@ -11,7 +13,7 @@ use vocabulary::{Contents, Refusal};
 ///
 /// # Panics
 /// Where it is not so.
-pub fn header_ours(bytes: &[u8]) {
+pub fn ours(bytes: &[u8]) {
     let strict = File::read(bytes, Mode::Strict);
     let lenient = File::read(bytes, Mode::Lenient);
     for result in [&strict, &lenient] {
@@ -91,58 +93,35 @@ fn walk(value: Value<'_>) {
 
 /// candle's reader on raw bytes: no panic, and no more memory than the engine allows.
 #[cfg(feature = "candle")]
-pub fn header_candle(bytes: &[u8]) {
-    match findings::guard(|| subject_candle::probe::read(bytes)) {
+pub fn candle(bytes: &[u8]) {
+    match known::guard(|| subject_candle::probe::read(bytes)) {
         Some(Ok(_)) => statistics::count("accepted"),
         Some(Err(_)) => statistics::count("refused"),
         None => {}
     }
 }
 
-/// What ggml's reader may take over of tensor data that a header only claims: it asks for the memory before it looks whether the file
-/// has as much.
-#[cfg(feature = "llama-cpp")]
-const CLAIMED: u64 = 64 << 20;
-
 /// ggml's reader on raw bytes, without tensor data as llama.cpp's loader calls it, and with it as other programs do: no crash, no abort,
 /// no sanitizer report.
 #[cfg(feature = "llama-cpp")]
-pub fn header_llama_cpp(bytes: &[u8]) {
-    subject_llama_cpp::probe::listen(findings::is_known, findings::passing_over());
+pub fn llama_cpp(bytes: &[u8]) {
+    subject_llama_cpp::probe::listen(known::is_known, known::passing_over());
     match subject_llama_cpp::probe::read(bytes, false) {
         Some(Some(contents)) => {
             statistics::count("accepted");
-            if !findings::leave_out("LCPP-F01", claims_too_much(&contents)) {
+            if !known::leave_out(|by| matches!(by, By::ReadByLlamaCpp(has) if has(&contents))) {
                 let again = subject_llama_cpp::probe::read(bytes, true);
                 // Without the data, it may refuse; what it accepts is the same.
                 if let Some(Some(again)) = again
                     && let Some(difference) = contents.difference(&again)
                 {
-                    findings::report(&format!("ggml reads with data something else than without: {difference}"));
+                    known::report(&format!("ggml reads with data something else than without: {difference}"));
                 }
             }
         }
         Some(None) => statistics::count("refused"),
         None => {}
     }
-}
-
-/// True where the tensor table says that there is more data than anybody should be asked to make room for.
-#[cfg(feature = "llama-cpp")]
-fn claims_too_much(contents: &Contents) -> bool {
-    let number = |text: &String| text.parse::<u64>().unwrap_or(u64::MAX);
-    let bytes = contents.tensors.iter().map(|tensor| {
-        let elements = tensor.dimensions.iter().flatten().map(number).fold(1u64, u64::saturating_mul);
-        let weight_type = tensor.type_id.and_then(gguf::WeightType::from_id);
-        weight_type.and_then(|weight_type| weight_type.row_bytes(elements)).unwrap_or(u64::MAX)
-    });
-    bytes.fold(0u64, u64::saturating_add) > CLAIMED
-}
-
-/// Draws a header as `smith` does.
-pub(crate) fn draw(input: &[u8]) -> Draft<'static> {
-    // It fails on no input.
-    smith::header(&mut Unstructured::new(input)).unwrap_or_default()
 }
 
 /// What a reader should do with a header, as far as the rules say.
@@ -194,10 +173,9 @@ const AMBIGUOUS: [Rule; 10] = [
 ///
 /// # Panics
 /// Where one does not, and that is no filed finding.
-pub fn header_differential(input: &[u8]) {
-    let bytes = draw(input).finish();
-    let lenient = File::lenient(&bytes);
-    let strict = File::strict(&bytes);
+pub fn differential(bytes: &[u8]) {
+    let lenient = File::lenient(bytes);
+    let strict = File::strict(bytes);
     statistics::count(match (&strict, &lenient) {
         (Ok(_), _) => "strict",
         (_, Ok(_)) => "lenient",
@@ -206,7 +184,7 @@ pub fn header_differential(input: &[u8]) {
     if let Ok(file) = &strict {
         check_rules(file);
     }
-    for reading in readings(&bytes) {
+    for reading in readings(bytes) {
         judge(&reading, &lenient);
     }
 }
@@ -223,13 +201,13 @@ fn readings(bytes: &[u8]) -> Vec<Reading> {
     let mut readings: Vec<Reading> = Vec::new();
     #[cfg(feature = "llama-cpp")]
     {
-        subject_llama_cpp::probe::listen(findings::is_known, findings::passing_over());
+        subject_llama_cpp::probe::listen(known::is_known, known::passing_over());
         if let Some(contents) = subject_llama_cpp::probe::read(bytes, false) {
             readings.push(Reading { runtime: "llama.cpp", stance: Rule::llama_cpp, contents });
         }
     }
     #[cfg(feature = "candle")]
-    match findings::guard(|| subject_candle::probe::read(bytes)) {
+    match known::guard(|| subject_candle::probe::read(bytes)) {
         // A weight type that candle does not have is no disagreement.
         None | Some(Err(Refusal::Unsupported(_))) => {}
         Some(contents) => readings.push(Reading { runtime: "candle", stance: Rule::candle, contents: contents.ok() }),
@@ -249,9 +227,9 @@ fn judge(reading: &Reading, lenient: &Result<File<'_>, Finding>) {
         (Should::Accept, None) => {
             let longest = lenient.as_ref().map_or(0, |file| file.tensors().iter().map(|t| t.name.len()).max().unwrap_or(0));
             let name = if longest >= 64 { " and has a name of 64 bytes" } else { "" };
-            findings::report(&format!("{} refuses a header that {}{name}", reading.runtime, broken()));
+            known::report(&format!("{} refuses a header that {}{name}", reading.runtime, broken()));
         }
-        (Should::Reject, Some(_)) => findings::report(&format!("{} accepts a header that {}", reading.runtime, broken())),
+        (Should::Reject, Some(_)) => known::report(&format!("{} accepts a header that {}", reading.runtime, broken())),
         (_, Some(contents)) => {
             let Ok(file) = lenient else { return };
             let is_ambiguous = |tolerated: &gguf::Tolerated| AMBIGUOUS.contains(&tolerated.finding.rule);
@@ -259,16 +237,15 @@ fn judge(reading: &Reading, lenient: &Result<File<'_>, Finding>) {
                 return;
             }
             // No rule forbids a NUL in an array's texts. llama.cpp ends a text at the first, candle takes them from its end.
-            let cut = match reading.runtime {
-                "candle" => findings::leave_out("CNDL-07", has_text_in_array(file, |text| text.ends_with(&[0]))),
-                _ => findings::leave_out("LCPP-10", has_text_in_array(file, |text| text.contains(&0))),
-            };
-            if cut {
+            let is_cut = known::leave_out(
+                |by| matches!(by, By::Compare(runtime, is_cut) if *runtime == reading.runtime && has_text_in_array(file, *is_cut)),
+            );
+            if is_cut {
                 return;
             }
             statistics::count("compared");
             if let Some(difference) = ours::contents(file).difference(contents) {
-                findings::report(&format!(
+                known::report(&format!(
                     "{} reads something else from a header that {}: {difference}",
                     reading.runtime,
                     broken()
@@ -293,16 +270,33 @@ fn has_text_in_array(file: &File<'_>, is_of_kind: fn(&[u8]) -> bool) -> bool {
 ///
 /// # Panics
 /// Where one does not, and that is no filed finding.
-pub fn round_trip(input: &[u8]) {
-    let draft = draw(input);
+pub fn round_trip(draft: &Draft<'_>) {
     let bytes = draft.finish();
     let Ok(file) = File::strict(&bytes) else {
         statistics::count("not valid");
         return;
     };
     statistics::count("valid");
-    // A draft on which a field was forced is another file than its parts say, even where it is a valid one.
-    let forced = draft.key_count.is_some()
+    if is_forced(draft, &file) {
+        return;
+    }
+    check_written(draft, &file);
+    let ours = ours::contents(&file);
+    let lenient = File::lenient(&bytes);
+    for reading in readings(&bytes) {
+        judge(&reading, &lenient);
+    }
+    // What every reader should take: nothing that the specification is silent on, and no type that came after the k-quants, which some
+    // do not know. What they do with those is in `corpora/vectors/FINDINGS.md`.
+    let is_old = |tensor: &Tensor<'_>| tensor.weight_type.id() <= gguf::WeightType::Q8_K.id();
+    if file.tolerated().is_empty() && file.version() == 3 && file.tensors().iter().all(is_old) {
+        read_by_others(&bytes, &ours);
+    }
+}
+
+/// True for a draft on which a field was forced: it is another file than its parts say, even where it is a valid one.
+fn is_forced(draft: &Draft<'_>, file: &File<'_>) -> bool {
+    draft.key_count.is_some()
         || draft.tensor_count.is_some()
         || draft.padding.is_some()
         || draft.alignment != file.alignment()
@@ -314,10 +308,11 @@ pub fn round_trip(input: &[u8]) {
                 || tensor.place.is_some()
                 // In version 1 they are written in 4 bytes.
                 || draft.version == 1 && tensor.dimensions.iter().any(|&dimension| dimension > u32::MAX.into())
-        });
-    if forced {
-        return;
-    }
+        })
+}
+
+/// Our reader finds what was drafted.
+fn check_written(draft: &Draft<'_>, file: &File<'_>) {
     assert_eq!(file.metadata().len(), draft.keys.len(), "the reader finds another number of keys than was written");
     for ((key, value), drafted) in file.metadata().iter().zip(&draft.keys) {
         assert_eq!(&**key, &*drafted.key, "the reader finds another key than was written");
@@ -341,30 +336,23 @@ pub fn round_trip(input: &[u8]) {
         let is_padding = || draft.tail.is_some() || data[shared..].iter().all(|&byte| byte == 0);
         assert!(data[..shared] == drafted[..shared] && is_padding(), "tensor {} has other data than was written", tensor.name);
     }
-    let ours = ours::contents(&file);
-    let lenient = File::lenient(&bytes);
-    for reading in readings(&bytes) {
-        judge(&reading, &lenient);
-    }
-    // What every reader should take: nothing that the specification is silent on, and no type that came after the k-quants, which some
-    // do not know. What they do with those is in `corpora/vectors/FINDINGS.md`.
-    let is_old = |tensor: &Tensor<'_>| tensor.weight_type.id() <= gguf::WeightType::Q8_K.id();
-    if !file.tolerated().is_empty() || file.version() != 3 || !file.tensors().iter().all(is_old) {
-        return;
-    }
-    let path = memory::file(0, &bytes);
+}
+
+/// Every reader in `readers` reads what ours does.
+fn read_by_others(bytes: &[u8], ours: &Contents) {
+    let path = memory::file(0, bytes);
     for name in readers::NAMES {
         let Some(reader) = readers::create(name) else { continue };
-        match findings::guard(|| reader.read(&path)) {
+        match known::guard(|| reader.read(&path)) {
             None => {}
             Some(Ok(contents)) => {
                 statistics::count("compared");
                 if let Some(difference) = ours.difference(&contents) {
-                    findings::report(&format!("{name} reads back something else: {difference}"));
+                    known::report(&format!("{name} reads back something else: {difference}"));
                 }
             }
             Some(Err(Refusal::Unsupported(_))) => statistics::count("unsupported"),
-            Some(Err(refusal)) => findings::report(&format!("{name} refuses what was written: {refusal:?}")),
+            Some(Err(refusal)) => known::report(&format!("{name} refuses what was written: {refusal:?}")),
         }
     }
 }

@@ -1,0 +1,10 @@
+//! What an input stands for. A generator draws a case from bytes, fails on no input, and knows nothing of what is done with the case.
+
+mod arrays;
+pub mod blocks;
+mod changes;
+pub mod headers;
+pub mod models;
+mod tables;
+pub mod text;
+pub mod traits;

@@ -1,0 +1,7 @@
+//! What has to hold of a case, whoever drew it: an oracle returns where it does, and panics, or lets the runtime under test end the process,
+//! where it does not.
+
+pub mod codec;
+pub mod header;
+pub mod load;
+pub mod tokenizer;

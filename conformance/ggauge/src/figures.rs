@@ -7,10 +7,13 @@
 
 use harness::plan::{Filter, Group, Plan};
 use machine::{Error, cache, small};
-use policy::{Expectations, Tolerances};
+use policy::{Expectations, KnownDeviations, Tolerances};
 use printable::{LONGEST_WORDS, cut, short};
-use record::{ComparisonRecord, Record};
-use report::{Style, matrix_picture, picture};
+use record::{
+    ComparisonRecord, Record,
+    readers::{Did, VectorCell, VectorRow},
+};
+use report::{Style, matrix_picture, picture, readers_picture};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,12 +24,9 @@ use std::{
 use studies::{
     calibrate,
     faults::{self, survey::Row as FaultRow},
-    matrix, readers,
-    survey::{self, Cell, Did, Finding, Row},
-    survey_picture,
-    tokenizers::Collection,
+    matrix, readers, vector_files,
 };
-use supply::{models::Manifest, prompts};
+use supply::{adapters, models::Manifest, prompts, vocabularies::Collection};
 use vocabulary::{Check, Judgement, Measurement, Oracle, Relation, SubjectId, Upshot, Verdict, locked};
 
 const README: &str = "README.md";
@@ -517,30 +517,30 @@ fn of_the_versions(texts: &mut Texts) -> Result<(), Error> {
 /// What the readers do with the vectors, as the goldens have it, which tests hold against the readers.
 fn of_the_vectors(texts: &mut Texts) -> Result<(), Error> {
     let rows = rows_of_goldens(&texts.root.join("golden/vectors"))?;
-    let coverage = survey::coverage(&rows, &Finding::shipped()?, true, &[]);
-    let table = survey::report(&rows, &coverage, &[], false);
+    let coverage = KnownDeviations::shipped()?.coverage(&rows, true, &[]);
+    let table = report::readers::report(&rows, &coverage, &[], false);
     texts.put(README, "vectors", "", &fenced(&table))?;
-    let of_models: Vec<Row> = rows.iter().filter(|row| row.vector.starts_with("rules/model/")).cloned().collect();
-    texts.file(".github/vectors.svg", survey_picture::svg(&of_models)?);
+    let of_models: Vec<VectorRow> = rows.iter().filter(|row| row.vector.starts_with("rules/model/")).cloned().collect();
+    texts.file(".github/vectors.svg", readers_picture::svg(&of_models)?);
     let columns = readers::columns();
     texts.sentence(README, "![{} columns of readers against", &[capital(&in_words(columns.len()))])?;
-    let megabytes = in_digits((survey::LIMITS.memory >> 20) as usize);
+    let megabytes = in_digits((readers::LIMITS.memory >> 20) as usize);
     texts.sentence(README, "or took more than {} MiB.", std::slice::from_ref(&megabytes))?;
     texts.sentence("corpora/vectors/FINDINGS.md", "more than {} MiB or a minute.", &[megabytes])?;
     texts.sentence(README, "{} [test vectors](corpora/vectors) that break one rule each,", &[in_digits(rows.len())])?;
     texts.sentence(CHANGELOG, "- {} test vectors for GGUF readers in", &[in_digits(rows.len())])?;
     let runtimes: BTreeSet<&str> = columns.iter().map(|column| column.subject.runtime()).collect();
     let here = cache::Cache::at(Path::new("/nonexistent"));
-    let foreign = columns.iter().filter(|column| readers::command(&column.subject, &here).is_some()).count();
+    let foreign = columns.iter().filter(|column| adapters::command(&column.subject, &here).is_some()).count();
     let figures = [in_words(runtimes.len()), in_words(foreign)];
     texts.sentence(CHANGELOG, "ends or hangs, for {} readers, {} of them in", &figures)?;
     texts.sentence("corpora/vectors/README.md", "what {} readers do with them", &figures[..1])
 }
 
 /// The survey that the goldens came from, but for words.
-fn rows_of_goldens(folder: &Path) -> Result<Vec<Row>, Error> {
+fn rows_of_goldens(folder: &Path) -> Result<Vec<VectorRow>, Error> {
     let mut rows = Vec::new();
-    for group in survey::groups()? {
+    for group in vector_files::groups()? {
         let mut columns: BTreeMap<String, Vec<Did>> = BTreeMap::new();
         let suffix = format!("{}.snap", group.group);
         let files = names(folder, &suffix);
@@ -548,13 +548,15 @@ fn rows_of_goldens(folder: &Path) -> Result<Vec<Row>, Error> {
             columns.extend(columns_of_golden(&folder.join(format!("{prefix}{suffix}")), group.tests.len())?);
         }
         for (index, vector) in group.tests.iter().enumerate() {
+            let (result, rules) = (readers::stated(vector.result), vector.rules.clone());
             let cell = |column: &readers::Column| {
                 let did = columns.get(column.name)?.get(index)?.clone();
-                Some(Cell { reader: column.name.into(), operation: column.operation, did, words: String::new() })
+                let conforms = readers::conforms(result, &rules, column.operation, &did);
+                let (reader, words) = (column.name.into(), String::new());
+                Some(VectorCell { reader, operation: column.operation, did, conforms, words })
             };
             let cells = readers::columns().iter().filter_map(cell).collect();
-            let (vector, result, rules) = (format!("{}/{}", group.group, vector.name), vector.result, vector.rules.clone());
-            rows.push(Row { vector, result, rules, cells });
+            rows.push(VectorRow { vector: format!("{}/{}", group.group, vector.name), result, rules, cells });
         }
     }
     Ok(rows)

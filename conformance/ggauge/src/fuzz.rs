@@ -14,10 +14,9 @@ use harness::{
     worker::{pool::Workers, process},
 };
 use machine::cache::{Cache, Scratch};
-use policy::{Expectations, Tolerances};
+use policy::{Divergences, Expectations, Tolerances};
 use smith::{Architecture, Parameter, Recipe};
 use std::{cell::RefCell, collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
-use studies::tokenizers::Divergences;
 use supply::{models::Model, prompts::Prompt};
 use vocabulary::{
     Case, Judgement, Schedule, Settings, SubjectId,

@@ -5,8 +5,12 @@
 
 mod expectations;
 mod patterns;
+mod readers;
+mod tokenizers;
 mod tolerances;
 
 pub use expectations::{Expectation, Expectations, Experiment};
 pub use patterns::Pattern;
+pub use readers::KnownDeviations;
+pub use tokenizers::{Divergence, Divergences};
 pub use tolerances::{Key, MARGIN_DEVIATIONS, Multiplier, Tolerance, Tolerances};

@@ -3,7 +3,9 @@
 
 pub mod changes;
 mod folder;
+pub mod readers;
 mod run;
+pub mod tokenizers;
 
 pub use folder::{Folder, read};
 pub use run::{CaseRecord, ComparisonRecord, ModelRecord, Record, SCHEMA, SubjectRecord, Timings};

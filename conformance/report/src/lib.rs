@@ -6,6 +6,9 @@ pub mod grid;
 pub mod matrix;
 pub mod matrix_picture;
 pub mod picture;
+pub mod readers;
+pub mod readers_picture;
 mod run;
+pub mod tokenizers;
 
 pub use run::{Style, absent, findings, report, subjects, table, totals};

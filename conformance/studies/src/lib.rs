@@ -8,7 +8,6 @@ pub mod golden;
 pub mod inspect;
 pub mod matrix;
 pub mod readers;
-pub mod survey;
-pub mod survey_picture;
 pub mod tokenizers;
 pub mod upgrade;
+pub mod vector_files;

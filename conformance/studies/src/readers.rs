@@ -1,33 +1,33 @@
-//! The GGUF readers that the vectors measure: ours, the runtimes', and other people's.
+//! The survey of GGUF readers: every vector of `corpora/vectors` through every reader, ours, the runtimes', and other people's, and who takes
+//! what. Nothing is judged by a reader's words, only by what it did.
 //!
-//! Each runs in a worker of its own. Readers in Rust are subjects of `ggauge worker`; those in other languages are programs that
-//! speak the worker protocol, with an environment that `ggauge fetch readers` makes in the cache.
+//! Each runs in a worker of its own. Readers in Rust are subjects of `ggauge worker`; those in other languages are [`adapters`].
 //!
-//! To add a reader in Rust, add its layer to `conformance/readers`; in another language, add its worker there and its row to
-//! [`FOREIGN`]. Both appear in [`columns`].
+//! To add a reader in Rust, add its layer to `conformance/readers`; in another language, its row to [`adapters`]. Both appear in [`columns`].
 
-use machine::{
-    Error,
-    cache::{self, Cache},
-    external,
+use crate::vector_files;
+use ::vectors::{Expected, Group, Vector};
+use gguf::Rule;
+use harness::{
+    progress,
+    worker::process::{Launch, Limits, Worker},
 };
-use printable::quoted;
-use serde::Serialize;
+use indicatif::ProgressBar;
+use machine::{Error, interrupt};
+use printable::{LONGEST_WORDS, cut};
+use rayon::prelude::*;
+use record::readers::{Did, Operation, Stated, VectorCell, VectorRow};
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    time::Duration,
 };
-use vocabulary::SubjectId;
+use supply::adapters;
+use vocabulary::{Contents, Outcome, Settings, SubjectId, Tuning};
 
-/// What a reader is asked to do with a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Operation {
-    /// Read the header, metadata and tensor table.
-    Read,
-    /// Load the model.
-    Load,
-}
+/// What one vector may take, far more than any needs.
+pub const LIMITS: Limits = Limits { time: Duration::from_mins(1), memory: 256 << 20 };
 
 /// A column of the table of vectors: a reader, and what it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,46 +39,6 @@ pub struct Column {
     /// What it is asked.
     pub operation: Operation,
 }
-
-/// A reader in another language.
-struct Foreign {
-    /// The subject's name.
-    name: &'static str,
-    /// The programs that make and run it, which must be on the PATH.
-    programs: &'static [&'static str],
-    /// The files that its environment is made from; the first is the worker.
-    files: &'static [(&'static str, &'static str)],
-    /// Makes the environment in the folder that the files are in.
-    install: &'static str,
-    /// Runs the worker in that folder.
-    command: &'static str,
-}
-
-const FOREIGN: [Foreign; 2] = [
-    Foreign {
-        name: "gguf-py",
-        programs: &["python3"],
-        files: &[
-            ("worker.py", include_str!("../../readers/python/worker.py")),
-            ("requirements.txt", include_str!("../../readers/python/requirements.txt")),
-        ],
-        install: "python3 -I -m venv environment && environment/bin/python -I -m pip install --quiet --disable-pip-version-check \
-                  --require-hashes --only-binary=:all: --requirement requirements.txt",
-        // Isolated from the user's own packages and variables: it is the pinned release that is measured.
-        command: "exec environment/bin/python -I worker.py",
-    },
-    Foreign {
-        name: "huggingface-gguf",
-        programs: &["node", "npm"],
-        files: &[
-            ("worker.mjs", include_str!("../../readers/node/worker.mjs")),
-            ("package.json", include_str!("../../readers/node/package.json")),
-            ("package-lock.json", include_str!("../../readers/node/package-lock.json")),
-        ],
-        install: "npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error",
-        command: "exec node worker.mjs",
-    },
-];
 
 /// Every column, in the order of the table.
 ///
@@ -100,7 +60,7 @@ pub fn columns() -> Vec<Column> {
         column("candle load", "candle", "cpu", Load),
     ];
     columns.extend(readers::NAMES.map(|name| column(name, name, "cpu", Read)));
-    columns.extend(FOREIGN.iter().map(|foreign| column(foreign.name, foreign.name, "cpu", Read)));
+    columns.extend(adapters::names().map(|name| column(name, name, "cpu", Read)));
     columns
 }
 
@@ -118,86 +78,167 @@ pub fn chosen(names: &[String]) -> Result<Vec<Column>, Error> {
     Ok(columns)
 }
 
-/// The shell command for the worker of a reader in another language, or why there is none. `None` for readers in Rust.
-pub fn command(subject: &SubjectId, cache: &Cache) -> Option<Result<String, String>> {
-    let foreign = FOREIGN.iter().find(|foreign| foreign.name == subject.runtime())?;
-    let ready = foreign.folder(cache).map_err(|error| error.to_string()).and_then(|folder| {
-        if !folder.join(READY).exists() {
-            return Err(format!(
-                "its environment is not there; `ggauge fetch readers` makes it, with {}",
-                foreign.programs.join(" and ")
-            ));
-        }
-        let folder = folder.to_str().ok_or("the cache folder's name is not UTF-8")?;
-        Ok(format!("cd {} && {}", quoted(folder), foreign.command))
-    });
-    Some(ready)
-}
-
-/// Stands in an environment that is complete.
-const READY: &str = "ready";
-
-impl Foreign {
-    /// Where the environment is: a folder named after what it is made from.
-    fn folder(&self, cache: &Cache) -> Result<PathBuf, Error> {
-        let all: Vec<u8> = self.files.iter().flat_map(|(_, text)| text.bytes()).collect();
-        let digest = cache::digest(&all);
-        Ok(cache.readers()?.join(format!("{}-{}", self.name, &digest[..16])))
+/// What a vector states, as Records have it.
+pub fn stated(expected: Expected) -> Stated {
+    match expected {
+        Expected::Valid => Stated::Valid,
+        Expected::Invalid => Stated::Invalid,
+        Expected::Acceptable => Stated::Acceptable,
     }
 }
 
-/// A reader in another language, and where its environment is or why there is none.
-pub type Installed = (&'static str, Result<PathBuf, String>);
+/// True where what a reader did is as it should be: a valid file taken as the others take it, an invalid one refused, an acceptable one
+/// either. Who reads headers need not know what a model is made of. What a reader says it cannot do is no deviation, and no
+/// proof of anything. `rules` are the ids of those that the vector breaks.
+pub fn conforms(stated: Stated, rules: &[String], operation: Operation, did: &Did) -> bool {
+    let of_models = !rules.is_empty() && rules.iter().all(|rule| rule.parse().is_ok_and(Rule::is_about_models));
+    match (did, stated) {
+        // A reader that could not open the file has not judged it.
+        (Did::Rejected { class }, _) if class == "unreadable" => false,
+        (Did::Accepted, Stated::Invalid) if of_models && operation == Operation::Read => true,
+        (Did::Unsupported, _) => true,
+        (Did::Accepted, stated) => stated != Stated::Invalid,
+        (Did::Rejected { .. }, stated) => stated != Stated::Valid,
+        (Did::Differed { .. } | Did::Failed { .. }, _) => false,
+    }
+}
 
-/// Makes the environments of readers in other languages, and says of each where it is, or why there is none.
+/// What a worker said, before readers are compared.
+struct Answer {
+    outcome: Result<Option<Contents>, Outcome>,
+    log: String,
+}
+
+/// Runs every vector through every column. Columns, each with the shell command of its worker where that is not `program`, run beside each
+/// other, vectors within one after another.
 ///
 /// # Errors
-/// Where a program is there and the environment cannot be made.
-pub fn install(cache: &Cache) -> Result<Vec<Installed>, Error> {
-    FOREIGN
-        .iter()
-        .map(|foreign| {
-            let folder = foreign.folder(cache)?;
-            if folder.join(READY).exists() {
-                return Ok((foreign.name, Ok(folder)));
-            }
-            let all = cache.readers()?;
-            for program in foreign.programs {
-                if !external::is_there(program, &all)? {
-                    return Ok((foreign.name, Err(format!("unsupported: {program} is not on this machine"))));
-                }
-            }
-            let _alone = cache.alone("readers")?;
-            // Another ggauge may have made it while this one waited.
-            if !folder.join(READY).exists() {
-                foreign.make(&folder)?;
-            }
-            Ok((foreign.name, Ok(folder)))
-        })
-        .collect()
+/// Where a file or a process cannot be made, or the user interrupted.
+pub fn survey(
+    groups: &[Group],
+    columns: &[(Column, Option<String>)],
+    program: &Path,
+    scratch: &Path,
+    progress: &ProgressBar,
+) -> Result<Vec<VectorRow>, Error> {
+    let vectors: Vec<(String, &Vector)> =
+        groups.iter().flat_map(|group| group.tests.iter().map(|v| (format!("{}/{}", group.group, v.name), v))).collect();
+    let mut paths = Vec::new();
+    for (index, (_, vector)) in vectors.iter().enumerate() {
+        interrupt::check()?;
+        let folder = scratch.join(format!("vector-{index}"));
+        vector_files::write(vector, &folder).map_err(|error| Error::file(&folder, &error))?;
+        paths.push(folder.join(vector.files.first().map_or("model.gguf", |file| file.name.as_str())));
+    }
+    progress::count(progress, (columns.len() * vectors.len()) as u64);
+
+    let of_column = |(column, command): &(Column, Option<String>)| {
+        let launch = Launch {
+            subject: column.subject.clone(),
+            settings: Settings::Default,
+            tuning: Tuning::default(),
+            program: program.into(),
+            command: command.clone(),
+        };
+        let stderr = scratch.join(format!("{}.log", column.name.replace(' ', "-")));
+        ask(column, Worker::new(launch, LIMITS, stderr), &paths, progress)
+    };
+    // One at a time: no thread may be left with several slow ones.
+    let answers: Vec<Result<Vec<Answer>, Error>> = columns.par_iter().with_max_len(1).map(of_column).collect();
+    let mut by_column = Vec::new();
+    for answers in answers {
+        by_column.push(answers?.into_iter());
+    }
+    let row = |(name, vector): (String, &Vector)| {
+        let of_vector = by_column.iter_mut().map(Iterator::next);
+        let answers = columns.iter().zip(of_vector).filter_map(|((column, _), answer)| Some((column, answer?)));
+        let (result, rules) = (stated(vector.result), vector.rules.clone());
+        let cell = |(column, did, words): (&Column, Did, String)| VectorCell {
+            reader: column.name.into(),
+            operation: column.operation,
+            conforms: conforms(result, &rules, column.operation, &did),
+            did,
+            words,
+        };
+        let cells = compare(answers).into_iter().map(cell).collect();
+        VectorRow { vector: name, result, rules, cells }
+    };
+    Ok(vectors.into_iter().map(row).collect())
 }
 
-impl Foreign {
-    fn make(&self, folder: &Path) -> Result<(), Error> {
-        let failed = |why: &str| Error::Harness {
-            what: format!("making the environment of {}", self.name),
-            why: why.into(),
-            next: "check the network and run `ggauge fetch readers` again; nothing broken was kept".into(),
-        };
-        // What an interrupted attempt left.
-        let _ = fs::remove_dir_all(folder);
-        fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
-        for (name, text) in self.files {
-            cache::write_whole(&folder.join(name), text.as_bytes())?;
-        }
-        let mut shell = external::program_in_scratch("sh", folder);
-        shell.args(["-c", self.install]);
-        if let Err(error) = external::run(shell, failed) {
-            let _ = fs::remove_dir_all(folder);
-            return Err(error);
-        }
-        cache::write_whole(&folder.join(READY), b"")
+/// Asks one reader for every vector.
+fn ask(column: &Column, mut worker: Worker, paths: &[PathBuf], progress: &ProgressBar) -> Result<Vec<Answer>, Error> {
+    // A worker that cannot start says nothing of any vector.
+    if let Err(outcome) = worker.start()? {
+        return Err(Error::Harness {
+            what: format!("the worker of {}", column.name),
+            why: format!("{}: {}", outcome.summary(), end_of_log(worker.stderr(), 0).unwrap_or_default()),
+            next: "run `ggauge fetch readers` after deleting the folder `readers` of the cache, or leave it out with --reader"
+                .into(),
+        });
     }
+    let mut answers = Vec::new();
+    for path in paths {
+        interrupt::check()?;
+        let logged = fs::metadata(worker.stderr()).map_or(0, |metadata| metadata.len());
+        let outcome = match column.operation {
+            Operation::Read => worker.read(path)?.map(Some),
+            Operation::Load => worker.load(path)?.map(|_| None),
+        };
+        let log = match &outcome {
+            Ok(_) | Err(Outcome::Rejected(_) | Outcome::Unsupported { .. }) => String::new(),
+            Err(_) => end_of_log(worker.stderr(), logged).unwrap_or_default(),
+        };
+        answers.push(Answer { outcome, log });
+        progress.inc(1);
+    }
+    worker.stop();
+    Ok(answers)
+}
+
+/// The last lines that a worker wrote since its log had `from` bytes.
+fn end_of_log(path: &Path, from: u64) -> io::Result<String> {
+    const MOST: u64 = 4096;
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    file.seek(SeekFrom::Start(from.max(len.saturating_sub(MOST))))?;
+    let mut end = Vec::new();
+    file.take(MOST).read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).trim().to_owned())
+}
+
+/// What each reader did, and its words: what a reader took is held against what the first reader took that took the file at all.
+fn compare<'a>(answers: impl Iterator<Item = (&'a Column, Answer)>) -> Vec<(&'a Column, Did, String)> {
+    let mut first: Option<Contents> = None;
+    let mut readings = Vec::new();
+    for (column, Answer { outcome, log }) in answers {
+        let mut words = log;
+        let did = match outcome {
+            Ok(None) => Did::Accepted,
+            Ok(Some(contents)) => match &first {
+                None => {
+                    first = Some(contents);
+                    Did::Accepted
+                }
+                Some(first) => first.difference(&contents).map_or(Did::Accepted, |difference| Did::Differed {
+                    difference: cut(&difference, LONGEST_WORDS).into_owned(),
+                }),
+            },
+            Err(Outcome::Rejected(rejection)) => {
+                words = rejection.message;
+                Did::Rejected { class: rejection.class.name().into() }
+            }
+            Err(Outcome::Unsupported { reason }) => {
+                words = reason;
+                Did::Unsupported
+            }
+            Err(Outcome::TimedOut { .. }) => Did::Failed { how: "timed out".into() },
+            Err(Outcome::OutOfMemory { .. }) => Did::Failed { how: "out of memory".into() },
+            Err(outcome) => Did::Failed { how: outcome.summary() },
+        };
+        readings.push((column, did, words));
+    }
+    readings
 }
 
 #[cfg(test)]

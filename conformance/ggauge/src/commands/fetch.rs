@@ -5,8 +5,7 @@ use clap::Args;
 use machine::Error;
 use printable::Page;
 use std::path::PathBuf;
-use studies::{readers, tokenizers::Collection};
-use supply::models::Manifest;
+use supply::{adapters, models::Manifest, vocabularies::Collection};
 use vocabulary::Upshot;
 
 /// Download pinned models and vocabularies into the cache, and check those that are there.
@@ -46,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     }
     if wanted(READERS) {
         progress.set_message("making the environments of readers in other languages");
-        for (name, made) in readers::install(cache)? {
+        for (name, made) in adapters::install(cache)? {
             let line = made.map_or_else(|why| why, |path| path.display().to_string());
             progress.suspend(|| print(&Page::of(format_args!("{name} {line}"))))?;
         }

@@ -4,8 +4,8 @@ use crate::desk::{Desk, print};
 use clap::Args;
 use printable::Page;
 use std::path::Path;
-use studies::tokenizers::{self, Divergences};
-use supply::prompts;
+use studies::tokenizers;
+use supply::{prompts, vocabularies};
 use vocabulary::{Settings, SubjectId, Upshot};
 
 /// Hold the runtimes' tokenizers against pinned vocabularies with the ids that texts must give, and against each other.
@@ -24,11 +24,12 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let Arguments { names, json, offline } = arguments;
     let desk = Desk::open(*json)?;
-    let vocabularies = tokenizers::choose(names, &desk.cache, *offline, &desk.progress)?;
+    let vocabularies = vocabularies::choose(names, &desk.cache, *offline, &desk.progress)?;
     let mut workers = desk.workers()?;
     let tokenize = |subject: &SubjectId, path: &Path, text: &str| workers.get(subject, Settings::Default).tokenize(path, text);
-    let report = tokenizers::run(&vocabularies, &prompts::all()?, &Divergences::shipped()?, tokenize, &desk.progress)?;
+    let divergences = tokenizers::divergences()?;
+    let record = tokenizers::run(&vocabularies, &prompts::all()?, &divergences, tokenize, &desk.progress)?;
     desk.progress.finish_and_clear();
-    print(&if *json { Page::json(&report)? } else { tokenizers::report(&report) })?;
-    Ok(report.upshot())
+    print(&if *json { Page::json(&record)? } else { report::tokenizers::report(&record) })?;
+    Ok(record.upshot())
 }

@@ -4,9 +4,12 @@ use crate::desk::{Desk, print};
 use clap::Args;
 use harness::plan::Filter;
 use machine::{Error, cache, small};
+use policy::KnownDeviations;
 use printable::Page;
+use report::readers_picture;
 use std::{collections::BTreeMap, path::PathBuf};
-use studies::{readers, survey, survey_picture};
+use studies::{readers, vector_files};
+use supply::adapters;
 use vocabulary::Upshot;
 
 /// Give every test vector to every GGUF reader, and say who accepts what, who ends or hangs, and who reads something else.
@@ -36,7 +39,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(arguments.json)?;
-    let mut groups = survey::groups()?;
+    let mut groups = vector_files::groups()?;
     if let Some(shown) = &arguments.filter {
         let filter = Filter::parse(shown)?;
         for group in &mut groups {
@@ -49,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         }
     }
     if let Some(folder) = &arguments.write {
-        let count = survey::write_all(&groups, folder)?;
+        let count = vector_files::write_all(&groups, folder)?;
         print(&Page::of(format_args!("{count} vectors in {}", folder.display())))?;
         return Ok(Upshot::Good);
     }
@@ -59,37 +62,37 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let mut columns = Vec::new();
     let mut absent = Vec::new();
     for column in readers::columns() {
-        match readers::command(&column.subject, &desk.cache) {
+        match adapters::command(&column.subject, &desk.cache) {
             None => columns.push((column, None)),
             Some(_) if !is_asked(column.name) => {}
             Some(Ok(command)) => columns.push((column, Some(command))),
             Some(Err(why)) => absent.push((column.name, why)),
         }
     }
-    let mut rows = survey::survey(&groups, &columns, &desk.program, desk.scratch()?, &desk.progress)?;
+    let mut rows = readers::survey(&groups, &columns, &desk.program, desk.scratch()?, &desk.progress)?;
     desk.progress.finish_and_clear();
     for row in &mut rows {
         row.cells.retain(|cell| is_asked(&cell.reader));
     }
     if let Some(path) = &arguments.picture {
-        cache::write_whole(path, survey_picture::svg(&rows)?.as_bytes())?;
+        cache::write_whole(path, readers_picture::svg(&rows)?.as_bytes())?;
     }
     let findings = match &arguments.findings {
-        None => survey::Finding::shipped()?,
+        None => KnownDeviations::shipped()?,
         Some(path) => {
             let next = "give the path of a file such as corpora/vectors/FINDINGS.md";
             let text = small::read_text(path).map_err(|error| Error::input(path.display(), error, next))?;
-            survey::Finding::read_all(&text, &path.display().to_string())?
+            KnownDeviations::parse(&text, &path.display().to_string())?
         }
     };
     let surveyed = |name: &str| rows.iter().any(|row| row.cell(name).is_some());
     let others: Vec<&str> = readers::columns().iter().map(|column| column.name).filter(|name| !surveyed(name)).collect();
-    let coverage = survey::coverage(&rows, &findings, arguments.filter.is_none(), &others);
+    let coverage = findings.coverage(&rows, arguments.filter.is_none(), &others);
     print(&if arguments.json {
         let absent: BTreeMap<_, _> = absent.into_iter().collect();
         Page::json(&serde_json::json!({ "rows": rows, "absent": absent, "coverage": coverage }))?
     } else {
-        survey::report(&rows, &coverage, &absent, arguments.verbose)
+        report::readers::report(&rows, &coverage, &absent, arguments.verbose)
     })?;
     Ok(if rows.iter().all(|row| row.cells.is_empty()) {
         Upshot::NothingJudged

@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
 };
-use studies::{readers, survey};
+use studies::vector_files;
+use supply::adapters;
 
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 const PYTHON: &str = include_str!("../../../readers/python/requirements.txt");
@@ -403,7 +404,7 @@ fn words_stand_in_the_pinned_sources_where_they_are_said_to() {
 #[test]
 #[ignore = "needs the environments of `ggauge fetch readers`"]
 fn words_stand_in_readers_of_other_languages_and_in_other_releases() {
-    let installed = readers::install(&Cache::find().unwrap()).unwrap();
+    let installed = adapters::install(&Cache::find().unwrap()).unwrap();
     let foreign = |package: &str| {
         let (_, made) = installed.iter().find(|(name, _)| *name == package)?;
         let environment = made.as_ref().ok()?;
@@ -511,7 +512,7 @@ fn findings_are_of_the_releases_that_are_pinned() {
 #[test]
 fn what_shows_a_finding_exists() {
     let mut vectors: BTreeSet<String> = BTreeSet::new();
-    for group in survey::groups().unwrap() {
+    for group in vector_files::groups().unwrap() {
         vectors.extend(group.tests.iter().map(|vector| format!("{}/{}", group.group, vector.name)));
     }
     let is_vector = |name: &str| {

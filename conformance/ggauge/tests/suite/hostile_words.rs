@@ -3,8 +3,12 @@
 
 use crate::support::{GGAUGE, ggauge, id, stderr, stdout};
 use gguf::{Draft, File, Value, WeightType};
-use record::Record;
-use report::{Style, matrix_picture, picture};
+use record::{
+    Record,
+    readers::{Coverage, Did, Operation, Stated, VectorCell, VectorRow},
+    tokenizers::{Token, TokenDifference, TokenizerComparison, TokenizerRecord, VocabularyRecord},
+};
+use report::{Style, matrix_picture, picture, readers_picture};
 use rstest::rstest;
 use serde_json::Value as Json;
 use std::{
@@ -13,11 +17,6 @@ use std::{
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::{Command, Output},
-};
-use studies::{
-    readers::Operation,
-    survey::{self, Cell, Coverage, Did, Row},
-    tokenizers::{self, Comparison, Difference, Token, VocabularyRecord},
 };
 use supply::fingerprint;
 use vocabulary::Judgement;
@@ -340,8 +339,8 @@ fn reports_and_pictures_of_a_hostile_record_are_inert() {
 #[test]
 fn other_reports_of_hostile_words_are_inert() {
     let token = Some(Token { id: 1, text: Some(HOSTILE.into()) });
-    let first = Difference { text: HOSTILE.into(), position: 0, expected: token.clone(), got: token };
-    let comparison = Comparison {
+    let first = TokenDifference { text: HOSTILE.into(), position: 0, expected: token.clone(), got: token };
+    let comparison = TokenizerComparison {
         vocabulary: HOSTILE.into(),
         subject: id("candle@cpu"),
         other: None,
@@ -354,20 +353,21 @@ fn other_reports_of_hostile_words_are_inert() {
         issue: Some(HOSTILE.into()),
     };
     let vocabularies = vec![VocabularyRecord { name: HOSTILE.into(), kind: HOSTILE.into(), expected: 1 }];
-    let tokens = tokenizers::Report { vocabularies, comparisons: vec![comparison] };
-    assert_inert("tokenizers", &tokenizers::report(&tokens).to_string());
+    let tokens = TokenizerRecord { vocabularies, comparisons: vec![comparison] };
+    assert_inert("tokenizers", &report::tokenizers::report(&tokens).to_string());
 
-    let cell = |did| Cell { reader: COMMAND.into(), operation: Operation::Read, did, words: HOSTILE.into() };
+    let cell =
+        |did| VectorCell { reader: COMMAND.into(), operation: Operation::Read, did, conforms: false, words: HOSTILE.into() };
     let did = [
         Did::Differed { difference: HOSTILE.into() },
         Did::Rejected { class: HOSTILE.into() },
         Did::Failed { how: HOSTILE.into() },
     ];
-    let row = |did| Row { vector: HOSTILE.into(), result: vectors::Expected::Valid, rules: Vec::new(), cells: vec![cell(did)] };
-    let rows: Vec<Row> = did.into_iter().map(row).collect();
+    let row = |did| VectorRow { vector: HOSTILE.into(), result: Stated::Valid, rules: Vec::new(), cells: vec![cell(did)] };
+    let rows: Vec<VectorRow> = did.into_iter().map(row).collect();
     let coverage = Coverage { unexplained: vec![HOSTILE.into()], stale: vec![HOSTILE.into()], deviations: 3 };
-    assert_inert("vectors", &survey::report(&rows, &coverage, &[("a", HOSTILE.into())], true).to_string());
-    let svg = studies::survey_picture::svg(&rows).unwrap();
+    assert_inert("vectors", &report::readers::report(&rows, &coverage, &[("a", HOSTILE.into())], true).to_string());
+    let svg = readers_picture::svg(&rows).unwrap();
     assert_inert("vectors.svg", &svg);
     // A label keeps its end.
     assert!(!svg.contains("<img") && svg.contains("&amp;lt;"), "{svg}");

@@ -1,52 +1,55 @@
 //! The survey of readers: its golden, what the rules say of the runtimes, and that every deviation has a finding.
 
 use crate::support::{GGAUGE, assert_golden_in, ggauge, stderr, stdout};
-use ::vectors::Expected;
 use gguf::{Rule, Stance};
 use indicatif::ProgressBar;
 use machine::cache::Cache;
+use policy::KnownDeviations;
+use record::readers::{Coverage, Did, Operation, Stated, VectorCell, VectorRow};
+use report::readers_picture;
 use std::path::Path;
 use studies::{
-    readers::{self, Column, Operation},
-    survey::{self, Cell, Coverage, Did, Finding, Row},
+    readers::{self, Column},
+    vector_files,
 };
+use supply::adapters;
 
 /// Surveys the vectors whose name `wanted` accepts.
-fn rows(columns: &[(Column, Option<String>)], wanted: impl Fn(&str) -> bool) -> Vec<Row> {
-    let mut groups = survey::groups().unwrap();
+fn rows(columns: &[(Column, Option<String>)], wanted: impl Fn(&str) -> bool) -> Vec<VectorRow> {
+    let mut groups = vector_files::groups().unwrap();
     for group in &mut groups {
         let name = group.group.clone();
         group.tests.retain(|vector| wanted(&format!("{name}/{}", vector.name)));
     }
     let scratch = tempfile::tempdir().unwrap();
-    survey::survey(&groups, columns, Path::new(GGAUGE), scratch.path(), &ProgressBar::hidden()).unwrap()
+    readers::survey(&groups, columns, Path::new(GGAUGE), scratch.path(), &ProgressBar::hidden()).unwrap()
 }
 
 /// Columns of this process's own executable: those that need no environment.
 fn built_in() -> Vec<(Column, Option<String>)> {
     let cache = Cache::at(Path::new("/nonexistent"));
     let columns = readers::columns().into_iter();
-    columns.filter(|column| readers::command(&column.subject, &cache).is_none()).map(|column| (column, None)).collect()
+    columns.filter(|column| adapters::command(&column.subject, &cache).is_none()).map(|column| (column, None)).collect()
 }
 
-fn assert_golden_groups(prefix: &str, rows: &[Row]) {
+fn assert_golden_groups(prefix: &str, rows: &[VectorRow]) {
     let mut groups: Vec<&str> = rows.iter().filter_map(|row| row.vector.split('/').next()).collect();
     groups.dedup();
     for group in groups {
-        let of_group = |row: &&Row| row.vector.split('/').next() == Some(group);
-        let of_group: Vec<Row> = rows.iter().filter(of_group).cloned().collect();
+        let of_group = |row: &&VectorRow| row.vector.split('/').next() == Some(group);
+        let of_group: Vec<VectorRow> = rows.iter().filter(of_group).cloned().collect();
         assert_golden_in(
             "vectors",
             &format!("{prefix}{group}"),
-            &format!("{}\n\n{}", survey::LEGEND, survey::table(&of_group)),
+            &format!("{}\n\n{}", report::readers::LEGEND, report::readers::table(&of_group)),
         );
     }
 }
 
-fn assert_explained(rows: &[Row]) {
+fn assert_explained(rows: &[VectorRow]) {
     let surveyed = |name: &str| rows.iter().all(|row| row.cell(name).is_some());
     let absent: Vec<&str> = readers::columns().iter().map(|column| column.name).filter(|name| !surveyed(name)).collect();
-    let coverage = survey::coverage(rows, &Finding::shipped().unwrap(), true, &absent);
+    let coverage = KnownDeviations::shipped().unwrap().coverage(rows, true, &absent);
     assert!(coverage.deviations > 0, "a survey in which every reader is right is one that does not look");
     assert!(coverage.unexplained.is_empty(), "without a finding:\n{}", coverage.unexplained.join("\n"));
     assert!(coverage.stale.is_empty(), "findings that explain nothing any more: {:?}", coverage.stale);
@@ -56,11 +59,11 @@ fn assert_explained(rows: &[Row]) {
 #[test]
 fn readers_do_what_the_golden_the_rules_and_the_findings_say() {
     let rows = rows(&built_in(), |_| true);
-    assert_eq!(rows.len(), survey::groups().unwrap().iter().map(|group| group.tests.len()).sum::<usize>());
+    assert_eq!(rows.len(), vector_files::groups().unwrap().iter().map(|group| group.tests.len()).sum::<usize>());
     for row in &rows {
         let strict = row.cell("strict").unwrap();
         let refused = matches!(strict.did, Did::Rejected { .. } | Did::Unsupported);
-        assert_eq!(refused, row.result == Expected::Invalid || row.rules == ["big-endian"], "{}: {strict:?}", row.vector);
+        assert_eq!(refused, row.result == Stated::Invalid || row.rules == ["big-endian"], "{}: {strict:?}", row.vector);
         let words = &strict.words;
         let named = |rule: &String| words.contains(&format!("(rule {rule})"));
         assert!(!refused || row.rules.iter().all(named), "{} is refused with other words: {words}", row.vector);
@@ -81,7 +84,7 @@ fn vector_of(rule: Rule) -> String {
 }
 
 /// What is wrong with the stances that a rule states.
-fn wrong_stance(rows: &[Row], rule: Rule) -> Option<String> {
+fn wrong_stance(rows: &[VectorRow], rule: Rule) -> Option<String> {
     let name = vector_of(rule);
     let row = rows.iter().find(|row| row.vector == name).unwrap_or_else(|| panic!("{rule} has no vector {name}"));
     let stance = |reader: &str| {
@@ -111,12 +114,12 @@ fn readers_in_other_languages_do_what_the_golden_and_the_findings_say() {
     let mut columns = built_in();
     let ours = columns.len();
     for column in readers::columns() {
-        match readers::command(&column.subject, &cache) {
+        match adapters::command(&column.subject, &cache) {
             None => {}
             Some(Ok(command)) => columns.push((column, Some(command))),
             // Where its programs are not on this machine, it cannot have been made.
             Some(Err(why)) => {
-                let made = readers::install(&cache).unwrap().into_iter().find(|(name, _)| *name == column.name);
+                let made = adapters::install(&cache).unwrap().into_iter().find(|(name, _)| *name == column.name);
                 let (_, made) = made.unwrap();
                 assert!(made.is_err(), "{}: {why}", column.name);
             }
@@ -138,10 +141,16 @@ fn readers_in_other_languages_do_what_the_golden_and_the_findings_say() {
     }
 }
 
-fn row(result: Expected, rules: &[&str], did: Did) -> Row {
-    let cell = Cell { reader: "a".into(), operation: Operation::Read, did, words: String::new() };
-    let rules = rules.iter().map(|&rule| rule.to_owned()).collect();
-    Row { vector: "group/name".into(), result, rules, cells: vec![cell] }
+fn cell(result: Stated, rules: &[String], did: Did) -> VectorCell {
+    let operation = Operation::Read;
+    let conforms = readers::conforms(result, rules, operation, &did);
+    VectorCell { reader: "a".into(), operation, did, conforms, words: String::new() }
+}
+
+fn row(result: Stated, rules: &[&str], did: Did) -> VectorRow {
+    let rules: Vec<String> = rules.iter().map(|&rule| rule.to_owned()).collect();
+    let cells = vec![cell(result, &rules, did)];
+    VectorRow { vector: "group/name".into(), result, rules, cells }
 }
 
 #[test]
@@ -150,42 +159,43 @@ fn what_does_not_conform_needs_a_finding_and_a_finding_needs_a_deviation() {
     let failed = || Did::Failed { how: "aborted".into() };
     let differed = || Did::Differed { difference: "key".into() };
     for (result, rules, did, conforms) in [
-        (Expected::Valid, &[][..], Did::Accepted, true),
-        (Expected::Valid, &[], rejected(), false),
-        (Expected::Valid, &[], Did::Unsupported, true),
-        (Expected::Valid, &[], failed(), false),
-        (Expected::Valid, &[], differed(), false),
-        (Expected::Invalid, &["magic"], Did::Accepted, false),
-        (Expected::Invalid, &["magic"], rejected(), true),
-        (Expected::Invalid, &["magic"], failed(), false),
-        (Expected::Invalid, &["key-missing"], Did::Accepted, true),
-        (Expected::Invalid, &["key-missing"], failed(), false),
-        (Expected::Acceptable, &["array-nested"], Did::Accepted, true),
-        (Expected::Acceptable, &["array-nested"], rejected(), true),
-        (Expected::Acceptable, &["array-nested"], differed(), false),
+        (Stated::Valid, &[][..], Did::Accepted, true),
+        (Stated::Valid, &[], rejected(), false),
+        (Stated::Valid, &[], Did::Unsupported, true),
+        (Stated::Valid, &[], failed(), false),
+        (Stated::Valid, &[], differed(), false),
+        (Stated::Invalid, &["magic"], Did::Accepted, false),
+        (Stated::Invalid, &["magic"], rejected(), true),
+        (Stated::Invalid, &["magic"], failed(), false),
+        (Stated::Invalid, &["key-missing"], Did::Accepted, true),
+        (Stated::Invalid, &["key-missing"], failed(), false),
+        (Stated::Acceptable, &["array-nested"], Did::Accepted, true),
+        (Stated::Acceptable, &["array-nested"], rejected(), true),
+        (Stated::Acceptable, &["array-nested"], differed(), false),
     ] {
         let row = row(result, rules, did);
-        assert_eq!(row.conforms(&row.cells[0]), conforms, "{row:?}");
+        assert_eq!(row.cells[0].conforms, conforms, "{row:?}");
     }
-    let deviating = [row(Expected::Valid, &[], rejected())];
+    let deviating = [row(Stated::Valid, &[], rejected())];
     let finding = |readers: &str, vectors: &str| {
         let text = format!(
             "# Findings\n\n### X-1 Why\n- readers: `{readers}`\n- vectors: `{vectors}`\n- does: `rejects`\n- cause: a.c:1\n"
         );
-        Finding::read_all(&text, "test.md").unwrap()
+        KnownDeviations::parse(&text, "test.md").unwrap()
     };
-    let coverage = |rows: &[Row], findings: &[Finding]| survey::coverage(rows, findings, true, &[]);
-    assert_eq!(coverage(&deviating, &[]).unexplained, ["a: group/name: rejects (malformed)"]);
+    let coverage = |rows: &[VectorRow], findings: &KnownDeviations| findings.coverage(rows, true, &[]);
+    let none = KnownDeviations::parse("", "test.md").unwrap();
+    assert_eq!(coverage(&deviating, &none).unexplained, ["a: group/name: rejects (malformed)"]);
     let covered = coverage(&deviating, &finding("a", "group/*"));
     assert_eq!(covered, Coverage { unexplained: vec![], stale: vec![], deviations: 1 });
     // What explains a refusal is no excuse for a crash.
-    let failing = [row(Expected::Valid, &[], failed())];
+    let failing = [row(Stated::Valid, &[], failed())];
     assert_eq!(coverage(&failing, &finding("a", "group/*")).unexplained, ["a: group/name: aborted"]);
-    let conforming = [row(Expected::Valid, &[], Did::Accepted)];
+    let conforming = [row(Stated::Valid, &[], Did::Accepted)];
     assert_eq!(coverage(&conforming, &finding("a", "group/*")).stale, ["X-1"]);
     // Some of the vectors, or not all of its readers: nothing can be said.
-    assert_eq!(survey::coverage(&conforming, &finding("a", "group/*"), false, &[]).stale, [""; 0]);
-    assert_eq!(survey::coverage(&conforming, &finding("{a,b}", "group/*"), true, &["b"]).stale, [""; 0]);
+    assert_eq!(finding("a", "group/*").coverage(&conforming, false, &[]).stale, [""; 0]);
+    assert_eq!(finding("{a,b}", "group/*").coverage(&conforming, true, &["b"]).stale, [""; 0]);
 }
 
 #[test]
@@ -198,7 +208,7 @@ fn a_finding_that_lacks_a_line_is_refused() {
         ("### X-1\n- readers: `a`\n- vectors: `b`\n- does: `fails`\n", "- cause"),
         ("### X-1\n- readers: `[`\n- vectors: `b`\n- does: `fails`\n- cause: c\n", "X-1"),
     ] {
-        let error = Finding::read_all(&format!("# Findings\n\n{entry}"), "test.md").err().unwrap().to_string();
+        let error = KnownDeviations::parse(&format!("# Findings\n\n{entry}"), "test.md").err().unwrap().to_string();
         assert!(error.contains(part) && error.contains("test.md"), "{error}");
     }
 }
@@ -231,15 +241,14 @@ fn the_command_says_what_is_unexplained_and_exits_so() {
 
 #[test]
 fn the_picture_has_a_cell_for_each_reading_and_its_colour() {
-    let cell = |did: Did| Cell { reader: "a".into(), operation: Operation::Read, did, words: String::new() };
     let failed = Did::Failed { how: "aborted".into() };
-    let mut rows = [row(Expected::Valid, &[], Did::Accepted), row(Expected::Valid, &[], failed.clone())];
-    rows[0].cells.push(cell(failed));
-    let svg = studies::survey_picture::svg(&rows).unwrap();
+    let mut rows = [row(Stated::Valid, &[], Did::Accepted), row(Stated::Valid, &[], failed.clone())];
+    rows[0].cells.push(cell(Stated::Valid, &[], failed));
+    let svg = readers_picture::svg(&rows).unwrap();
     let red = svg.matches("#B71C1C").count();
     // Two cells and one in the legend.
     assert_eq!((red, svg.matches("#2E7D32").count()), (3, 2), "{svg}");
-    assert_eq!(svg, studies::survey_picture::svg(&rows).unwrap());
+    assert_eq!(svg, readers_picture::svg(&rows).unwrap());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use crate::support::{assert_golden, id, stderr, stdout, wait_until_it_listens};
 use indicatif::ProgressBar;
 use machine::{Error, cache::Cache, interrupt};
+use policy::Divergences;
+use record::tokenizers::TokenizerRecord;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,8 +12,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
-use studies::tokenizers::{self, Collection, Divergences, Report, Test, Vocabulary};
-use supply::prompts::{self, PromptFile};
+use studies::tokenizers;
+use supply::{
+    prompts::{self, PromptFile},
+    vocabularies::{self, Collection, TokenizerTest, Vocabulary},
+};
 use vocabulary::{Judgement, Outcome, SubjectId, Upshot};
 
 /// What a runtime makes of a text here: a token for each of its characters.
@@ -21,7 +26,7 @@ fn letters(text: &str) -> Vec<u32> {
 
 /// A vocabulary whose expected ids are those of [`letters`], or nothing expected where there are no texts.
 fn vocabulary(name: &str, texts: &[&str]) -> Vocabulary {
-    let tests = texts.iter().map(|text| Test { text: (*text).into(), tokens: letters(text) }).collect();
+    let tests = texts.iter().map(|text| TokenizerTest { text: (*text).into(), tokens: letters(text) }).collect();
     Vocabulary { name: name.into(), path: "no-such.gguf".into(), tests }
 }
 
@@ -31,14 +36,17 @@ fn prompts_of(text: &str) -> BTreeMap<String, PromptFile> {
 }
 
 /// Judges one vocabulary with texts `ab` and `cd` and a prompt `ef`.
-fn judge(divergences: &str, tokenize: impl Fn(&SubjectId, &str) -> Result<Vec<u32>, Outcome>) -> Result<Report, Error> {
+fn judge(
+    divergences: &str,
+    tokenize: impl Fn(&SubjectId, &str) -> Result<Vec<u32>, Outcome>,
+) -> Result<TokenizerRecord, Error> {
     let divergences = Divergences::parse(divergences, "test.toml")?;
     let tokenize = |subject: &SubjectId, _: &Path, text: &str| Ok(tokenize(subject, text));
     let vocabularies = [vocabulary("gpt-2", &["ab", "cd"])];
     tokenizers::run(&vocabularies, &prompts_of("ef"), &divergences, tokenize, &ProgressBar::hidden())
 }
 
-fn judgements(report: &Report) -> Vec<Judgement> {
+fn judgements(report: &TokenizerRecord) -> Vec<Judgement> {
     report.comparisons.iter().map(|comparison| comparison.judgement).collect()
 }
 
@@ -73,7 +81,7 @@ fn other_ids_than_expected_fail_and_are_shown() {
     assert_eq!((first.text.as_str(), first.position), ("cd", 1));
     assert_eq!(first.expected.as_ref().unwrap().id, u32::from('d'));
     assert_eq!(first.got.as_ref().unwrap().id, u32::from('e'));
-    let table = tokenizers::report(&report);
+    let table = report::tokenizers::report(&report);
     assert!(table.contains("1 of 2") && table.contains("FAIL: candle@cpu on gpt-2"), "{table}");
     assert!(table.contains("next: ggauge tokenizers gpt-2"), "{table}");
 }
@@ -97,7 +105,7 @@ fn ids_that_end_early_or_late_differ_too() {
             (first.position, first.expected.is_none(), first.got.is_none()),
             (2 - usize::from(!longer), longer, !longer)
         );
-        assert!(tokenizers::findings(&report).contains("nothing, the text is over"));
+        assert!(report::tokenizers::findings(&report).contains("nothing, the text is over"));
     }
 }
 
@@ -118,7 +126,7 @@ fn a_known_divergence_must_occur() {
     let report = judge(CANDLE, candle_errs_on("cd")).unwrap();
     assert_eq!(judgements(&report), [Judgement::Pass, Judgement::ExpectedFail, Judgement::UnexpectedPass]);
     assert_eq!(report.upshot(), Upshot::Bad);
-    assert!(tokenizers::findings(&report).contains("delete its row"));
+    assert!(report::tokenizers::findings(&report).contains("delete its row"));
 
     // A crash is not the divergence that is known.
     let report =
@@ -134,7 +142,7 @@ fn a_crash_is_an_outcome_and_may_be_a_known_one() {
     };
     let report = judge("", abort).unwrap();
     assert_eq!(judgements(&report), [Judgement::Fail, Judgement::Pass, Judgement::Fail]);
-    let report = tokenizers::report(&report);
+    let report = report::tokenizers::report(&report);
     assert!(report.contains(r#"llama-cpp@cpu aborted on "cd""#), "{report}");
     let known = CANDLE.replace("candle", "llama-cpp").replace("diverges", "aborts");
     assert_eq!(judgements(&judge(&known, abort).unwrap()), [Judgement::ExpectedFail, Judgement::Pass, Judgement::ExpectedFail]);
@@ -149,7 +157,7 @@ fn what_a_tokenizer_cannot_do_is_unsupported_in_its_own_words() {
     let report = judge(CANDLE, refuse).unwrap();
     assert_eq!(judgements(&report), [Judgement::Pass, Judgement::Unsupported, Judgement::Unsupported]);
     assert_eq!(report.upshot(), Upshot::Good);
-    assert!(tokenizers::findings(&report).contains("unsupported tokenizer model `bert`"));
+    assert!(report::tokenizers::findings(&report).contains("unsupported tokenizer model `bert`"));
     let nobody = judge("", |_, _| Err(Outcome::Unsupported { reason: "no".into() })).unwrap();
     assert_eq!(nobody.upshot(), Upshot::NothingJudged);
 }
@@ -161,7 +169,7 @@ fn without_expected_tokens_only_the_runtimes_are_compared() {
     let bar = ProgressBar::hidden();
     let report = tokenizers::run(&[vocabulary("aquila", &[])], &prompts_of("ef"), &none, tokenize, &bar).unwrap();
     assert_eq!(judgements(&report), [Judgement::Pass]);
-    assert!(tokenizers::table(&report).contains("no expected tokens"));
+    assert!(report::tokenizers::table(&report).contains("no expected tokens"));
     // Without a prompt either, nothing would have been compared, and that is no pass.
     let report = tokenizers::run(&[vocabulary("aquila", &[])], &BTreeMap::new(), &none, tokenize, &bar).unwrap();
     assert_eq!((judgements(&report), report.upshot()), (vec![Judgement::Vacuous], Upshot::Bad));
@@ -173,7 +181,6 @@ fn divergences_are_refused_where_they_say_too_little() {
         (CANDLE.replace("because", " "), "has no reason"),
         (CANDLE.replace("reason = 'because'\n", ""), "missing field `reason`"),
         (CANDLE.replace("gpt-*", "a["), "has a pattern that is none"),
-        (CANDLE.replace("candle@cpu", "reference@f64"), "whose tokenizer is not compared"),
         (format!("{CANDLE}lines = 3\n"), "unknown field"),
     ] {
         let error = Divergences::parse(&broken, "test.toml").unwrap_err().to_string();
@@ -181,7 +188,20 @@ fn divergences_are_refused_where_they_say_too_little() {
     }
     let twice = judge(&format!("{CANDLE}{CANDLE}"), candle_errs_on("cd")).unwrap_err().to_string();
     assert!(twice.contains("two divergences match candle@cpu on gpt-2"), "{twice}");
-    Divergences::shipped().unwrap();
+    tokenizers::divergences().unwrap();
+}
+
+#[test]
+fn divergences_are_refused_where_nothing_is_compared() {
+    let vocabularies = vocabularies::known().unwrap();
+    for (stale, words) in [
+        (CANDLE.replace("candle@cpu", "reference@f64"), "divergence 1 is of reference@f64, whose tokenizer is not compared"),
+        (format!("{CANDLE}{}", CANDLE.replace("gpt-*", "gpt-9")), "divergence 2 matches no vocabulary"),
+    ] {
+        let divergences = Divergences::parse(&stale, "test.toml").unwrap();
+        let error = divergences.check_all_match(&vocabularies, &tokenizers::subjects()).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("next: "), "{error}");
+    }
 }
 
 #[test]
@@ -203,7 +223,7 @@ fn collections_pin_everything() {
             assert!(names.insert(vocabulary.name.clone()), "{} stands twice", vocabulary.name);
         }
     }
-    assert_eq!(tokenizers::known().unwrap().into_iter().collect::<BTreeSet<_>>().len(), tokenizers::known().unwrap().len());
+    assert_eq!(vocabularies::known().unwrap().into_iter().collect::<BTreeSet<_>>().len(), vocabularies::known().unwrap().len());
 }
 
 #[test]

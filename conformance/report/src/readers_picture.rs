@@ -1,9 +1,9 @@
-//! The picture of a survey: a row for each vector, a column for each reader, a colour for what it did.
+//! The picture of a survey of readers: a row for each vector, a column for each reader, a colour for what it did.
 
-use crate::survey::{Did, Row};
+use crate::grid::{self, Grid, Measures};
 use machine::Error;
 use plotters::style::RGBColor;
-use report::grid::{self, Grid, Measures};
+use record::readers::{Did, VectorCell, VectorRow};
 
 /// What a cell's colour says, from the best to the worst, with the words of the legend.
 const KINDS: [(&str, RGBColor); 6] = [
@@ -15,10 +15,10 @@ const KINDS: [(&str, RGBColor); 6] = [
     ("ends, hangs, takes too much", RGBColor(183, 28, 28)),
 ];
 
-fn kind(row: &Row, cell: &crate::survey::Cell) -> usize {
+fn kind(cell: &VectorCell) -> usize {
     match &cell.did {
         Did::Unsupported => 1,
-        _ if row.conforms(cell) => 0,
+        _ if cell.conforms => 0,
         Did::Accepted => 2,
         Did::Rejected { .. } => 3,
         Did::Differed { .. } => 4,
@@ -30,11 +30,11 @@ fn kind(row: &Row, cell: &crate::survey::Cell) -> usize {
 ///
 /// # Errors
 /// Where the drawing library fails, which it does not for text.
-pub fn svg(rows: &[Row]) -> Result<String, Error> {
+pub fn svg(rows: &[VectorRow]) -> Result<String, Error> {
     let columns = rows.first().into_iter().flat_map(|row| &row.cells).map(|cell| cell.reader.clone()).collect();
-    let of_row = |row: &Row| {
+    let of_row = |row: &VectorRow| {
         let label = row.vector.rsplit_once('/').map_or(row.vector.as_str(), |(_, name)| name);
-        (label.to_owned(), row.cells.iter().map(|cell| Some(kind(row, cell))).collect())
+        (label.to_owned(), row.cells.iter().map(|cell| Some(kind(cell))).collect())
     };
     let grid = Grid { title: String::new(), columns, rows: rows.iter().map(of_row).collect() };
     grid::svg(&[grid], &KINDS, &Measures { labels: 250, top: 130, column: 44 })

@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
+pub mod determinism;
+pub mod faults;
 mod folder;
+pub mod release;
 mod run;
+pub mod upgrade;
 
 pub use folder::{Folder, read};
 pub use run::{CaseRecord, ComparisonRecord, ModelRecord, Record, SCHEMA, SubjectRecord, Timings};

@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
+pub mod determinism;
+pub mod faults;
 pub mod grid;
 pub mod matrix;
 pub mod matrix_picture;
 pub mod picture;
 mod run;
+pub mod upgrade;
 
 pub use run::{Style, absent, findings, report, subjects, table, totals};

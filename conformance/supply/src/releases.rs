@@ -244,6 +244,7 @@ mod tests {
     #[test]
     fn a_release_gets_its_row_once_and_newest_first() {
         let rows = |text: &str| rows(text).unwrap().into_iter().map(Spanned::into_inner).collect::<Vec<_>>();
+        let whole: String = RELEASES.split_whitespace().collect();
         let candles = known().unwrap().into_iter().filter(|row| row.runtime == "candle").count();
         for (version, before) in [("99.0.0", 0), ("0.1.0", candles)] {
             let (release, known) = find(&format!("candle@{version}").parse().unwrap(), &[]).unwrap();
@@ -254,6 +255,13 @@ mod tests {
             assert!(of_candle.is_sorted_by_key(|row| std::cmp::Reverse(row.age())), "{text}");
             assert_eq!(rows(&text).len(), rows(RELEASES).len() + 1);
             assert_eq!(with_row(&text, &release).unwrap(), None);
+            // As a row is written by hand, and nothing else is touched.
+            let row = format!(
+                "[[release]]\nruntime = \"candle\"\nversion = \"{version}\"\ncrates = {{ candle-core = \"{version}\", \
+                 candle-transformers = \"{version}\", tokenizers = \"{}\" }}\n",
+                release.crates["tokenizers"]
+            );
+            assert_eq!(text.replacen(&row, "", 1).split_whitespace().collect::<String>(), whole, "{text}");
         }
     }
 

@@ -11,6 +11,7 @@ use policy::{Expectations, KnownDeviations, Tolerances};
 use printable::{LONGEST_WORDS, cut, short};
 use record::{
     ComparisonRecord, Record,
+    faults::{FaultTried, Noticed},
     readers::{Did, VectorCell, VectorRow},
 };
 use report::{Style, matrix_picture, picture, readers_picture};
@@ -21,11 +22,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
-use studies::{
-    calibrate,
-    faults::{self, survey::Row as FaultRow},
-    matrix, readers, vector_files,
-};
+use studies::{calibration, faults::trial, matrix, readers, vector_files};
 use supply::{adapters, models::Manifest, prompts, vocabularies::Collection};
 use vocabulary::{Check, Judgement, Measurement, Oracle, Relation, SubjectId, Upshot, Verdict, locked};
 
@@ -438,7 +435,7 @@ fn of_the_code(texts: &mut Texts) -> Result<(), Error> {
         entries += texts.text(path)?.now.matches("\n### ").count();
     }
     texts.sentence(CHANGELOG, "opens the pinned sources and looks: {} entries,", &[in_digits(entries)])?;
-    let seed = calibrate::FIRST_SEED.to_string();
+    let seed = calibration::FIRST_SEED.to_string();
     texts.sentence(CONTRIBUTING, "seeds ({} and up; tests use seeds below {}), pooled,", &[seed.clone(), seed])?;
     texts.sentence(CHANGELOG, "Records have schema {}:", &[record::SCHEMA.to_string()])?;
     let deviations = in_words(policy::MARGIN_DEVIATIONS as usize);
@@ -787,7 +784,7 @@ impl Runs {
         if cache::digest(read(&root.join(PICTURE))?.as_bytes()) != self.matrix.picture {
             stale.push(format!("{PICTURE} is not the picture of that run\nnext: scripts/figures matrix"));
         }
-        let tried = faults::survey::count()?;
+        let tried = trial::count()?;
         if tried != self.faults.tried {
             stale.push(format!("{RUNS}, faults: there are {tried} to try\nnext: scripts/figures faults"));
         }
@@ -872,13 +869,13 @@ pub fn of_the_matrix(texts: &mut Texts, record: &Record) -> Result<(), Error> {
 ///
 /// # Errors
 /// Where they are not of every model.
-pub fn of_the_faults(texts: &mut Texts, rows: &[FaultRow]) -> Result<(), Error> {
-    let tried = faults::survey::count()?;
+pub fn of_the_faults(texts: &mut Texts, rows: &[FaultTried]) -> Result<(), Error> {
+    let tried = trial::count()?;
     if rows.len() != tried {
         let why = format!("they are {}, and there are {tried} to try", rows.len());
         return Err(Error::input("the faults", why, "give what `ggauge faults --json` prints without a filter"));
     }
-    let (noticed, faults) = faults::report::totals(rows.iter());
+    let Noticed { noticed, all: faults } = Noticed::of(rows);
     let mut runs = Runs::read(&texts.root).unwrap_or_default();
     runs.faults = FaultsRun { basis: Planned::of(&texts.root)?.basis, tried, faults, noticed };
     runs.keep(texts)

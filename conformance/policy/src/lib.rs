@@ -3,6 +3,8 @@
 //! The files stand beside this crate's sources; their rows name runtimes, and this code names none.
 #![forbid(unsafe_code)]
 
+pub mod advice;
+pub mod changes;
 mod expectations;
 mod patterns;
 mod readers;

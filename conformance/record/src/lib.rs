@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
+pub mod determinism;
+pub mod faults;
 mod folder;
 pub mod readers;
+pub mod release;
 mod run;
 pub mod tokenizers;
+pub mod upgrade;
 
 pub use folder::{Folder, read};
 pub use run::{CaseRecord, ComparisonRecord, ModelRecord, Record, SCHEMA, SubjectRecord, Timings};

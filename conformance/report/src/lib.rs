@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
+pub mod determinism;
+pub mod faults;
 pub mod grid;
 pub mod matrix;
 pub mod matrix_picture;
@@ -10,5 +12,6 @@ pub mod readers;
 pub mod readers_picture;
 mod run;
 pub mod tokenizers;
+pub mod upgrade;
 
 pub use run::{Style, absent, findings, report, subjects, table, totals};

@@ -1,7 +1,8 @@
 //! Questions that are built on the flow, one module a question.
 #![forbid(unsafe_code)]
 
-pub mod calibrate;
+pub mod calibration;
+mod covering;
 pub mod determinism;
 pub mod faults;
 pub mod golden;

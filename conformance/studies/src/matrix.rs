@@ -3,11 +3,12 @@
 //! To add a model, add its recipe to [`MODELS`]; to add a schedule, an architecture or a weight type, add it where it is defined, and it is
 //! in the matrix.
 
+use crate::covering;
 use gguf::WeightType;
 use harness::plan::{Filter, Plan, Product};
 use machine::Error;
 use smith::{Architecture, Recipe};
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 use supply::{models::Model, prompts::Prompt};
 use vocabulary::{Relation, Schedule, Settings, SubjectId};
 
@@ -180,15 +181,15 @@ impl Builder<'_> {
         Ok(self.plan.models.len() - 1)
     }
 
-    fn add(&mut self, recipes: &[Recipe], part: &Part<'_>) -> Result<(), Error> {
+    fn add(&mut self, recipes: &[Recipe], axes: &Axes<'_>) -> Result<(), Error> {
         let models = recipes.iter().map(|recipe| self.model(recipe)).collect::<Result<Vec<_>, _>>()?;
         let product = Product {
             models: &models,
-            prompts: &|_| part.prompts.to_vec(),
-            schedules: part.schedules,
-            settings: part.settings,
-            subjects: part.subjects,
-            relations: part.relations,
+            prompts: &|_| axes.prompts.to_vec(),
+            schedules: axes.schedules,
+            settings: axes.settings,
+            subjects: axes.subjects,
+            relations: axes.relations,
             runs: &|_, _, _| true,
         };
         self.plan.add(&product, self.keep);
@@ -202,7 +203,7 @@ impl Builder<'_> {
 }
 
 /// Everything of a product but its models.
-struct Part<'a> {
+struct Axes<'a> {
     prompts: &'a [Prompt],
     schedules: &'a dyn Fn(&Prompt) -> Vec<Schedule>,
     settings: &'a [Settings],
@@ -215,46 +216,46 @@ fn every_change(subjects: &Subjects<'_>, folder: &Path, keep: &Filter) -> Result
     let single_shot = |_: &Prompt| vec![Schedule::SingleShot];
     let fast = subjects.fast;
     for weights in Recipe::WEIGHTS {
-        let part =
-            Part { prompts: &[ramp(8)], schedules: &single_shot, settings: &Settings::ALL, subjects: fast, relations: &[] };
-        builder.add(&own_recipes(weights), &part)?;
+        let axes =
+            Axes { prompts: &[ramp(8)], schedules: &single_shot, settings: &Settings::ALL, subjects: fast, relations: &[] };
+        builder.add(&own_recipes(weights), &axes)?;
     }
     for weights in FEW_WEIGHTS {
         let prompts = [ramp(8), ramp(40)];
-        let part = Part { prompts: &prompts, schedules: &schedules, settings: &Settings::ALL, subjects: fast, relations: &[] };
-        builder.add(&recipes(weights), &part)?;
-        let part = Part {
+        let axes = Axes { prompts: &prompts, schedules: &schedules, settings: &Settings::ALL, subjects: fast, relations: &[] };
+        builder.add(&recipes(weights), &axes)?;
+        let axes = Axes {
             prompts: &[ramp(8)],
             schedules: &single_shot,
             settings: &Settings::ALL,
             subjects: fast,
             relations: &Relation::ALL,
         };
-        builder.add(&own_recipes(weights), &part)?;
+        builder.add(&own_recipes(weights), &axes)?;
     }
     let stretched: Vec<Recipe> =
         recipes(WeightType::F32).into_iter().filter(|recipe| recipe.model().contains("rope")).collect();
     for (recipes, len) in [(stretched, BEYOND_CONTEXT), (long_recipes(), BEYOND_4096)] {
-        let part = Part {
+        let axes = Axes {
             prompts: &[ramp(len)],
             schedules: &single_shot,
             settings: &[Settings::Strict],
             subjects: fast,
             relations: &[],
         };
-        builder.add(&recipes, &part)?;
+        builder.add(&recipes, &axes)?;
     }
     // Devices, and beside them the CPUs that they are held against.
     let all: Vec<SubjectId> = fast.iter().chain(subjects.devices).cloned().collect();
     for weights in DEVICE_WEIGHTS {
-        let part = Part {
+        let axes = Axes {
             prompts: &[ramp(8)],
             schedules: &|_| Schedule::OF_EVERY_RUN.to_vec(),
             settings: &[Settings::Default],
             subjects: &all,
             relations: &[],
         };
-        builder.add(&own_recipes(weights), &part)?;
+        builder.add(&own_recipes(weights), &axes)?;
     }
     Ok(builder.finish())
 }
@@ -268,9 +269,9 @@ fn long_recipes() -> Vec<Recipe> {
 fn full(subjects: &[SubjectId], folder: &Path, keep: &Filter) -> Result<Plan, Error> {
     let mut builder = Builder { plan: Plan::default(), folder, keep };
     let prompts = [ramp(8), ramp(40)];
-    let part = Part { prompts: &prompts, schedules: &schedules, settings: &Settings::ALL, subjects, relations: &Relation::ALL };
+    let axes = Axes { prompts: &prompts, schedules: &schedules, settings: &Settings::ALL, subjects, relations: &Relation::ALL };
     for weights in Recipe::WEIGHTS {
-        builder.add(&recipes(weights), &part)?;
+        builder.add(&recipes(weights), &axes)?;
     }
     Ok(builder.finish())
 }
@@ -283,70 +284,19 @@ fn pairwise(seed: u64, subjects: &[SubjectId], folder: &Path, keep: &Filter) -> 
     let levels = [models, Recipe::WEIGHTS.len(), feeds.len(), Settings::ALL.len(), Relation::ALL.len()];
     let mut builder = Builder { plan: Plan::default(), folder, keep };
     let all: Vec<Vec<Recipe>> = Recipe::WEIGHTS.into_iter().map(recipes).collect();
-    for row in covering_rows(&levels, seed) {
+    for row in covering::rows(&levels, seed) {
         let [model, weights, feed, settings, relation] = row[..] else { continue };
         let (len, schedule) = feeds[feed];
-        let part = Part {
+        let axes = Axes {
             prompts: &[ramp(len)],
             schedules: &|_| vec![schedule],
             settings: &[Settings::ALL[settings]],
             subjects,
             relations: &[Relation::ALL[relation]],
         };
-        builder.add(&all[weights][model..=model], &part)?;
+        builder.add(&all[weights][model..=model], &axes)?;
     }
     Ok(builder.finish())
-}
-
-/// Rows of one level for each factor such that every pair of levels of two factors stands in some row. Greedy: each row takes the
-/// pair that is missing first, in an order that the seed decides, and adds the levels that cover most of what is missing.
-fn covering_rows(levels: &[usize], seed: u64) -> Vec<Vec<usize>> {
-    // SplitMix64, by Steele, Lea and Flood: portable, and good enough to mix an order.
-    let mix = |x: u64| {
-        let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    };
-    let mut pairs = Vec::new();
-    for first in 0..levels.len() {
-        for second in first + 1..levels.len() {
-            for a in 0..levels[first] {
-                pairs.extend((0..levels[second]).map(|b| ((first, a), (second, b))));
-            }
-        }
-    }
-    pairs.sort_by_key(|((first, a), (second, b))| mix(seed ^ mix((first << 48 | a << 32 | second << 16 | b) as u64)));
-    let mut uncovered: BTreeSet<_> = pairs.iter().copied().collect();
-    let mut rows = Vec::new();
-    for ((first, a), (second, b)) in pairs {
-        if !uncovered.contains(&((first, a), (second, b))) {
-            continue;
-        }
-        let mut row: Vec<Option<usize>> = vec![None; levels.len()];
-        (row[first], row[second]) = (Some(a), Some(b));
-        for factor in 0..levels.len() {
-            if row[factor].is_some() {
-                continue;
-            }
-            let gain = |level: usize| {
-                let others = row.iter().enumerate().filter_map(|(other, chosen)| Some((other, (*chosen)?)));
-                let pair =
-                    |other: (usize, usize)| if other.0 < factor { (other, (factor, level)) } else { ((factor, level), other) };
-                others.filter(|&other| uncovered.contains(&pair(other))).count()
-            };
-            let start = mix(seed ^ rows.len() as u64) as usize % levels[factor];
-            let best = (0..levels[factor]).map(|step| (start + step) % levels[factor]).max_by_key(|&level| gain(level));
-            row[factor] = best;
-        }
-        let row: Vec<usize> = row.into_iter().flatten().collect();
-        for i in 0..row.len() {
-            for j in i + 1..row.len() {
-                uncovered.remove(&((i, row[i]), (j, row[j])));
-            }
-        }
-        rows.push(row);
-    }
-    rows
 }
 
 #[cfg(test)]
@@ -363,24 +313,5 @@ mod tests {
             }
         }
         assert_eq!(long_recipes().len(), Architecture::ALL.len());
-    }
-
-    #[test]
-    fn a_sample_covers_every_pair_and_follows_from_its_seed() {
-        let levels = [24, 28, 16, 2, 11];
-        let rows = covering_rows(&levels, 7);
-        for first in 0..levels.len() {
-            for second in first + 1..levels.len() {
-                for a in 0..levels[first] {
-                    for b in 0..levels[second] {
-                        assert!(rows.iter().any(|row| row[first] == a && row[second] == b), "{first}={a} {second}={b}");
-                    }
-                }
-            }
-        }
-        // Not much more than the product of the two largest, which no sample can do without.
-        assert!(rows.len() < 24 * 28 * 5 / 4, "{}", rows.len());
-        assert_eq!(rows, covering_rows(&levels, 7));
-        assert_ne!(rows, covering_rows(&levels, 8));
     }
 }

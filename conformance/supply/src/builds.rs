@@ -1,13 +1,14 @@
 //! Building ggauge against another release of a runtime: in the cache, with a lock file of its own, from a copy of the sources. The
 //! working tree is only read.
 
-use crate::releases::{self, Release};
+use crate::releases;
 use machine::{
     Error,
     cache::{self, Cache},
     external,
 };
 use printable::quoted;
+use record::release::Release;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -55,7 +56,7 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
         mirror(&checkout.join(entry), &source.join(entry), &|path, bytes| {
             let file = path.strip_prefix(checkout).unwrap_or(path);
             match String::from_utf8(bytes) {
-                Ok(text) => Ok(release.apply(file, &text)?.into_bytes()),
+                Ok(text) => Ok(releases::apply(release, file, &text)?.into_bytes()),
                 Err(error) => Ok(error.into_bytes()),
             }
         })?;

@@ -3,14 +3,12 @@
 //! To add a release, add its row to `conformance/policy/releases.toml`; `ggauge bump` does so itself.
 
 use machine::Error;
-use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
-use toml_edit::{DocumentMut, InlineTable, Item, Value};
+use record::release::Release;
+use semver::Version;
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::Path, str::FromStr};
+use toml::Spanned;
+use toml_edit::{DocumentMut, InlineTable, Item, Table, Value, value};
 
 const RELEASES: &str = include_str!("../../policy/releases.toml");
 /// Where that is in a checkout.
@@ -21,8 +19,8 @@ pub const FILE: &str = "conformance/policy/releases.toml";
 pub struct Wanted {
     /// The runtime, as in subjects.
     pub runtime: String,
-    /// The version of its leading crate.
-    pub version: String,
+    /// The version of its leading crate. It becomes part of a path and of a manifest.
+    pub version: Version,
 }
 
 impl FromStr for Wanted {
@@ -30,78 +28,38 @@ impl FromStr for Wanted {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no release: expected RUNTIME@VERSION, such as candle@0.11.1");
-        let (runtime, version) = text.split_once('@').ok_or_else(wrong)?;
-        // The version becomes part of a path and of a manifest.
-        let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-.+".contains(c));
-        if plain(runtime) && plain(version) && version.starts_with(|c: char| c.is_ascii_digit()) {
-            Ok(Self { runtime: runtime.into(), version: version.into() })
-        } else {
-            Err(wrong())
+        let (runtime, version) = text.split_once('@').filter(|(runtime, _)| !runtime.is_empty()).ok_or_else(wrong)?;
+        Ok(Self { runtime: runtime.into(), version: version.parse().map_err(|_| wrong())? })
+    }
+}
+
+/// The text of a file of the checkout as a release needs it: the workspace's manifest is pinned, and edits are made.
+///
+/// # Errors
+/// Where the manifest is none, or an edit does not fit the file.
+pub fn apply(release: &Release, file: &Path, text: &str) -> Result<String, Error> {
+    if file == Path::new("Cargo.toml") {
+        return pin(text, release);
+    }
+    release.edit.iter().filter(|edit| edit.file == file).try_fold(text.to_owned(), |text, edit| {
+        if text.matches(&edit.old).count() == 1 {
+            return Ok(text.replace(&edit.old, &edit.new));
         }
-    }
-}
-
-/// A release of a runtime: the crates that belong together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Release {
-    /// The runtime, as in subjects.
-    pub runtime: String,
-    /// The version of its leading crate, or `local`.
-    pub version: String,
-    /// The crates and their versions.
-    pub crates: BTreeMap<String, String>,
-    /// What has to be changed in the thin layer for this release, so that the layer itself needs no switches by version.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub edit: Vec<Edit>,
-    /// The folder of a local checkout that the crates are taken from, each from the folder of its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub folder: Option<PathBuf>,
-}
-
-/// A change of a source file for one release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Edit {
-    /// The file, from the top of the checkout.
-    pub file: PathBuf,
-    /// A text that stands in it once.
-    pub old: String,
-    /// What stands there instead.
-    pub new: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl Release {
-    /// The text of a file of the checkout as this release needs it: the workspace's manifest is pinned, and edits are made.
-    ///
-    /// # Errors
-    /// Where the manifest is none, or an edit does not fit the file.
-    pub fn apply(&self, file: &Path, text: &str) -> Result<String, Error> {
-        if file == Path::new("Cargo.toml") {
-            return pin(text, self);
-        }
-        self.edit.iter().filter(|edit| edit.file == file).try_fold(text.to_owned(), |text, edit| {
-            if text.matches(&edit.old).count() == 1 {
-                return Ok(text.replace(&edit.old, &edit.new));
-            }
-            let why = format!("`{}` does not stand in {} once, as the edit for {self} says", edit.old, file.display());
-            Err(Error::input(FILE, why, "correct the row"))
-        })
-    }
-}
-
-impl fmt::Display for Release {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.runtime, self.version)
-    }
+        let why = format!("`{}` does not stand in {} once, as the edit for {release} says", edit.old, file.display());
+        Err(Error::input(FILE, why, "correct the row"))
+    })
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
-    release: Vec<Release>,
+struct Rows {
+    release: Vec<Spanned<Release>>,
+}
+
+/// The rows of a table of releases, each with its place in the text.
+fn rows(table: &str) -> Result<Vec<Spanned<Release>>, Error> {
+    let rows: Result<Rows, _> = toml::from_str(table);
+    Ok(rows.map_err(|error| Error::input(FILE, error, "correct the file"))?.release)
 }
 
 /// Every release that is known to build, newest first.
@@ -109,8 +67,7 @@ struct Table {
 /// # Errors
 /// Where the table is wrong.
 pub fn known() -> Result<Vec<Release>, Error> {
-    let table: Result<Table, _> = toml::from_str(RELEASES);
-    Ok(table.map_err(|error| Error::input(FILE, error, "correct the file"))?.release)
+    Ok(rows(RELEASES)?.into_iter().map(Spanned::into_inner).collect())
 }
 
 /// The table with a row for a release, newest first; `None` where it has one.
@@ -118,26 +75,21 @@ pub fn known() -> Result<Vec<Release>, Error> {
 /// # Errors
 /// Where the table is wrong.
 pub fn with_row(table: &str, release: &Release) -> Result<Option<String>, Error> {
-    let parsed: Result<Table, _> = toml::from_str(table);
-    let rows = parsed.map_err(|error| Error::input(FILE, error, "correct the file"))?.release;
-    let of_runtime: Vec<&Release> = rows.iter().filter(|row| row.runtime == release.runtime).collect();
-    if of_runtime.iter().any(|row| row.version == release.version) {
+    let rows = rows(table)?;
+    let of_runtime: Vec<_> = rows.iter().filter(|row| row.as_ref().runtime == release.runtime).collect();
+    if of_runtime.iter().any(|row| row.as_ref().version == release.version) {
         return Ok(None);
     }
-    let crates: Vec<String> = release.crates.iter().map(|(name, version)| format!("{name} = \"{version}\"")).collect();
-    let row = |runtime: &str, version: &str| format!("[[release]]\nruntime = \"{runtime}\"\nversion = \"{version}\"\n");
-    let new = format!("{}crates = {{ {} }}\n", row(&release.runtime, &release.version), crates.join(", "));
-    let older = of_runtime.iter().find(|row| order(&row.version) < order(&release.version));
-    let place = older.and_then(|older| table.find(&row(&older.runtime, &older.version)));
-    Ok(Some(match place {
-        Some(place) => format!("{}{new}\n{}", &table[..place], &table[place..]),
-        None => format!("{}\n\n{new}", table.trim_end()),
+    let mut row = Table::new();
+    row.insert("runtime", value(&release.runtime));
+    row.insert("version", value(&release.version));
+    row.insert("crates", value(InlineTable::from_iter(&release.crates)));
+    let row = format!("[[release]]\n{row}");
+    let older = of_runtime.iter().find(|row| row.as_ref().age() < release.age());
+    Ok(Some(match older.and_then(|older| table.split_at_checked(older.span().start)) {
+        Some((before, after)) => format!("{before}{row}\n{after}"),
+        None => format!("{}\n\n{row}", table.trim_end()),
     }))
-}
-
-/// What versions are ordered by.
-pub fn order(version: &str) -> Vec<u64> {
-    version.split('.').map(|part| part.parse().unwrap_or(u64::MAX)).collect()
 }
 
 /// The newest release of a runtime that is known: what its crates are called.
@@ -159,17 +111,18 @@ fn newest(runtime: &str) -> Result<Release, Error> {
 /// For a runtime that is not known, and for a crate that it does not have.
 pub fn find(wanted: &Wanted, with: &[(String, String)]) -> Result<(Release, bool), Error> {
     let newest = newest(&wanted.runtime)?;
-    let is_wanted = |release: &Release| release.runtime == wanted.runtime && release.version == wanted.version;
+    let wanted_version = wanted.version.to_string();
+    let is_wanted = |release: &Release| release.runtime == wanted.runtime && release.version == wanted_version;
     let (mut release, known) = match known()?.into_iter().find(is_wanted) {
         Some(release) => (release, true),
         None => {
             // Not ours to guess: what tokenizer a release of candle is built on.
             let guess = |(name, version): (&String, &String)| {
-                let version = if *name == "tokenizers" { version } else { &wanted.version };
+                let version = if *name == "tokenizers" { version } else { &wanted_version };
                 (name.clone(), version.clone())
             };
             let crates = newest.crates.iter().map(guess).collect();
-            (Release { version: wanted.version.clone(), crates, edit: Vec::new(), ..newest }, false)
+            (Release { version: wanted_version.clone(), crates, edit: Vec::new(), ..newest }, false)
         }
     };
     for (name, version) in with {
@@ -290,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_release_gets_its_row_once_and_newest_first() {
-        let rows = |text: &str| toml::from_str::<Table>(text).unwrap().release;
+        let rows = |text: &str| rows(text).unwrap().into_iter().map(Spanned::into_inner).collect::<Vec<_>>();
+        let whole: String = RELEASES.split_whitespace().collect();
         let candles = known().unwrap().into_iter().filter(|row| row.runtime == "candle").count();
         for (version, before) in [("99.0.0", 0), ("0.1.0", candles)] {
             let (release, known) = find(&format!("candle@{version}").parse().unwrap(), &[]).unwrap();
@@ -298,9 +252,16 @@ mod tests {
             let text = with_row(RELEASES, &release).unwrap().unwrap();
             let of_candle: Vec<Release> = rows(&text).into_iter().filter(|row| row.runtime == "candle").collect();
             assert_eq!(of_candle[before], release);
-            assert!(of_candle.is_sorted_by_key(|row| std::cmp::Reverse(order(&row.version))), "{text}");
+            assert!(of_candle.is_sorted_by_key(|row| std::cmp::Reverse(row.age())), "{text}");
             assert_eq!(rows(&text).len(), rows(RELEASES).len() + 1);
             assert_eq!(with_row(&text, &release).unwrap(), None);
+            // As a row is written by hand, and nothing else is touched.
+            let row = format!(
+                "[[release]]\nruntime = \"candle\"\nversion = \"{version}\"\ncrates = {{ candle-core = \"{version}\", \
+                 candle-transformers = \"{version}\", tokenizers = \"{}\" }}\n",
+                release.crates["tokenizers"]
+            );
+            assert_eq!(text.replacen(&row, "", 1).split_whitespace().collect::<String>(), whole, "{text}");
         }
     }
 
@@ -323,8 +284,8 @@ mod tests {
         for release in known().unwrap() {
             for edit in &release.edit {
                 let text = std::fs::read_to_string(root.join(&edit.file)).unwrap();
-                assert_ne!(release.apply(&edit.file, &text).unwrap(), text);
-                assert!(release.apply(&edit.file, "").unwrap_err().to_string().contains("does not stand"), "{release}");
+                assert_ne!(apply(&release, &edit.file, &text).unwrap(), text);
+                assert!(apply(&release, &edit.file, "").unwrap_err().to_string().contains("does not stand"), "{release}");
                 edits += 1;
             }
         }
@@ -353,7 +314,7 @@ mod tests {
         assert_eq!(release.crates["llama-cpp-sys-2"], "0.1.151");
         assert!(find(&"candle@0.1.0".parse().unwrap(), &with).is_err(), "candle has no such crate");
         assert!(find(&"mistral@1.0.0".parse().unwrap(), &[]).unwrap_err().to_string().contains("llama-cpp, candle"));
-        for wrong in ["candle", "candle@", "@1.0", "candle@../..", "candle@main"] {
+        for wrong in ["candle", "candle@", "@1.0.0", "candle@../..", "candle@main", "candle@0.11", "candle@1.0.0/.."] {
             assert!(wrong.parse::<Wanted>().is_err(), "{wrong}");
         }
     }

@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
-use studies::calibrate;
+use studies::calibration;
 use supply::{models::Model, prompts};
 use vocabulary::{Oracle, Settings, SubjectId, Upshot, Verdict};
 
@@ -44,25 +44,25 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let subjects: BTreeSet<SubjectId> = records.iter().filter(chosen).map(|record| record.subject.clone()).collect();
     let subjects: Vec<SubjectId> = subjects.into_iter().collect();
     let mut models = Vec::new();
-    for recipe in calibrate::recipes(*seeds) {
+    for recipe in calibration::recipes(*seeds) {
         models.push(Model::planned(&recipe, desk.scratch()?)?);
     }
     let prompts = vec![prompts::of_tiny_models(); models.len()];
-    let policy = Policy { tolerances: calibrate::measuring(&subjects), expectations: Expectations::shipped()? };
+    let policy = Policy { tolerances: calibration::measuring(&subjects), expectations: Expectations::shipped()? };
     let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
-    let plan = calibrate::plan(models, &prompts, &subjects, &slow);
+    let plan = calibration::plan(models, &prompts, &subjects, &slow);
     let mut bar = Progress(&desk.progress);
     let mut rig = desk.rig(&mut workers, &policy, vec![&mut bar])?;
     let record = run::run(&mut rig, &plan, records, &reproduce::run(""))?;
     desk.progress.finish_and_clear();
     let only_them: String = only.iter().map(|subject| format!(" --subject {subject}")).collect();
-    let mut calibrated = calibrate::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}{only_them}"))?;
+    let mut calibrated = calibration::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}{only_them}"))?;
     if !only.is_empty() {
         // The rows of other subjects stay as they are.
         calibrated.tolerances = Tolerances::shipped()?.updated_by(calibrated.tolerances);
     }
-    for finding in &calibrated.findings {
-        say(&Page::of(format_args!("left out, a finding rather than data: {finding}")));
+    for cell in &calibrated.left_out {
+        say(&Page::of(format_args!("left out, a finding rather than data: {cell}")));
     }
     let unmeasured = |c: &&record::ComparisonRecord| {
         c.oracle == Oracle::Reference && matches!(c.verdict, None | Some(Verdict::Vacuous { .. }))
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     for (reason, count) in reasons {
         say(&Page::of(format_args!("not measured: {count} cells of {reason}")));
     }
-    let toml = calibrate::to_toml(&calibrated.tolerances)?;
+    let toml = calibration::to_toml(&calibrated.tolerances)?;
     match output {
         Some(path) => cache::write_whole(path, toml.as_bytes())?,
         None => print(&Page::of_lines(&toml))?,

@@ -38,9 +38,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         chosen.extend(runtimes::built().into_iter().filter(|id| id.device_kind() == "cpu"));
     }
     let subjects: Vec<_> = chosen.iter().flat_map(|id| Settings::ALL.map(|settings| (id.clone(), settings))).collect();
-    let findings = determinism::measure(&mut workers, &models, &subjects, desk.scratch()?, &desk.progress)?;
+    let measured = determinism::measure(&mut workers, &models, &subjects, desk.scratch()?, &desk.progress)?;
     desk.progress.finish_and_clear();
-    print(&if *json { Page::json(&findings)? } else { determinism::report(&findings, Form::Text) })?;
-    let any = findings.iter().any(|finding| finding.compared > 0);
+    print(&if *json { Page::json(&measured)? } else { report::determinism::table(&measured, Form::Text) })?;
+    let any = measured.iter().any(|aspect| aspect.compared > 0);
     Ok(if any { Upshot::Good } else { Upshot::NothingJudged })
 }

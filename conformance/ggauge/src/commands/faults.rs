@@ -5,7 +5,8 @@ use clap::Args;
 use machine::Error;
 use policy::{Expectations, Tolerances};
 use printable::Page;
-use studies::faults::{self, experiments};
+use record::faults::{Confirmation, Noticed};
+use studies::faults::{experiments, trial};
 use vocabulary::Upshot;
 
 /// Break one thing at a time in the reference, and say which of it the matrix notices at the calibrated limits.
@@ -32,14 +33,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     }
     let desk = Desk::open(*json)?;
     let filter = filter.as_deref();
-    let rows = faults::survey::survey(filter, &Tolerances::shipped()?, &Expectations::shipped()?, &desk.progress)?;
+    let tried = trial::try_all(filter, &Tolerances::shipped()?, &Expectations::shipped()?, &desk.progress)?;
     desk.progress.finish_and_clear();
-    if rows.is_empty() {
+    if tried.is_empty() {
         let what = format!("filter `{}`", filter.unwrap_or_default());
         return Err(Error::input(what, "no model's name has it", "`ggauge faults` alone takes every model").into());
     }
-    print(&if *json { Page::json(&rows)? } else { faults::report::report(&rows, *verbose) })?;
-    Ok(if faults::report::is_enough(&rows) { Upshot::Good } else { Upshot::Bad })
+    print(&if *json { Page::json(&tried)? } else { report::faults::survey(&tried, *verbose) })?;
+    Ok(Noticed::of(&tried).upshot())
 }
 
 fn confirm_causes() -> anyhow::Result<Upshot> {
@@ -47,7 +48,7 @@ fn confirm_causes() -> anyhow::Result<Upshot> {
     let mut workers = desk.workers()?;
     let confirmations =
         experiments::run_all(&Expectations::shipped()?, &Tolerances::shipped()?, &mut workers, desk.scratch()?)?;
-    print(&experiments::report(&confirmations))?;
-    let all = confirmations.iter().all(experiments::Confirmation::holds);
+    print(&report::faults::experiments(&confirmations))?;
+    let all = confirmations.iter().all(Confirmation::holds);
     Ok(if all { Upshot::Good } else { Upshot::Bad })
 }

@@ -5,6 +5,11 @@ use clap::Args;
 use harness::plan::Filter;
 use machine::{Error, cache};
 use printable::{Form, Page};
+use record::{
+    release::Release,
+    upgrade::{RECORDS, REPORT, UpgradeMeasured, UpgradeReport},
+};
+use report::upgrade::show;
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
@@ -63,14 +68,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     };
     if let Some(folder) = &arguments.again {
         let _alone = folder.is_dir().then(|| alone(folder)).transpose()?;
-        return hand_over(&upgrade::again(folder)?, folder, &arguments.shown);
+        return hand_over(&upgrade::report(UpgradeMeasured::read(folder)?)?, folder, &arguments.shown);
     }
     let name = arguments.release.as_deref().unwrap_or_default();
     let after = match &arguments.path {
         Some(folder) => releases::local(name, folder)?,
         None => {
-            let next = "give RUNTIME@VERSION, such as candle@0.11.1, or RUNTIME with --path FOLDER";
-            let wanted: Wanted = name.parse().map_err(|why: String| Error::input(name, why, next))?;
+            let wanted = wanted(name, "give RUNTIME@VERSION, such as candle@0.11.1, or RUNTIME with --path FOLDER")?;
             let (release, known) = releases::find(&wanted, &arguments.with)?;
             if !known {
                 say(&format_args!(
@@ -82,7 +86,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     };
     let own = releases::of_this_build(&after.runtime)?;
     let before = match &arguments.from {
-        Some(version) => releases::find(&Wanted { runtime: after.runtime.clone(), version: version.clone() }, &[])?.0,
+        Some(version) => {
+            let name = format!("{}@{version}", after.runtime);
+            releases::find(&wanted(&name, "give --from a version, such as 0.10.2")?, &[])?.0
+        }
         None => own.clone(),
     };
     let folder = match &arguments.record {
@@ -92,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     // To the end: of two at once, each would be slower than it is.
     std::fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
     let _alone = alone(&folder)?;
-    let side = |release: releases::Release| -> anyhow::Result<Side> {
+    let side = |release: Release| -> anyhow::Result<Side> {
         // Both sides are built alike, the one of this ggauge too: with its GPU backends it takes other memory.
         desk.progress.set_message(format!("building ggauge with {release}: minutes, the first time"));
         let checkout = builds::checkout(arguments.source.as_deref())?;
@@ -106,7 +113,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let cases = Cases { subject: &subject, models: &models, filter: &filter };
     let mut records = Vec::new();
     let mut found = Vec::new();
-    for (side, file) in sides.iter().zip(upgrade::RECORDS) {
+    for (side, file) in sides.iter().zip(RECORDS) {
         say(&format_args!("running the cases with {}", side.release));
         let record = upgrade::run(side, &cases, &desk.cache, desk.scratch()?, &desk.progress)?;
         // At once: what comes after takes minutes, and somebody may not wait for it.
@@ -117,21 +124,25 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     say(&"measuring speed, one after the other");
     let speed = upgrade::speed([&sides[0], &sides[1]], &cases, desk.scratch()?, &desk.progress)?;
     desk.progress.finish_and_clear();
-    let determinism = found.try_into().map_err(|_| anyhow::anyhow!("two sides have two findings"))?;
-    let releases = [&sides[0].release, &sides[1].release];
-    let report = upgrade::report(releases, [&records[0], &records[1]], speed, determinism)?;
+    let of_both = "two sides have two of each";
+    let records = records.try_into().map_err(|_| anyhow::anyhow!(of_both))?;
+    let determinism = found.try_into().map_err(|_| anyhow::anyhow!(of_both))?;
+    let releases = sides.map(|side| side.release);
+    let report = upgrade::report(UpgradeMeasured { releases, records, speed, determinism })?;
     hand_over(&report, &folder, &arguments.shown)
 }
 
+fn wanted(name: &str, next: &str) -> Result<Wanted, Error> {
+    name.parse().map_err(|why: String| Error::input(name, why, next))
+}
+
 /// Prints the report of an upgrade and leaves it in a folder, in every form.
-fn hand_over(report: &upgrade::Report, folder: &Path, shown: &Shown) -> anyhow::Result<Upshot> {
+fn hand_over(report: &UpgradeReport, folder: &Path, shown: &Shown) -> anyhow::Result<Upshot> {
     let json = Page::json(report)?;
-    print(&if shown.json { json.clone() } else { report.show(shown.form(), shown.verbose) })?;
-    for (name, text) in [
-        ("report.txt", report.show(Form::Text, false)),
-        ("report.md", report.show(Form::Markdown, false)),
-        (upgrade::REPORT, json),
-    ] {
+    print(&if shown.json { json.clone() } else { show(report, shown.form(), shown.verbose) })?;
+    for (name, text) in
+        [("report.txt", show(report, Form::Text, false)), ("report.md", show(report, Form::Markdown, false)), (REPORT, json)]
+    {
         cache::write_whole(&folder.join(name), text.as_bytes())?;
     }
     if !shown.json {

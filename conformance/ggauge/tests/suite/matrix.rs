@@ -10,6 +10,7 @@ use harness::{
 use indicatif::ProgressBar;
 use machine::cache::Cache;
 use policy::{Expectations, Tolerances};
+use record::faults::{Confirmation, Noticed};
 use rstest::rstest;
 use smith::{Architecture, Recipe};
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -17,12 +18,12 @@ use studies::{
     faults::{
         experiments,
         files::{self, Edit},
-        report, survey,
+        trial,
     },
     matrix,
 };
 use supply::models::Model;
-use vocabulary::{Judgement, Oracle, Relation, Schedule, Settings};
+use vocabulary::{Judgement, Oracle, Relation, Schedule, Settings, Upshot};
 
 const FINDINGS: &str = include_str!("../../../policy/FINDINGS.md");
 
@@ -102,7 +103,7 @@ fn causes_of_known_divergences_are_confirmed() {
     let tolerances = Tolerances::shipped().unwrap();
     let all = experiments::run_all(&expectations, &tolerances, &mut workers(folder.path()), folder.path()).unwrap();
     assert!(all.len() >= 16, "{}", all.len());
-    assert!(all.iter().all(experiments::Confirmation::holds), "{}", experiments::report(&all));
+    assert!(all.iter().all(Confirmation::holds), "{}", report::faults::experiments(&all));
 }
 
 /// A cause that is not the cause is not confirmed.
@@ -154,8 +155,8 @@ fn findings_and_expectations_are_the_same() {
 fn faults_are_noticed_and_a_wide_limit_lets_them_escape() {
     let bar = ProgressBar::hidden();
     let tolerances = Tolerances::shipped().unwrap();
-    let rows = survey::survey(Some("llama+tied=1"), &tolerances, &Expectations::default(), &bar).unwrap();
-    assert!(report::is_enough(&rows), "{}", report::report(&rows, true));
+    let rows = trial::try_all(Some("llama+tied=1"), &tolerances, &Expectations::default(), &bar).unwrap();
+    assert_eq!(Noticed::of(&rows).upshot(), Upshot::Good, "{}", report::faults::survey(&rows, true));
     assert!(rows.len() > 50, "{}", rows.len());
     let mut wide = tolerances;
     for row in &mut wide.tolerance {
@@ -163,8 +164,8 @@ fn faults_are_noticed_and_a_wide_limit_lets_them_escape() {
             multiplier.multiplier = 1e30;
         }
     }
-    let rows = survey::survey(Some("llama+tied=1"), &wide, &Expectations::default(), &bar).unwrap();
-    assert!(!report::is_enough(&rows));
+    let rows = trial::try_all(Some("llama+tied=1"), &wide, &Expectations::default(), &bar).unwrap();
+    assert_eq!(Noticed::of(&rows).upshot(), Upshot::Bad);
 }
 
 /// An edit changes what its name says and nothing else, and the file stays one that a reader takes.

@@ -5,17 +5,18 @@ use crate::support::{assert_golden, fake_subject, ggauge, id, policy, run, stder
 use ggauge::exit;
 use harness::worker::{pool::Workers, process::Limits};
 use indicatif::ProgressBar;
+use policy::changes::Cause;
 use printable::Form;
 use record::{
     Record, Timings,
     changes::{self, Change},
+    determinism::Aspect,
+    upgrade::{RECORDS, REPORT, Ratio, Speed, UpgradeAdvice, UpgradeMeasured, UpgradeReport},
 };
+use report::upgrade::{UNEXPLAINED, show};
 use rstest::rstest;
 use std::{collections::BTreeMap, fs, path::Path};
-use studies::{
-    determinism,
-    upgrade::{self, Ratio, Speed, Verdict},
-};
+use studies::{determinism, upgrade};
 use supply::releases;
 use vocabulary::{Judgement, Settings, Upshot};
 
@@ -112,26 +113,26 @@ fn the_command_compares_folders_and_refuses_what_is_no_record() {
     }
 }
 
-fn judged(before: &Record, after: &Record, speed: Vec<Speed>) -> upgrade::Report {
-    let releases: Vec<_> = ["0.10.2", "0.11.1"]
-        .map(|version| releases::find(&format!("candle@{version}").parse().unwrap(), &[]).unwrap().0)
-        .into();
-    upgrade::report([&releases[0], &releases[1]], [before, after], speed, [Vec::new(), Vec::new()]).unwrap()
+fn judged(before: &Record, after: &Record, speed: Vec<Speed>) -> UpgradeReport {
+    let releases =
+        ["0.10.2", "0.11.1"].map(|version| releases::find(&format!("candle@{version}").parse().unwrap(), &[]).unwrap().0);
+    let records = [before.clone(), after.clone()];
+    upgrade::report(UpgradeMeasured { releases, records, speed, determinism: [Vec::new(), Vec::new()] }).unwrap()
 }
 
 #[test]
 fn an_upgrade_is_judged_by_what_it_breaks_and_what_it_costs() {
     let (honest, wrong) = (record_of("honest"), record_of("top-logit"));
     let report = judged(&honest, &honest, Vec::new());
-    assert_eq!((report.verdict, report.upshot()), (Verdict::Safe, Upshot::Good));
-    assert_eq!(judged(&honest, &wrong, Vec::new()).verdict, Verdict::Breaking);
+    assert_eq!((report.advice, report.upshot()), (UpgradeAdvice::Safe, Upshot::Good));
+    assert_eq!(judged(&honest, &wrong, Vec::new()).advice, UpgradeAdvice::Breaking);
     assert_eq!(judged(&honest, &wrong, Vec::new()).upshot(), Upshot::Bad);
     let report = judged(&wrong, &honest, Vec::new());
-    assert_eq!(report.verdict, Verdict::Review, "{:?}", report.reasons);
+    assert_eq!(report.advice, UpgradeAdvice::Review, "{:?}", report.reasons);
     // What nobody explained is said to be so.
     assert!(report.causes.iter().any(|cause| cause.reason.is_none()), "{:?}", report.causes);
-    let text = report.show(Form::Text, false);
-    assert!(text.contains(upgrade::UNEXPLAINED), "{text}");
+    let text = show(&report, Form::Text, false);
+    assert!(text.contains(UNEXPLAINED), "{text}");
     // Nothing compared is no reason to feel safe.
     let mut nothing = honest.clone();
     nothing.comparisons.clear();
@@ -143,14 +144,14 @@ fn an_upgrade_is_judged_by_what_it_breaks_and_what_it_costs() {
     };
     let mut gone = speed(1.0, (1.0, 1.0));
     gone[0].decode = None;
-    assert_eq!(judged(&honest, &honest, gone).verdict, Verdict::Review);
-    for (ratio, spread, verdict) in [
-        (0.5, (0.4, 0.6), Verdict::Review),
-        (0.95, (0.9, 0.99), Verdict::Safe),
-        (0.8, (0.5, 1.1), Verdict::Safe),
-        (2.0, (1.9, 2.1), Verdict::Safe),
+    assert_eq!(judged(&honest, &honest, gone).advice, UpgradeAdvice::Review);
+    for (ratio, spread, advice) in [
+        (0.5, (0.4, 0.6), UpgradeAdvice::Review),
+        (0.95, (0.9, 0.99), UpgradeAdvice::Safe),
+        (0.8, (0.5, 1.1), UpgradeAdvice::Safe),
+        (2.0, (1.9, 2.1), UpgradeAdvice::Safe),
     ] {
-        assert_eq!(judged(&honest, &honest, speed(ratio, spread)).verdict, verdict, "{ratio}");
+        assert_eq!(judged(&honest, &honest, speed(ratio, spread)).advice, advice, "{ratio}");
     }
 }
 
@@ -161,7 +162,7 @@ fn what_is_gained_and_lost_is_told_by_architecture_and_weights() {
     less.comparisons.retain(|comparison| comparison.model != "qwen2");
     assert_eq!(judged(&all, &less, Vec::new()).lost, ["qwen2 q4_0"]);
     let gained = judged(&less, &all, Vec::new());
-    assert_eq!((gained.gained, gained.verdict), (vec!["qwen2 q4_0".to_owned()], Verdict::Review));
+    assert_eq!((gained.gained, gained.advice), (vec!["qwen2 q4_0".to_owned()], UpgradeAdvice::Review));
     // What was refused or ended did not run, although it could be judged.
     assert_eq!(judged(&record_of("abort"), &all, Vec::new()).gained, ["llama f32", "qwen2 q4_0"]);
 }
@@ -174,7 +175,7 @@ fn a_report_is_written_again_from_its_folder() {
     let number = Some(Ratio { before: 10.5, after: 11.0, ratio: 1.1, spread: (1.0, 1.2) });
     let speed = Speed { model: "m".into(), prefill: number, decode: number, load: number, memory: None };
     let report = judged(&records[0], &records[1], vec![speed]);
-    for (record, name) in records.iter().zip(upgrade::RECORDS) {
+    for (record, name) in records.iter().zip(RECORDS) {
         fs::write(folder.path().join(name), record.to_json().unwrap()).unwrap();
     }
     let arguments = ["upgrade", "--markdown", "--again", folder.path().to_str().unwrap()];
@@ -183,10 +184,10 @@ fn a_report_is_written_again_from_its_folder() {
     let mut left = serde_json::to_value(&report).unwrap();
     // What follows from the rest is found out anew.
     (left["causes"], left["reasons"]) = (serde_json::Value::Null, serde_json::Value::Null);
-    fs::write(folder.path().join(upgrade::REPORT), left.to_string()).unwrap();
+    fs::write(folder.path().join(REPORT), left.to_string()).unwrap();
     let output = ggauge(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(exit::of(report.upshot()).into()), "{}", stderr(&output));
-    assert_eq!(stdout(&output), report.show(Form::Markdown, false).to_string());
+    assert_eq!(stdout(&output), show(&report, Form::Markdown, false).to_string());
 }
 
 /// The examples are whole, and nothing in them is without a cause.
@@ -197,7 +198,7 @@ fn the_upgrades_that_are_shown_are_explained() {
         let text = fs::read_to_string(folder.join(format!("{runtime}.md"))).unwrap();
         assert!(text.starts_with(&format!("# {runtime} ")), "{runtime}");
         assert!(text.contains("### what changed, and why") && text.contains("### speed and memory"), "{runtime}");
-        assert!(!text.contains(upgrade::UNEXPLAINED), "{runtime}: put the cause into conformance/policy/changes.toml");
+        assert!(!text.contains(UNEXPLAINED), "{runtime}: put the cause into conformance/policy/changes.toml");
     }
 }
 
@@ -205,7 +206,7 @@ fn the_upgrades_that_are_shown_are_explained() {
 #[test]
 fn known_changes_are_of_known_releases() {
     let known = releases::known().unwrap();
-    for cause in upgrade::Cause::shipped().unwrap() {
+    for cause in Cause::shipped().unwrap() {
         assert!(known.iter().any(|release| release.runtime == cause.runtime), "{cause:?}");
         assert!(cause.reason.trim().len() > 20, "{cause:?}");
     }
@@ -216,6 +217,7 @@ fn known_changes_are_of_known_releases() {
 #[case(&["mistral@1.0.0"], "no runtime of this name")]
 #[case(&["candle", "--path", "/nonexistent"], "none of the folders")]
 #[case(&["candle@0.11.1", "--with", "serde=1.0.0"], "has no crate of this name")]
+#[case(&["candle@0.11.1", "--from", "../0.10.2"], "is no release")]
 fn an_upgrade_to_nothing_is_refused(#[case] arguments: &[&str], #[case] words: &str) {
     let folder = tempfile::tempdir().unwrap();
     let output = ggauge(folder.path(), &[&["upgrade", "--offline"], arguments].concat());
@@ -240,7 +242,7 @@ fn determinism_is_what_it_was() {
     let findings = determinism::measure(&mut workers, &models, &subjects, folder.path(), &bar).unwrap();
     for finding in &findings {
         assert!(finding.compared > 0, "{finding:?}");
-        let always = matches!(finding.aspect, determinism::Aspect::InAProcess | determinism::Aspect::AcrossProcesses);
+        let always = matches!(finding.aspect, Aspect::InAProcess | Aspect::AcrossProcesses);
         assert!(finding.holds() || !always, "{finding:?}");
         assert!(finding.holds() || finding.worst_nmse > 0.0, "{finding:?}");
     }
@@ -258,7 +260,7 @@ fn a_subject_that_changes_its_mind_is_noticed() {
     let subjects = [(id("fake@cpu"), Settings::Strict)];
     let bar = ProgressBar::hidden();
     let findings = determinism::measure(&mut workers, &models, &subjects, folder.path(), &bar).unwrap();
-    let in_a_process = findings.iter().find(|finding| finding.aspect == determinism::Aspect::InAProcess).unwrap();
+    let in_a_process = findings.iter().find(|finding| finding.aspect == Aspect::InAProcess).unwrap();
     assert_eq!((in_a_process.compared, in_a_process.same), (1, 0), "{in_a_process:?}");
     assert!(in_a_process.words().contains("1 of 1 differ"), "{}", in_a_process.words());
 }

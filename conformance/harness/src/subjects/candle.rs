@@ -22,6 +22,7 @@ pub(super) const RUNTIME: Runtime = Runtime {
     one_file_only: Some(
         "candle's quantised models read one file, and no other of a split model (llama.cpp's `llama-gguf-split --merge` makes one of them)",
     ),
+    last_positions_only: true,
 };
 
 /// The variables that change candle's arithmetic are taken away from the others, too. candle reads each once in the life of a process.

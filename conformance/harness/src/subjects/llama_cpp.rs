@@ -11,6 +11,7 @@ pub(super) const RUNTIME: Runtime = Runtime {
     rounding,
     spinning_threads: None,
     one_file_only: None,
+    last_positions_only: false,
 };
 
 /// llama.cpp offers every visible GPU to large batches whatever `n_gpu_layers` says, and picks up devices of type CPU, such as

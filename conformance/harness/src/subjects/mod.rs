@@ -28,6 +28,8 @@ struct Runtime {
     spinning_threads: Option<(&'static str, &'static [&'static str])>,
     /// Why it runs no model of several files, where it does not.
     one_file_only: Option<&'static str>,
+    /// Gives the logits of no position but the last of each call.
+    last_positions_only: bool,
 }
 
 /// In the order of tables.
@@ -104,6 +106,11 @@ fn of_blocks(_: &SubjectId, settings: Settings, _: Schedule) -> Rounding {
         Settings::Default => Rounding::CANDLE,
         Settings::Strict => Rounding::SINGLE,
     }
+}
+
+/// True where a subject gives the logits of no position but the last of each call.
+pub fn gives_last_positions_only(id: &SubjectId) -> bool {
+    of(id).is_some_and(|runtime| runtime.last_positions_only)
 }
 
 /// The largest matrix that Mesa's software device can address at once, in bytes: its `maxStorageBufferRange`, which is also the

@@ -10,4 +10,5 @@ pub(super) const RUNTIME: Runtime = Runtime {
     rounding: |id, _, _| id.device().parse().unwrap_or(Rounding::EXACT),
     spinning_threads: None,
     one_file_only: None,
+    last_positions_only: false,
 };

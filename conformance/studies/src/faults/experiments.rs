@@ -1,36 +1,15 @@
 //! The experiments that expectations name: a subject's own numbers held against the reference with the faults that are said to be their
 //! cause. A cause that does not give the numbers is no cause.
 
-use crate::faults::survey;
+use crate::faults::trial;
 use harness::worker::pool::Workers;
 use machine::Error;
 use policy::{Expectation, Expectations, Experiment, Tolerances};
-use printable::{Page, Ruled, short};
+use record::faults::Confirmation;
 use smith::Recipe;
 use std::{fs, path::Path};
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::{Case, Settings, Verdict, transcript::Reader};
-
-/// What an experiment came to.
-pub struct Confirmation {
-    /// The entry in `FINDINGS.md`.
-    pub finding: String,
-    /// The case that was run.
-    pub case: String,
-    /// The faults that were put into the reference.
-    pub faults: Vec<String>,
-    /// The subject against the exact reference: it must be beyond its limits.
-    pub without: Verdict,
-    /// The subject against the reference with the faults: it must be within them.
-    pub with: Verdict,
-}
-
-impl Confirmation {
-    /// True where the faults, and nothing less, give the subject's numbers.
-    pub fn holds(&self) -> bool {
-        self.with.holds() && !self.without.holds()
-    }
-}
+use vocabulary::{Case, Settings, transcript::Reader};
 
 /// Runs every experiment.
 ///
@@ -72,7 +51,7 @@ fn confirm(
     let answer = worker.evaluate(&model.path, model.vocabulary_size, &prompt.tokens, experiment.schedule, &transcript)?;
     let rows = answer.map_err(|outcome| outcome.summary()).and_then(|transcript| rows(&transcript)).map_err(wrong)?;
     let _ = fs::remove_file(&transcript);
-    let against = |faults: &[String]| survey::against(&recipe, faults, &case, &prompt, tolerances, &rows);
+    let against = |faults: &[String]| trial::against(&recipe, faults, &case, &prompt, tolerances, &rows);
     Ok(Confirmation {
         case: case.to_string(),
         faults: experiment.faults.clone(),
@@ -89,29 +68,4 @@ fn rows(reader: &Reader) -> Result<Vec<(u64, Vec<f32>)>, String> {
         Ok((position, row))
     };
     reader.positions().iter().enumerate().map(read).collect()
-}
-
-/// The table that people read.
-pub fn report(confirmations: &[Confirmation]) -> Page {
-    let nmse = |verdict: &Verdict| match verdict {
-        Verdict::Measured { checks, .. } => checks
-            .iter()
-            .find(|check| check.check == vocabulary::Check::Nmse)
-            .map_or_else(|| "-".into(), |check| format!("{} / {}", short(check.measured), short(check.limit))),
-        Verdict::Vacuous { reason } => reason.clone(),
-    };
-    let mut table = Ruled::new(["finding", "case", "faults in the reference", "NMSE without them", "with them / limit", ""]);
-    for confirmation in confirmations {
-        table.row([
-            confirmation.finding.clone(),
-            confirmation.case.clone(),
-            confirmation.faults.join(", "),
-            nmse(&confirmation.without),
-            nmse(&confirmation.with),
-            if confirmation.holds() { "confirmed".into() } else { "NOT CONFIRMED".to_owned() },
-        ]);
-    }
-    let mut out = Page::default();
-    out.table(&table);
-    out
 }

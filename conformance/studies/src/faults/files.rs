@@ -51,7 +51,6 @@ pub fn apply(bytes: &[u8], edit: &Edit) -> Result<Vec<u8>, Finding> {
     let mut draft = Draft::from(&file);
     draft.tail = None;
     draft.tensors.iter_mut().for_each(|tensor| tensor.place = None);
-    let ends = |tensor: &DraftTensor<'_>, part: &str| ends_with(&String::from_utf8_lossy(&tensor.name), part);
     match edit {
         Edit::Key(suffix, number) => {
             let key = format!("{architecture}.{suffix}");
@@ -70,23 +69,13 @@ pub fn apply(bytes: &[u8], edit: &Edit) -> Result<Vec<u8>, Finding> {
         Edit::WithoutTensors(part) => draft.tensors.retain(|tensor| !ends(tensor, part)),
         Edit::RowsOffByOne(part) => {
             for tensor in draft.tensors.iter_mut().filter(|tensor| ends(tensor, part)) {
-                let rows = tensor.dimensions.iter().skip(1).product::<u64>() as usize;
-                let row = tensor.data.len() / rows.max(1);
+                let row = row_bytes(tensor);
                 tensor.data.to_mut().rotate_left(row);
             }
         }
         Edit::NibblesSwapped(part) => {
             if let Some(tensor) = draft.tensors.iter_mut().find(|tensor| ends(tensor, part)) {
-                let block = WeightType::from_id(tensor.type_id).map_or(1, WeightType::block_bytes);
-                // The codes stand in the middle of every block type; scales stand at one of its ends.
-                let rows = tensor.dimensions.iter().skip(1).product::<u64>() as usize;
-                let row = tensor.data.len() / rows.max(1);
-                let codes = row + block / 4..row + block - block / 4;
-                if let Some(bytes) = tensor.data.to_mut().get_mut(codes) {
-                    for byte in bytes.iter_mut() {
-                        *byte = byte.rotate_left(4);
-                    }
-                }
+                swap_nibbles(tensor);
             }
         }
         Edit::Constant(part, value) => {
@@ -95,49 +84,77 @@ pub fn apply(bytes: &[u8], edit: &Edit) -> Result<Vec<u8>, Finding> {
                 tensor.data = value.to_le_bytes().repeat(len).into();
             }
         }
-        Edit::WithoutLastLayer => {
-            let key = format!("{architecture}.block_count");
-            let layers = file.metadata().u64(&key)?.unwrap_or(1);
-            let prefix = format!("blk.{}.", layers.saturating_sub(1));
-            draft.tensors.retain(|tensor| !tensor.name.starts_with(prefix.as_bytes()));
-            draft.remove_key(&key).u32(&key, layers.saturating_sub(1) as u32);
-            shorten_array(&mut draft, &file, &format!("{architecture}.attention.head_count_kv"));
-        }
+        Edit::WithoutLastLayer => leave_last_layer_out(&mut draft, &file, architecture)?,
         Edit::NotTied => {
             if let Some(mut output) = draft.tensors.iter().find(|tensor| ends(tensor, "token_embd.weight")).cloned() {
-                let row = output.data.len() / output.dimensions.get(1).map_or(1, |&rows| rows as usize);
+                let row = row_bytes(&output);
                 output.data.to_mut().rotate_left(row);
                 output.name = b"output.weight".to_vec().into();
                 draft.tensors.push(output);
             }
         }
         Edit::Tied => draft.tensors.retain(|tensor| !ends(tensor, "output.weight") || ends(tensor, "attn_output.weight")),
-        Edit::RequantizedHead(parts) => {
-            draft.tensors.retain(|tensor| *tensor.name != *b"output.weight");
-            let embedding = draft.tensors.iter().find(|tensor| *tensor.name == *b"token_embd.weight").cloned();
-            if let Some(mut output) = embedding {
-                output.name = b"output.weight".to_vec().into();
-                draft.tensors.push(output);
-            }
-            let is_meant =
-                |tensor: &DraftTensor<'_>| *tensor.name == *b"output.weight" || parts.iter().any(|part| ends(tensor, part));
-            draft.tensors.iter_mut().filter(|tensor| is_meant(tensor)).for_each(to_q8_0);
-            if file.metadata().get("general.quantization_version").is_none() {
-                draft.u32("general.quantization_version", 2);
-            }
-        }
+        Edit::RequantizedHead(parts) => requantize_head(&mut draft, &file, parts),
         Edit::Swapped(a, b) => {
             for tensor in &mut draft.tensors {
-                let name = String::from_utf8_lossy(&tensor.name).into_owned();
-                let other = [(a, b), (b, a)].into_iter().find(|(part, _)| ends_with(&name, part));
-                if let Some((part, other)) = other {
-                    let stem = name.strip_suffix(part).unwrap_or_default();
-                    tensor.name = format!("{stem}{other}").into_bytes().into();
-                }
+                swap_names(tensor, a, b);
             }
         }
     }
     Ok(draft.finish())
+}
+
+fn ends(tensor: &DraftTensor<'_>, part: &str) -> bool {
+    ends_with(&String::from_utf8_lossy(&tensor.name), part)
+}
+
+/// Bytes of one row of a matrix.
+fn row_bytes(tensor: &DraftTensor<'_>) -> usize {
+    let rows = tensor.dimensions.iter().skip(1).product::<u64>() as usize;
+    tensor.data.len() / rows.max(1)
+}
+
+fn swap_nibbles(tensor: &mut DraftTensor<'_>) {
+    let block = WeightType::from_id(tensor.type_id).map_or(1, WeightType::block_bytes);
+    let row = row_bytes(tensor);
+    // The codes stand in the middle of every block type; scales stand at one of its ends.
+    let codes = row + block / 4..row + block - block / 4;
+    for byte in tensor.data.to_mut().get_mut(codes).into_iter().flatten() {
+        *byte = byte.rotate_left(4);
+    }
+}
+
+fn leave_last_layer_out(draft: &mut Draft<'_>, file: &File<'_>, architecture: &str) -> Result<(), Finding> {
+    let key = format!("{architecture}.block_count");
+    let last = file.metadata().u64(&key)?.unwrap_or(1).saturating_sub(1);
+    let prefix = format!("blk.{last}.");
+    draft.tensors.retain(|tensor| !tensor.name.starts_with(prefix.as_bytes()));
+    draft.remove_key(&key).u32(&key, last as u32);
+    shorten_array(draft, file, &format!("{architecture}.attention.head_count_kv"));
+    Ok(())
+}
+
+fn requantize_head(draft: &mut Draft<'_>, file: &File<'_>, parts: &[&str]) {
+    draft.tensors.retain(|tensor| *tensor.name != *b"output.weight");
+    let embedding = draft.tensors.iter().find(|tensor| *tensor.name == *b"token_embd.weight").cloned();
+    if let Some(mut output) = embedding {
+        output.name = b"output.weight".to_vec().into();
+        draft.tensors.push(output);
+    }
+    let is_meant = |tensor: &DraftTensor<'_>| *tensor.name == *b"output.weight" || parts.iter().any(|part| ends(tensor, part));
+    draft.tensors.iter_mut().filter(|tensor| is_meant(tensor)).for_each(to_q8_0);
+    if file.metadata().get("general.quantization_version").is_none() {
+        draft.u32("general.quantization_version", 2);
+    }
+}
+
+fn swap_names(tensor: &mut DraftTensor<'_>, a: &str, b: &str) {
+    let name = String::from_utf8_lossy(&tensor.name).into_owned();
+    let other = [(a, b), (b, a)].into_iter().find(|(part, _)| ends_with(&name, part));
+    if let Some((part, other)) = other {
+        let stem = name.strip_suffix(part).unwrap_or_default();
+        tensor.name = format!("{stem}{other}").into_bytes().into();
+    }
 }
 
 /// True where a tensor's name is this, or ends in it after a point.

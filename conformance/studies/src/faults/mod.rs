@@ -2,14 +2,14 @@
 //! matrix must notice it at the calibrated limits. What runtimes are known to do wrong stands here too, so that an expectation can
 //! be confirmed: the reference with that fault gives the runtime's numbers.
 //!
-//! To add a fault to a step, add it to [`Step`](steps::Step); to a file, to `files.rs`.
+//! To add a fault to a step, add it to [`Step`](steps::Step) and to the table of steps in `of_model.rs`; to a file, to `files.rs`.
 
 pub mod experiments;
 pub mod files;
 mod known;
-pub mod report;
+mod of_model;
 pub mod steps;
-pub mod survey;
+pub mod trial;
 
 use gguf::File;
 use reference::{Rounding, Rows, Weights, architectures};
@@ -76,4 +76,13 @@ fn malformed(finding: gguf::Finding) -> Refusal {
 /// Rows as transcripts have them: f32, with their positions.
 pub fn transcript(rows: &Rows) -> Vec<(u64, Vec<f32>)> {
     rows.iter().enumerate().map(|(position, row)| (position as u64, row.iter().map(|&x| x as f32).collect())).collect()
+}
+
+/// Why there is nothing, in words.
+fn words(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Rejected(rejection) => rejection.message,
+        Refusal::Unsupported(reason) => reason,
+        Refusal::Transcript(error) => error.to_string(),
+    }
 }

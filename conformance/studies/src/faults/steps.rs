@@ -4,12 +4,14 @@ use gguf::WeightType;
 use half::f16;
 use reference::{
     Rounding, Rows,
-    operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, Operations, Pairs, Rotary, Router},
+    operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, NormKind, Operations, Pairs, Rotary, Router},
 };
 use std::ops::Range;
+use strum::IntoStaticStr;
 
-/// What can be wrong in a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What can be wrong in a step. A variant's name, in kebab-case, is the fault's: expectations quote it.
+#[derive(Debug, Clone, Copy, PartialEq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Step {
     /// `SiLU` where the model has GELU, and the other way round.
     OtherActivation,
@@ -71,8 +73,6 @@ pub enum Step {
     LogitsUncapped,
     /// Logits are multiplied where they should be divided.
     LogitsMultiplied,
-    /// The bias of the output is forgotten.
-    OutputBiasForgotten,
     /// The weights of the chosen experts are not divided by their sum.
     ExpertsUnnormalised,
     /// All chosen experts weigh the same.
@@ -86,6 +86,16 @@ pub enum Step {
 }
 
 impl Step {
+    /// The fault's name: what is broken, and how.
+    pub fn name(self) -> String {
+        let what: &str = self.into();
+        match self {
+            Self::NormSkipped(norm) => format!("{what}:{norm}"),
+            Self::WindowBy(by) => format!("{what}:{by:+}"),
+            _ => what.into(),
+        }
+    }
+
     /// True where what it does depends on how the prompt is fed.
     pub fn depends_on_calls(self) -> bool {
         matches!(
@@ -177,7 +187,7 @@ impl Operations for Faulty {
             return;
         }
         if self.has(Step::MeanKept) {
-            let kind = reference::operations::NormKind::RootMeanSquare;
+            let kind = NormKind::RootMeanSquare;
             return self.rounding.norm(&Norm { kind, ..norm.clone() }, rows);
         }
         self.rounding.norm(norm, rows);
@@ -333,9 +343,6 @@ impl Operations for Faulty {
         if self.has(Step::LogitsMultiplied) {
             finish.divisor = finish.divisor.map(|divisor| 1.0 / divisor);
         }
-        if self.has(Step::OutputBiasForgotten) {
-            finish.bias = None;
-        }
         finish.of(token, x)
     }
 }
@@ -387,4 +394,23 @@ fn attend_to(
         }
     }
     outputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expectations name faults, and so do reports that people keep.
+    #[test]
+    fn names_of_faults_stay_what_they_are() {
+        for (step, name) in [
+            (Step::GeluByErrorFunction, "gelu-by-error-function"),
+            (Step::NormSkipped("attn_norm"), "norm-skipped:attn_norm"),
+            (Step::WindowBy(1), "window-by:+1"),
+            (Step::WindowBy(-1), "window-by:-1"),
+            (Step::HalfPrecisionFrequencies, "half-precision-frequencies"),
+        ] {
+            assert_eq!(step.name(), name);
+        }
+    }
 }

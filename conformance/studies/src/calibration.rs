@@ -49,9 +49,8 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
         for settings in Settings::ALL {
             for schedule in Schedule::OF_EVERY_RUN {
                 let rounding = subjects::rounding(subject, settings, schedule);
-                // Two architectures stand for all: one with GELU, and one without.
                 let keys = |architecture| Family::ALL.map(|family| allowance::key(subject, rounding, architecture, family));
-                rows.extend(["gemma3", "llama"].into_iter().flat_map(keys));
+                rows.extend(reference::architectures::known().flat_map(keys));
             }
         }
     }
@@ -77,7 +76,7 @@ pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId],
 }
 
 /// One measured case: where it belongs, and its ratio to the noise scale for each check.
-struct Ratio {
+struct CaseMeasured {
     key: Key,
     cell: String,
     ratios: Ratios,
@@ -90,8 +89,8 @@ type Ratios = [Option<f64>; 3];
 pub struct Calibrated {
     /// The limits.
     pub tolerances: Tolerances,
-    /// Cells that were left out, in words.
-    pub findings: Vec<String>,
+    /// Cells that are findings rather than data, in words.
+    pub left_out: Vec<String>,
 }
 
 /// Makes limits from the Record of a calibration run.
@@ -109,7 +108,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
         cells.entry(ratio.cell).or_default().push(ratio.ratios);
     }
     let mut tolerance = Vec::new();
-    let mut findings = Vec::new();
+    let mut left_out = Vec::new();
     for (key, cells) in groups {
         // Anything that is no number is as bad as can be.
         let number = |ratio: &f64| if ratio.is_finite() { *ratio } else { f64::INFINITY };
@@ -121,7 +120,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
         for (cell, ratios) in &cells {
             let worst = worst(ratios);
             if worst > STICKS_OUT * typical || worst.is_infinite() {
-                findings.push(format!("{cell}: {worst:.1} times the noise, where the median cell has {typical:.1}"));
+                left_out.push(format!("{cell}: {worst:.1} times the noise, where the median cell has {typical:.1}"));
                 continue;
             }
             for ratio in ratios {
@@ -141,10 +140,10 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
         .collect();
     measured_with.sort();
     measured_with.dedup();
-    Ok(Calibrated { tolerances: Tolerances { generated_by: command.into(), measured_with, tolerance }, findings })
+    Ok(Calibrated { tolerances: Tolerances { generated_by: command.into(), measured_with, tolerance }, left_out })
 }
 
-fn ratios(record: &Record) -> Vec<Ratio> {
+fn ratios(record: &Record) -> Vec<CaseMeasured> {
     let of = |comparison: &ComparisonRecord| {
         // Without limits everything passes, so a known divergence shows as an unexpected pass, or as a pass with a reason.
         let passes = comparison.judgement == Judgement::Pass && comparison.reason.is_none();
@@ -158,7 +157,7 @@ fn ratios(record: &Record) -> Vec<Ratio> {
         let is_it = |model: &&ModelRecord| model.name == comparison.model && model.weights == comparison.weights;
         let model = record.models.iter().find(is_it)?;
         let rounding = subjects::rounding(&comparison.candidate, comparison.settings, comparison.schedule);
-        Some(Ratio {
+        Some(CaseMeasured {
             key: allowance::key(&comparison.candidate, rounding, &model.architecture, model.family),
             cell: format!("{name}/{}/{}/{}", comparison.weights, comparison.settings, comparison.candidate),
             ratios: [ratio(Check::Nmse, noise.nmse), ratio(Check::KlMean, noise.kl_mean), ratio(Check::KlMax, noise.kl_max)],

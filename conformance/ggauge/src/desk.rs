@@ -14,13 +14,13 @@ use indicatif::ProgressBar;
 use machine::cache::{Cache, Scratch};
 use printable::{Form, Page};
 use record::{Folder, SubjectRecord};
+use report::layout::{DEFAULT_WIDTH, Layout};
 use smith::Recipe;
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::LazyLock,
 };
-use studies::inspect::{DEFAULT_WIDTH, Layout};
 use supply::models::Model;
 use vocabulary::{Settings, SubjectId};
 

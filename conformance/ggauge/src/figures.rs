@@ -26,7 +26,7 @@ use studies::{
     survey_picture,
     tokenizers::Collection,
 };
-use supply::{models::Manifest, prompts};
+use supply::{manifests::Manifest, prompts};
 use vocabulary::{Check, Judgement, Measurement, Oracle, Relation, SubjectId, Upshot, Verdict, locked};
 
 const README: &str = "README.md";

@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
+pub mod fingerprint;
 mod folder;
+pub mod goldens;
+pub mod inspection;
 mod run;
 
 pub use folder::{Folder, read};

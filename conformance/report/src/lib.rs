@@ -2,10 +2,16 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
+pub mod digests;
+pub mod goldens;
 pub mod grid;
+pub mod inspection;
+mod layers;
+pub mod layout;
 pub mod matrix;
 pub mod matrix_picture;
 pub mod picture;
+pub mod rules;
 mod run;
 
 pub use run::{Style, absent, findings, report, subjects, table, totals};

@@ -4,8 +4,8 @@
 pub mod calibrate;
 pub mod determinism;
 pub mod faults;
-pub mod golden;
-pub mod inspect;
+pub mod goldens;
+pub mod inspection;
 pub mod matrix;
 pub mod readers;
 pub mod survey;

@@ -26,10 +26,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use supply::{
-    models::{self, pip_download},
-    prompts::PromptFile,
-};
+use supply::{manifests::Manifest, package_index::pip_download, prompts::PromptFile};
 use vocabulary::{Class, Judgement, Outcome, SubjectId, Upshot};
 
 static COLLECTIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/tokenizers");
@@ -353,7 +350,7 @@ pub fn choose(names: &[String], cache: &Cache, offline: bool, progress: &Progres
             chosen.push(Vocabulary::open(pinned, &folder)?);
         }
     }
-    for manifest in models::Manifest::all()?.into_iter().filter(|manifest| wanted(&manifest.name)) {
+    for manifest in Manifest::all()?.into_iter().filter(|manifest| wanted(&manifest.name)) {
         let path = manifest.fetch(cache, offline, progress)?;
         chosen.push(Vocabulary { name: manifest.name, path, tests: Vec::new() });
     }
@@ -367,7 +364,7 @@ pub fn choose(names: &[String], cache: &Cache, offline: bool, progress: &Progres
 pub fn known() -> Result<Vec<String>, Error> {
     let collections = Collection::all()?;
     let vocabularies = collections.into_iter().flat_map(|collection| collection.vocabulary).map(|pinned| pinned.name);
-    Ok(vocabularies.chain(models::Manifest::all()?.into_iter().map(|manifest| manifest.name)).collect())
+    Ok(vocabularies.chain(Manifest::all()?.into_iter().map(|manifest| manifest.name)).collect())
 }
 
 /// What a subject's ids are held against.

@@ -28,7 +28,8 @@ use std::{
     time::Instant,
 };
 use supply::{
-    models::{self, Manifest, Model},
+    manifests::Manifest,
+    models::{self, Model},
     prompts::{self, Prompt},
     releases::{Release, order},
 };

@@ -4,7 +4,11 @@
 pub mod builds;
 pub mod files;
 pub mod fingerprint;
+pub mod manifests;
 pub mod models;
+pub mod origin;
+pub mod package_index;
 pub mod prompts;
 pub mod releases;
+pub mod sources;
 pub mod weights;

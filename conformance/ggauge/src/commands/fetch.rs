@@ -6,7 +6,7 @@ use machine::Error;
 use printable::Page;
 use std::path::PathBuf;
 use studies::{readers, tokenizers::Collection};
-use supply::models::Manifest;
+use supply::manifests::Manifest;
 use vocabulary::Upshot;
 
 /// Download pinned models and vocabularies into the cache, and check those that are there.

@@ -4,7 +4,7 @@
 use crate::support::{GGAUGE, ggauge, id, stderr, stdout};
 use gguf::{Draft, File, Value, WeightType};
 use record::Record;
-use report::{Style, matrix_picture, picture};
+use report::{Style, digests, matrix_picture, picture};
 use rstest::rstest;
 use serde_json::Value as Json;
 use std::{
@@ -373,7 +373,7 @@ fn other_reports_of_hostile_words_are_inert() {
     assert!(!svg.contains("<img") && svg.contains("&amp;lt;"), "{svg}");
 
     let bytes = hostile_file();
-    assert_inert("digests", &fingerprint::listing(&File::lenient(&bytes).unwrap(), HOSTILE).to_string());
+    assert_inert("digests", &digests::report(&fingerprint::digests(&[File::lenient(&bytes).unwrap()], HOSTILE)));
 }
 
 /// Files of a checkout that somebody else sends: expectations, findings, goldens.

@@ -1,8 +1,8 @@
 //! Models: files given by path, pinned ones, and tiny ones made from a recipe.
 
 use crate::{
+    argument::ModelArgument,
     files::{Files, is_vocabulary},
-    origin::Origin,
 };
 use gguf::{File, ShardName, Split, WeightType};
 use indicatif::ProgressBar;
@@ -277,13 +277,13 @@ fn fit_for_id(stem: &str) -> String {
 /// # Errors
 /// Where there is no such model, or it cannot be had.
 pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, progress: &ProgressBar) -> Result<Model, Error> {
-    match Origin::find(argument)? {
-        Origin::Pinned(manifest) => {
+    match ModelArgument::find(argument)? {
+        ModelArgument::Pinned(manifest) => {
             let path = manifest.fetch(cache, offline, progress)?;
             Model::open(&path, Some(&manifest.name), Some(&manifest.weights), cache, progress)
         }
-        Origin::Recipe(recipe) => Model::make(&recipe, scratch),
-        Origin::File(path) => Model::open(&path, None, None, cache, progress),
+        ModelArgument::Recipe(recipe) => Model::make(&recipe, scratch),
+        ModelArgument::File(path) => Model::open(&path, None, None, cache, progress),
     }
 }
 
@@ -298,10 +298,10 @@ pub fn resolve_vocabulary(
     offline: bool,
     progress: &ProgressBar,
 ) -> Result<PathBuf, Error> {
-    let path = match Origin::find(argument)? {
-        Origin::Pinned(manifest) => manifest.fetch(cache, offline, progress)?,
-        Origin::Recipe(recipe) => Model::make(&recipe, scratch)?.path,
-        Origin::File(path) => std::path::absolute(&path).unwrap_or(path),
+    let path = match ModelArgument::find(argument)? {
+        ModelArgument::Pinned(manifest) => manifest.fetch(cache, offline, progress)?,
+        ModelArgument::Recipe(recipe) => Model::make(&recipe, scratch)?.path,
+        ModelArgument::File(path) => std::path::absolute(&path).unwrap_or(path),
     };
     Files::open(&path)?.read()?;
     Ok(path)

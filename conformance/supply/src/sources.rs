@@ -1,6 +1,6 @@
 //! The files behind an argument of `ggauge inspect`, which may be broken or missing: a pinned model's, a recipe's, or those of a path.
 
-use crate::{models::build, origin::Origin};
+use crate::{argument::ModelArgument, models::build};
 use gguf::{File, ShardName};
 use machine::{
     Error, MappedFile,
@@ -48,8 +48,8 @@ impl Source {
     /// # Errors
     /// Where there is no such file, or it cannot be read.
     pub fn open(argument: &str, cache: &Cache) -> Result<Self, Error> {
-        match Origin::find(argument)? {
-            Origin::Pinned(manifest) => {
+        match ModelArgument::find(argument)? {
+            ModelArgument::Pinned(manifest) => {
                 let path = manifest.path(cache)?;
                 if !path.exists() {
                     let next = format!("run `ggauge fetch {argument}` with a network");
@@ -57,12 +57,12 @@ impl Source {
                 }
                 Self::of_one(argument.into(), manifest.file, &path)
             }
-            Origin::Recipe(recipe) => {
+            ModelArgument::Recipe(recipe) => {
                 let (name, bytes) = (recipe.to_string(), Bytes::Made(build(&recipe)?));
                 let shards = vec![Shard { number: 1, name: name.clone(), shown: name.clone(), bytes }];
                 Ok(Self { name, shards, missing: Vec::new() })
             }
-            Origin::File(path) => {
+            ModelArgument::File(path) => {
                 let name = path.file_name().map_or_else(|| argument.into(), |name| name.to_string_lossy().into_owned());
                 match ShardName::parse(&name) {
                     Some(shard) => Self::of_split(&path, &shard),

@@ -3,7 +3,7 @@
 use crate::desk::{Desk, layout, print};
 use clap::Args;
 use printable::Page;
-use report::{digests, inspection as drawn};
+use report::digests;
 use studies::inspection::{self, Reads};
 use supply::sources::Source;
 use vocabulary::Upshot;
@@ -39,6 +39,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     }
     let inspection = inspection::inspect(&source, if *header_only { Reads::Header } else { Reads::Weights }, &desk.progress)?;
     desk.progress.finish_and_clear();
-    print(&if *json { Page::json(&inspection)? } else { drawn::report(&inspection, layout(*all)) })?;
+    print(&if *json { Page::json(&inspection)? } else { report::inspection::report(&inspection, layout(*all)) })?;
     Ok(inspection.upshot())
 }

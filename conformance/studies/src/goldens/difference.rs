@@ -180,6 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_golden_says_of_its_model_is_told_as_it_is() {
+        let (mut old, new) = (golden(), golden());
+        old.model.tokenizer = "a: b, now c".into();
+        let differences = new.differences(&old);
+        let tokenizer = GoldenDifference {
+            place: "the tokenizer of the model".into(),
+            old: "a: b, now c".into(),
+            new: "b".into(),
+            times_limit: None,
+        };
+        assert_eq!(differences, [tokenizer]);
+    }
+
+    #[test]
     fn on_acceptance_what_did_not_leave_its_limit_keeps_its_digits() {
         let mut new = golden();
         new.position[0].fixed = vec![0.45; 8];

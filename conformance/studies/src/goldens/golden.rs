@@ -127,6 +127,11 @@ impl GoldenModel {
         Ok(Self { fingerprint: fingerprint::of(files.files(), &model.sha256), vocabulary })
     }
 
+    /// True where it was read from this model.
+    pub fn is_of(&self, model: &Model) -> bool {
+        self.fingerprint.file == model.sha256
+    }
+
     fn text(&self, token: u32) -> String {
         self.vocabulary.get(token as usize).map_or_else(String::new, |text| cut(text, LONGEST_WORDS).into_owned())
     }
@@ -134,10 +139,10 @@ impl GoldenModel {
 
 impl Golden {
     /// The golden of a case, from its transcript where it completed.
-    pub fn of(case: &Case, facts: &GoldenModel, prompt: &Prompt, gave: CaseAnswer<'_>) -> Self {
-        let CaseAnswer { answer, noise, continuation } = gave;
+    pub fn of(case: &Case, model: &GoldenModel, prompt: &Prompt, given: CaseAnswer<'_>) -> Self {
+        let CaseAnswer { answer, noise, continuation } = given;
         let ids: Vec<u8> = prompt.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
-        let listed = answer.as_ref().map(|reader| positions(reader, facts, prompt));
+        let listed = answer.as_ref().map(|reader| positions(reader, model, prompt));
         let (outcome, position) = match listed {
             Ok(Ok(position)) => (outcome_of(answer), position),
             Ok(Err(error)) => (bad_transcript(error.to_string()), Vec::new()),
@@ -145,14 +150,14 @@ impl Golden {
         };
         let text = continuation.map(|continuation| {
             let limit = noise.map_or(0.0, |noise| 2.0 * noise.limit);
-            let text: String = continuation.tokens.iter().map(|&token| facts.text(token)).collect();
+            let text: String = continuation.tokens.iter().map(|&token| model.text(token)).collect();
             let uncertain_from = continuation.margins.iter().position(|&margin| f64::from(margin) <= limit);
             GoldenContinuation { text, tokens: continuation.tokens.clone(), uncertain_from }
         });
         Self {
             case: case.to_string(),
             outcome: outcome.kind(),
-            model: facts.fingerprint.clone(),
+            model: model.fingerprint.clone(),
             prompt: PromptDigest { tokens: prompt.tokens.len(), sha256: short_digest(&digest(&ids)).into() },
             noise,
             position,
@@ -162,7 +167,7 @@ impl Golden {
 }
 
 /// The positions that are listed of a prompt, as far as the transcript has them.
-fn positions(reader: &Reader, facts: &GoldenModel, prompt: &Prompt) -> io::Result<Vec<GoldenPosition>> {
+fn positions(reader: &Reader, model: &GoldenModel, prompt: &Prompt) -> io::Result<Vec<GoldenPosition>> {
     let len = prompt.tokens.len();
     let mut wanted: Vec<u64> = (1..=PARTS).map(|part| (len * part / PARTS).saturating_sub(1) as u64).chain([0]).collect();
     wanted.sort_unstable();
@@ -172,14 +177,14 @@ fn positions(reader: &Reader, facts: &GoldenModel, prompt: &Prompt) -> io::Resul
     for at in wanted {
         let Some(index) = reader.positions().iter().position(|&position| position == at) else { continue };
         reader.read_row(index, &mut row)?;
-        let input = prompt.tokens.get(at as usize).map_or_else(String::new, |&token| facts.text(token));
-        all.push(GoldenPosition::of(at, input, &row, facts));
+        let input = prompt.tokens.get(at as usize).map_or_else(String::new, |&token| model.text(token));
+        all.push(GoldenPosition::of(at, input, &row, model));
     }
     Ok(all)
 }
 
 impl GoldenPosition {
-    fn of(at: u64, input: String, row: &[f32], facts: &GoldenModel) -> Self {
+    fn of(at: u64, input: String, row: &[f32], model: &GoldenModel) -> Self {
         let mut order: Vec<u32> = (0..row.len() as u32).collect();
         let logit = |token: u32| row.get(token as usize).map_or(f64::NAN, |&logit| f64::from(logit));
         let listed = TOP.min(order.len());
@@ -190,7 +195,7 @@ impl GoldenPosition {
         }
         order.truncate(listed);
         order.sort_by(likelier);
-        let top: Vec<(u32, f64, String)> = order.iter().map(|&id| (id, logit(id), facts.text(id))).collect();
+        let top: Vec<(u32, f64, String)> = order.iter().map(|&id| (id, logit(id), model.text(id))).collect();
         let largest = top.first().map_or(f64::NAN, |(_, logit, _)| *logit);
         let sum: f64 = row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
         let fixed = (0..FIXED).map(|part| logit(((2 * part + 1) * row.len() as u64 / (2 * FIXED)) as u32)).collect();

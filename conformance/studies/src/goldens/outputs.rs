@@ -15,8 +15,8 @@ const CONTINUED: u32 = 32;
 /// A folder for the texts that goldens are made of: it hears a run and writes one for each case, in files named by the cases' ids.
 pub struct Outputs {
     folder: PathBuf,
-    /// The model that was run last, by its sha256.
-    model: Option<(String, GoldenModel)>,
+    /// The model that was run last.
+    model: Option<GoldenModel>,
 }
 
 impl Outputs {
@@ -28,9 +28,9 @@ impl Outputs {
     fn write(&mut self, done: &mut Done<'_>) -> Result<(), Error> {
         let Done { executed, model, prompt, worker, .. } = done;
         let Executed { case, answer, noise, limits } = executed;
-        let facts = match self.model.take().filter(|(sha256, _)| *sha256 == model.sha256) {
-            Some(known) => known,
-            None => (model.sha256.clone(), GoldenModel::of(model)?),
+        let read = match self.model.take().filter(|read| read.is_of(model)) {
+            Some(read) => read,
+            None => GoldenModel::of(model)?,
         };
         // Text that is read needs a vocabulary, and one schedule of feeding the prompt is enough for it.
         let room = model.context_length.unwrap_or(u64::MAX).saturating_sub(prompt.tokens.len() as u64);
@@ -41,8 +41,8 @@ impl Outputs {
             None
         };
         let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| GoldenNoise::of(scale, limits));
-        let golden = Golden::of(case, &facts.1, prompt, CaseAnswer { answer, noise, continuation: continuation.as_ref() });
-        self.model = Some(facts);
+        let golden = Golden::of(case, &read, prompt, CaseAnswer { answer, noise, continuation: continuation.as_ref() });
+        self.model = Some(read);
         cache::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// What an argument stands for.
 #[derive(Debug, Clone)]
-pub enum Origin {
+pub enum ModelArgument {
     /// A pinned model, by its name.
     Pinned(Box<Manifest>),
     /// A tiny model.
@@ -16,7 +16,7 @@ pub enum Origin {
     File(PathBuf),
 }
 
-impl Origin {
+impl ModelArgument {
     /// Finds what an argument stands for: a pinned model's name, a path, or a recipe, in this order.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 use machine::cache::{Cache, Scratch};
 use printable::{Form, Page};
 use record::{Folder, SubjectRecord};
+use report::layout::{DEFAULT_WIDTH, Layout};
 use smith::Recipe;
 use std::{
     cell::OnceCell,
@@ -21,7 +22,6 @@ use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
 };
-use studies::inspect::{DEFAULT_WIDTH, Layout};
 use supply::models::Model;
 use vocabulary::{Settings, SubjectId};
 

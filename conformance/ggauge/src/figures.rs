@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use studies::{calibration, faults::trial, matrix, readers, vector_files};
-use supply::{adapters, models::Manifest, prompts, vocabularies::Collection};
+use supply::{adapters, manifests::Manifest, prompts, vocabularies::Collection};
 use vocabulary::{Check, Judgement, Measurement, Oracle, Relation, SubjectId, Upshot, Verdict, locked};
 
 const README: &str = "README.md";

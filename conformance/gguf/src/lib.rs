@@ -35,6 +35,7 @@ pub use metadata::Metadata;
 pub use rules::{Finding, Mode, Rule, Severity, Stance, Tolerated};
 pub use split::{ShardName, Split};
 pub use tensor::{Dimensions, Tensor, WeightType};
+pub use tokenizer::token_texts;
 pub use values::{Array, Value, ValueType};
 
 /// The four bytes every GGUF file begins with.

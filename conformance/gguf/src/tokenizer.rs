@@ -1,6 +1,7 @@
-//! The tokenizer's keys: arrays of one length, types that exist, and special tokens that are tokens.
+//! The tokenizer's keys: arrays of one length, types that exist, and special tokens that are tokens; and the texts that tokens stand for.
 
 use crate::{Array, Finding, Metadata, Rule, Value, ValueType, metadata::Entry, rules::Findings};
+use std::collections::BTreeMap;
 
 /// Arrays that say something of each token, with their element type, and whether they are as long as the vocabulary.
 const ARRAYS: [(&str, ValueType, bool); 5] = [
@@ -76,4 +77,44 @@ fn check_special(metadata: &Metadata<'_>, tokens: Option<u64>, findings: &mut Fi
         }
     }
     Ok(())
+}
+
+/// The text of every token of a file's vocabulary, as far as there is one.
+pub fn token_texts(metadata: &Metadata<'_>) -> Vec<String> {
+    let letters = match metadata.str("tokenizer.ggml.model") {
+        Ok(Some("gpt2")) => byte_letters(),
+        _ => BTreeMap::new(),
+    };
+    let Ok(Some(tokens)) = metadata.array("tokenizer.ggml.tokens") else { return Vec::new() };
+    let text = |value: Value<'_>| {
+        let Value::String(bytes) = value else { return String::new() };
+        let token = String::from_utf8_lossy(bytes);
+        let bytes: Option<Vec<u8>> = token.chars().map(|letter| letters.get(&letter).copied()).collect();
+        match bytes {
+            Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            None => token.replace('\u{2581}', " "),
+        }
+    };
+    tokens.values().map(text).collect()
+}
+
+/// The letters by which byte-level vocabularies write bytes: those that can be seen stand for themselves, the others are the letters from
+/// U+0100 on, in order (the byte encoder of GPT-2, Radford and others 2019).
+fn byte_letters() -> BTreeMap<char, u8> {
+    let (visible, hidden): (Vec<u8>, Vec<u8>) =
+        (0..=u8::MAX).partition(|byte| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff));
+    let hidden = ('\u{100}'..).zip(hidden);
+    visible.into_iter().map(|byte| (char::from(byte), byte)).chain(hidden).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_letters() {
+        let letters = byte_letters();
+        assert_eq!(letters.len(), 256);
+        assert_eq!((letters[&'A'], letters[&'\u{120}'], letters[&'\u{10a}']), (b'A', b' ', b'\n'));
+    }
 }

@@ -15,4 +15,4 @@ pub use page::Page;
 pub use piece::Piece;
 pub use table::{Form, Ruled, Sheet, ruled_table};
 pub use text::Text;
-pub use words::{LONGEST_WORDS, NEXT, cut, hex, json, line, markdown, no_command, quoted, short};
+pub use words::{LONGEST_WORDS, NEXT, cut, hex, json, line, markdown, no_command, quoted, short, short_digest};

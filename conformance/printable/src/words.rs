@@ -115,6 +115,11 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The first twelve digits of a digest, which are enough for people.
+pub fn short_digest(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
 /// An argument as a shell takes it: printable, and inert.
 ///
 /// What is not printable becomes `"$(printf ...)"`, which every shell has. That takes line breaks off the end; an argument that has some there is

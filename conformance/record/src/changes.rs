@@ -231,7 +231,7 @@ fn notes(before: &Record, after: &Record) -> Vec<String> {
     differ("the reference".into(), &before.reference, &after.reference);
     for new in &after.models {
         if let Some(old) = before.models.iter().find(|old| old.name == new.name && old.weights == new.weights) {
-            let hash = |sha256: &str| sha256.get(..12).unwrap_or(sha256).to_owned();
+            let hash = |sha256: &str| printable::short_digest(sha256).to_owned();
             differ(format!("model {} {}", new.name, new.weights), &hash(&old.sha256), &hash(&new.sha256));
         }
     }

@@ -4,7 +4,10 @@
 pub mod changes;
 pub mod determinism;
 pub mod faults;
+pub mod fingerprint;
 mod folder;
+pub mod goldens;
+pub mod inspection;
 pub mod readers;
 pub mod release;
 mod run;

@@ -130,7 +130,7 @@ pub fn table(record: &Record, style: Style) -> Page {
 }
 
 fn short_hash(sha256: &str) -> &str {
-    sha256.get(..12).unwrap_or(sha256)
+    printable::short_digest(sha256)
 }
 
 /// Why each row that did not pass is what it is, and the command that runs it again.

@@ -28,7 +28,8 @@ use std::{
     time::Instant,
 };
 use supply::{
-    models::{self, Manifest, Model},
+    manifests::Manifest,
+    models::{self, Model},
     prompts::{self, Prompt},
 };
 use vocabulary::{Oracle, Outcome, Schedule, Settings, SubjectId};

@@ -192,3 +192,9 @@ impl Files {
         }
     }
 }
+
+/// True for files without a tensor that hold the words of a vocabulary: what llama.cpp's own `ggml-vocab-*.gguf` are.
+pub fn is_vocabulary(files: &Split<'_>) -> bool {
+    let words = |file: &File<'_>| matches!(file.metadata().array("tokenizer.ggml.tokens"), Ok(Some(_)));
+    files.tensors().next().is_none() && files.files().first().is_some_and(words)
+}

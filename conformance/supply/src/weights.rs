@@ -10,8 +10,9 @@ use indicatif::{HumanBytes, ProgressBar};
 use machine::{Error, interrupt};
 use printable::Text;
 use rayon::prelude::*;
+use record::inspection::RuleSeverity;
 use std::{
-    fmt::{self, Write},
+    fmt::Write,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -62,11 +63,19 @@ impl WeightRule {
         }
     }
 
-    /// How severe a breach is: `invalid`, or `note` for what well-known files have and is only told.
-    pub fn severity(self) -> &'static str {
+    /// How severe a breach is.
+    pub fn severity(self) -> RuleSeverity {
         match self {
-            Self::Nan | Self::Infinite => gguf::Severity::Invalid.name(),
-            Self::Zero => NOTE,
+            Self::Nan | Self::Infinite => RuleSeverity::Invalid,
+            Self::Zero => RuleSeverity::Note,
+        }
+    }
+
+    /// What the rule asks for in a tensor.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::Nan | Self::Infinite => "a finite number",
+            Self::Zero => "a weight that is not 0",
         }
     }
 
@@ -79,9 +88,6 @@ impl WeightRule {
         }
     }
 }
-
-/// The severity of what is told and makes no file invalid.
-pub const NOTE: &str = "note";
 
 /// A tensor with weights that break a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,12 +119,6 @@ impl Odd {
             (rule, 1) => format!("{} at index {first}", rule.value()),
             (rule, _) => format!("{} at index {first} (and {} more)", rule.value(), count - 1),
         }
-    }
-}
-
-impl fmt::Display for Odd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} holds {}", self.tensor, self.found())
     }
 }
 

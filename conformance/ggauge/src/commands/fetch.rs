@@ -5,7 +5,7 @@ use clap::Args;
 use machine::Error;
 use printable::Page;
 use std::path::PathBuf;
-use supply::{adapters, models::Manifest, vocabularies::Collection};
+use supply::{adapters, manifests::Manifest, vocabularies::Collection};
 use vocabulary::Upshot;
 
 /// Download pinned models and vocabularies into the cache, and check those that are there.

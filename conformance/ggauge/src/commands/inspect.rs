@@ -3,7 +3,9 @@
 use crate::desk::{Desk, layout, print};
 use clap::Args;
 use printable::Page;
-use studies::inspect::{self, Reads, Source};
+use report::digests;
+use studies::inspection::{self, Reads};
+use supply::sources::Source;
 use vocabulary::Upshot;
 
 /// Say what a GGUF file holds, and which rules of the format it breaks.
@@ -30,11 +32,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(*json)?;
     let source = Source::open(file, &desk.cache)?;
     if *digests {
-        print(&source.digests()?)?;
+        let mut page = Page::default();
+        inspection::digests(&source)?.iter().for_each(|file| page.append(&digests::report(file)));
+        print(&page)?;
         return Ok(Upshot::Good);
     }
-    let inspection = source.inspect(if *header_only { Reads::Header } else { Reads::Weights }, &desk.progress)?;
+    let inspection = inspection::inspect(&source, if *header_only { Reads::Header } else { Reads::Weights }, &desk.progress)?;
     desk.progress.finish_and_clear();
-    print(&if *json { Page::json(&inspection)? } else { inspect::report(&inspection, layout(*all)) })?;
+    print(&if *json { Page::json(&inspection)? } else { report::inspection::report(&inspection, layout(*all)) })?;
     Ok(inspection.upshot())
 }

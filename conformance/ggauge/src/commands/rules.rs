@@ -3,7 +3,9 @@
 use crate::desk::{layout, print};
 use clap::Args;
 use printable::Page;
-use studies::inspect::{self, RuleRow};
+use record::inspection::RuleRow;
+use report::rules;
+use studies::inspection;
 use vocabulary::Upshot;
 
 /// List the rules of the format: what each asks for, what breaking it means, and what the runtimes do then.
@@ -20,14 +22,14 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     print(&match (arguments.id, arguments.json) {
         (Some(rule), true) => Page::json(&rule)?,
-        (Some(rule), false) => inspect::rule_text(rule, layout(true)),
-        (None, true) => Page::json(&inspect::rules())?,
-        (None, false) => inspect::rules_text(&inspect::rules(), layout(true)),
+        (Some(rule), false) => rules::one(rule, layout(true)),
+        (None, true) => Page::json(&inspection::rules())?,
+        (None, false) => rules::list(&inspection::rules(), layout(true)),
     })?;
     Ok(Upshot::Good)
 }
 
 fn parse_rule(id: &str) -> Result<RuleRow, String> {
-    let known = inspect::rules().into_iter().find(|rule| rule.id == id);
+    let known = inspection::rules().into_iter().find(|rule| rule.id == id);
     known.ok_or_else(|| format!("there is no rule `{id}`; `ggauge rules` lists them"))
 }

@@ -15,11 +15,15 @@ use harness::{
 use machine::Error;
 use policy::{Expectations, Tolerances};
 use printable::{Page, quoted};
-use report::{Style, picture};
+use report::{Style, goldens, picture};
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
-use studies::{golden, matrix};
+use studies::{
+    goldens::{held, outputs::Outputs},
+    matrix,
+};
 use supply::{
-    models::{self, Manifest, Model},
+    manifests::Manifest,
+    models::{self, Model},
     prompts::{self, Prompt},
 };
 use vocabulary::{Outcome, Schedule, Settings, SubjectId, Upshot};
@@ -148,7 +152,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let scratch = desk.scratch()?;
     let outputs = arguments.outputs.clone().or_else(|| arguments.goldens.is_some().then(|| scratch.join("outputs")));
     let (mut clock, mut bar) = (Clock::default(), Progress(&desk.progress));
-    let mut texts = outputs.clone().map(golden::Outputs::new);
+    let mut texts = outputs.clone().map(Outputs::new);
     let mut listeners: Vec<&mut dyn Listener> = vec![&mut clock, &mut bar];
     if let Some(texts) = &mut texts {
         listeners.push(texts);
@@ -171,13 +175,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     if !arguments.json {
         say(&Page::of(format_args!("Record, picture, timings and logs: {}", folder.display())));
     }
-    let (Some(goldens), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.upshot()) };
-    let held = golden::Held::against(goldens, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
+    let (Some(folder), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.upshot()) };
+    let held = held::against(folder, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
     if arguments.json {
-        say(&held.report());
+        say(&goldens::report(&held));
     } else {
         let mut page = Page::of("");
-        page.append(&held.report());
+        page.append(&goldens::report(&held));
         print(&page)?;
     }
     Ok(match record.upshot() {

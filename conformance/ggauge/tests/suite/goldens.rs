@@ -16,6 +16,7 @@ use insta::{
 };
 use machine::cache::{Cache, digest};
 use record::{Record, SubjectRecord};
+use report::digests;
 use rstest::rstest;
 use smith::Recipe;
 use std::{
@@ -27,12 +28,13 @@ use std::{
     time::Duration,
 };
 use studies::{
-    golden::{self, Golden},
+    goldens::{golden::Golden, held, outputs::Outputs},
     matrix,
 };
 use supply::{
     fingerprint,
-    models::{Manifest, Model},
+    manifests::Manifest,
+    models::Model,
     prompts::{self, Prompt},
 };
 use vocabulary::{Schedule, Settings, SubjectId};
@@ -115,7 +117,7 @@ pub(crate) fn assert_outputs(folder: &Path, subjects: &[SubjectRecord]) {
         let assertion = || insta.bind(|| insta::assert_snapshot!(name, shown.text()));
         if catch_unwind(AssertUnwindSafe(assertion)).is_err() {
             // The text may differ where the numbers do not: a header by hand, say.
-            let explained = golden::explain(&new, old.as_ref());
+            let explained = held::differs(&new, old.as_ref()).map(|case| report::goldens::explain(&case));
             summary.push_str(&explained.map_or_else(|| format!("\n{case}\n    in its text\n"), |page| page.to_string()));
         }
     }
@@ -158,7 +160,7 @@ fn run_one(
     let (prompts, schedules) = ([vec![prompt]], [Schedule::SingleShot]);
     let plan = Plan::new(vec![model], &prompts, &schedules, &[settings], subjects, |_, _, _| true, &Filter::All);
     let (policy, outputs) = (policy(""), folder.join("outputs"));
-    let mut texts = golden::Outputs::new(outputs.clone());
+    let mut texts = Outputs::new(outputs.clone());
     let mut rig = Rig { workers: &mut workers, cache, scratch: folder, policy: &policy, listeners: vec![&mut texts] };
     let record = run::run(&mut rig, &plan, records, &reproduce::run("")).unwrap();
     (outputs, record)
@@ -201,7 +203,7 @@ fn real_models_are_what_they_were() {
     for manifest in Manifest::all().unwrap() {
         let bytes = fs::read(manifest.path(&cache).unwrap()).unwrap();
         let file = File::strict(&bytes).unwrap();
-        assert_golden_in("models", &manifest.name, &fingerprint::listing(&file, &digest(&bytes)));
+        assert_golden_in("models", &manifest.name, &digests::report(&fingerprint::digests(&[file], &digest(&bytes))));
     }
 }
 
@@ -253,7 +255,7 @@ fn a_wrong_answer_is_no_noise() {
     moved.position[1].fixed[2] += limit;
     let differences = moved.differences(&new);
     assert_eq!(differences.len(), 1);
-    assert!(differences[0].to_string().contains("fixed token 3"), "{}", differences[0]);
+    assert!(differences[0].place.contains("fixed token 3"), "{:?}", differences[0]);
 }
 
 /// What a change of a model looks like to a reviewer: its goldens say which part changed, and the listing which key or tensor.
@@ -287,7 +289,7 @@ fn a_changed_model_shows_as_what_was_changed(#[case] part: &str, #[case] entry: 
     let path = folder.path().join("changed.gguf");
     let changed = draft.finish();
     fs::write(&path, &changed).unwrap();
-    let listing = |bytes: &[u8]| fingerprint::listing(&File::lenient(bytes).unwrap(), &digest(bytes));
+    let listing = |bytes: &[u8]| digests::report(&fingerprint::digests(&[File::lenient(bytes).unwrap()], &digest(bytes)));
     let (before, after) = (listing(&bytes), listing(&changed));
     let lines: Vec<&str> = before.lines().zip(after.lines()).filter(|(a, b)| a != b).map(|(_, b)| b).collect();
     assert_eq!(lines.len(), 3, "the file, the section, and the entry: {lines:#?}");

@@ -8,7 +8,7 @@ use record::{
     readers::{Coverage, Did, Operation, Stated, VectorCell, VectorRow},
     tokenizers::{Token, TokenDifference, TokenizerComparison, TokenizerRecord, VocabularyRecord},
 };
-use report::{Style, matrix_picture, picture, readers_picture};
+use report::{Style, digests, matrix_picture, picture, readers_picture};
 use rstest::rstest;
 use serde_json::Value as Json;
 use std::{
@@ -373,7 +373,7 @@ fn other_reports_of_hostile_words_are_inert() {
     assert!(!svg.contains("<img") && svg.contains("&amp;lt;"), "{svg}");
 
     let bytes = hostile_file();
-    assert_inert("digests", &fingerprint::listing(&File::lenient(&bytes).unwrap(), HOSTILE).to_string());
+    assert_inert("digests", &digests::report(&fingerprint::digests(&[File::lenient(&bytes).unwrap()], HOSTILE)));
 }
 
 /// Files of a checkout that somebody else sends: expectations, findings, goldens.

@@ -4,14 +4,15 @@ use crate::support::{assert_golden, ggauge, stderr, stdout};
 use gguf::{Draft, File, Rule, Value, WeightType};
 use indicatif::ProgressBar;
 use machine::cache::Cache;
+use report::layout::Layout;
 use rstest::rstest;
 use smith::Recipe;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use studies::inspect::{self, Layout, Reads, Source};
-use supply::weights::WeightRule;
+use studies::inspection::{self, Reads};
+use supply::{sources::Source, weights::WeightRule};
 
 /// The tiny model of a recipe, with some rules broken.
 fn broken(rules: &[Rule]) -> Vec<u8> {
@@ -249,9 +250,9 @@ fn a_long_table_is_cut_unless_all_of_it_is_asked_for() {
 fn tables_fit_the_terminal(#[values(60, 80, 132)] width: u16) {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "broken.gguf", &broken(&[Rule::KeyDuplicate, Rule::TensorNameLength]));
-    let inspection =
-        Source::open(&path, &Cache::at(folder.path())).unwrap().inspect(Reads::Weights, &ProgressBar::hidden()).unwrap();
-    for line in inspect::report(&inspection, Layout { width, all: true }).lines() {
+    let source = Source::open(&path, &Cache::at(folder.path())).unwrap();
+    let inspection = inspection::inspect(&source, Reads::Weights, &ProgressBar::hidden()).unwrap();
+    for line in report::inspection::report(&inspection, Layout { width, all: true }).lines() {
         assert!(console::measure_text_width(line) <= usize::from(width), "{line}");
     }
 }

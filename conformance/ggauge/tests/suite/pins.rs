@@ -1,7 +1,7 @@
 //! Versions that stand in the source are those in `Cargo.lock`, and corpora are what they say they are.
 
 use std::collections::BTreeSet;
-use supply::{models::Manifest, prompts};
+use supply::{manifests::Manifest, prompts};
 
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 

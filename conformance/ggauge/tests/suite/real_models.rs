@@ -11,10 +11,7 @@ use indicatif::ProgressBar;
 use machine::cache::Cache;
 use record::Record;
 use std::{fs, path::Path, process::Command};
-use supply::{
-    models::{Manifest, Model},
-    prompts,
-};
+use supply::{manifests::Manifest, models::Model, prompts};
 use vocabulary::{Check, Judgement, Oracle, Schedule, Settings, Verdict};
 
 /// Runs `ggauge run` with the user's own cache, where the models and the reference's transcripts are.

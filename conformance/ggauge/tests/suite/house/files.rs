@@ -37,7 +37,12 @@ fn long(files: &BTreeMap<String, usize>, reasons: &[(&str, &str)]) -> Vec<String
 #[test]
 fn files_are_short_or_have_a_reason() {
     let paths = ["conformance", "golden", "fuzz"].iter().flat_map(|folder| files_below(folder, ".rs"));
-    let files = paths.map(|path| { let lines = text(&path).lines().count(); (path, lines) }).collect();
+    let files = paths
+        .map(|path| {
+            let lines = text(&path).lines().count();
+            (path, lines)
+        })
+        .collect();
     let wrong = long(&files, &LONG);
     assert!(wrong.is_empty(), "more than {LINES} lines, or a stale reason in `LONG`:\n{}", wrong.join("\n"));
 }
@@ -105,7 +110,8 @@ fn a_public_type_has_a_name_of_its_own() {
 
 #[test]
 fn a_second_meaning_is_noticed() {
-    let sources = |b: &str| [("a".to_owned(), Source::new("lib.rs", "pub struct Limits;")), ("b".to_owned(), Source::new("lib.rs", b))];
+    let sources =
+        |b: &str| [("a".to_owned(), Source::new("lib.rs", "pub struct Limits;")), ("b".to_owned(), Source::new("lib.rs", b))];
     assert_eq!(twice(&sources("struct Limits; #[cfg(test)] pub enum Limits {}"), &[]), [""; 0]);
     assert_eq!(twice(&sources("mod c { pub enum Limits {} }"), &[]), ["Limits: a/lib.rs, b/lib.rs"]);
     assert_eq!(twice(&sources("pub enum Limits {}"), &[("Limits", "one of each kind")]), [""; 0]);
@@ -145,7 +151,10 @@ fn wrong_with_the_library(sources: &[Source]) -> Vec<String> {
         let file = find(&format!("{module}.rs")).or_else(|| find(&format!("{module}/mod.rs")));
         file.is_some_and(|file| file.text.starts_with("//! Not an API: "))
     };
-    let silent = hidden.iter().filter(|module| !says_so(module)).map(|module| format!("{module} does not begin with `//! Not an API: `"));
+    let silent = hidden
+        .iter()
+        .filter(|module| !says_so(module))
+        .map(|module| format!("{module} does not begin with `//! Not an API: `"));
     too_many.into_iter().chain(silent).collect()
 }
 
@@ -159,8 +168,13 @@ fn the_public_library_is_small_and_says_what_it_is_not() {
 
 #[test]
 fn a_name_too_many_is_noticed() {
-    let library = |text: &str| wrong_with_the_library(&[Source::new("lib.rs", text), Source::new("exit.rs", "//! Exit codes.")]);
-    assert_eq!(library("#[doc(hidden)] pub mod figures_; pub use a::{B, c::D}; pub mod e; mod f;").len(), 1, "which is hidden and not there");
+    let library =
+        |text: &str| wrong_with_the_library(&[Source::new("lib.rs", text), Source::new("exit.rs", "//! Exit codes.")]);
+    assert_eq!(
+        library("#[doc(hidden)] pub mod figures_; pub use a::{B, c::D}; pub mod e; mod f;").len(),
+        1,
+        "which is hidden and not there"
+    );
     assert_eq!(library("#[doc(hidden)]\npub mod exit;"), ["exit does not begin with `//! Not an API: `"]);
     let many: String = (0..=NAMES).map(|number| format!("pub use a::B{number};")).collect();
     assert_eq!(library(&many).len(), 1);

@@ -45,7 +45,10 @@ fn held(name: &str, allowed: Option<&Names>, manifest: &Names, named: &Names, ou
     let depends: Names = manifest.intersection(ours).cloned().collect();
     let not_allowed = depends.difference(allowed).map(|other| format!("{name} depends on {other}, which it may not"));
     let not_needed = allowed.difference(&depends).map(|other| format!("{name} may depend on {other}, and does not"));
-    let not_used = manifest.iter().filter(|other| !is_used(other)).map(|other| format!("{name} depends on {other}, and nothing in it names that"));
+    let not_used = manifest
+        .iter()
+        .filter(|other| !is_used(other))
+        .map(|other| format!("{name} depends on {other}, and nothing in it names that"));
     not_allowed.chain(not_needed).chain(not_used).collect()
 }
 
@@ -53,7 +56,8 @@ fn held(name: &str, allowed: Option<&Names>, manifest: &Names, named: &Names, ou
 fn crates_depend_on_what_contributing_says_and_use_it() {
     let ours: Names = crates().into_iter().collect();
     let table = table(&text("CONTRIBUTING.md"));
-    let mut wrong: Vec<String> = table.keys().filter(|name| !ours.contains(*name)).map(|name| format!("{name} is no crate")).collect();
+    let mut wrong: Vec<String> =
+        table.keys().filter(|name| !ours.contains(*name)).map(|name| format!("{name} is no crate")).collect();
     for name in &ours {
         let manifest = dependencies(&text(&format!("conformance/{name}/Cargo.toml")));
         let mut sources = Source::of_crate(name);
@@ -68,7 +72,8 @@ fn crates_depend_on_what_contributing_says_and_use_it() {
 #[test]
 fn a_dependency_too_many_is_noticed_on_every_side() {
     let set = |names: &[&str]| -> Names { names.iter().map(|&name| name.to_owned()).collect() };
-    let contributing = "| crate | what it is | may depend on |\n|---|---|---|\n| `conformance/b` | a room | `a` |\n\n| other | table | `x` |";
+    let contributing =
+        "| crate | what it is | may depend on |\n|---|---|---|\n| `conformance/b` | a room | `a` |\n\n| other | table | `x` |";
     let table = table(contributing);
     assert_eq!(table, [("b".to_owned(), set(&["a"]))].into());
     let ours = set(&["a", "b", "c"]);
@@ -82,10 +87,8 @@ fn a_dependency_too_many_is_noticed_on_every_side() {
 }
 
 /// What of others is a runtime, and the one crate of ours that may be built on it.
-const RUNTIMES: [(&str, &[&str]); 2] = [
-    ("subject-llama-cpp", &["llama-cpp-2", "llama-cpp-sys-2"]),
-    ("subject-candle", &["candle-core", "candle-transformers"]),
-];
+const RUNTIMES: [(&str, &[&str]); 2] =
+    [("subject-llama-cpp", &["llama-cpp-2", "llama-cpp-sys-2"]), ("subject-candle", &["candle-core", "candle-transformers"])];
 
 /// Packages of ours in a lock file that a runtime is a dependency of, in tests too, and that are not its layer.
 fn beside_the_layers(lock: &str) -> Vec<String> {
@@ -95,11 +98,8 @@ fn beside_the_layers(lock: &str) -> Vec<String> {
         let name = package["name"].as_str().unwrap();
         let depends = package.get("dependencies").and_then(toml::Value::as_array);
         // A version or a source can stand behind the name.
-        let names: Names = depends
-            .into_iter()
-            .flatten()
-            .filter_map(|text| Some(text.as_str()?.split(' ').next()?.to_owned()))
-            .collect();
+        let names: Names =
+            depends.into_iter().flatten().filter_map(|text| Some(text.as_str()?.split(' ').next()?.to_owned())).collect();
         for (layer, packages) in RUNTIMES.into_iter().filter(|(layer, _)| *layer != name) {
             let taken = packages.iter().filter(|package| names.contains(**package));
             wrong.extend(taken.map(|package| format!("{name} depends on {package}, which is for {layer}")));
@@ -116,7 +116,10 @@ fn runtimes_come_in_through_their_layers_alone() {
         assert!(packages.iter().all(|package| manifest.contains(*package)), "{layer} has the runtime");
     }
     // The tests of codecs ask the runtimes' own tables, which no layer has.
-    let tests = ["ggauge depends on llama-cpp-sys-2, which is for subject-llama-cpp", "ggauge depends on candle-core, which is for subject-candle"];
+    let tests = [
+        "ggauge depends on llama-cpp-sys-2, which is for subject-llama-cpp",
+        "ggauge depends on candle-core, which is for subject-candle",
+    ];
     let manifest = dependencies(&text("conformance/ggauge/Cargo.toml"));
     assert!(!manifest.contains("candle-core") && !manifest.contains("llama-cpp-sys-2"), "in tests alone");
     let wrong: Vec<_> = beside_the_layers(&lock).into_iter().filter(|line| !tests.contains(&line.as_str())).collect();
@@ -125,7 +128,9 @@ fn runtimes_come_in_through_their_layers_alone() {
 
 #[test]
 fn a_runtime_beside_its_layer_is_noticed() {
-    let package = |name: &str, source: &str| format!("[[package]]\nname = \"{name}\"\n{source}dependencies = [\n \"candle-core 0.11.1\",\n]\n");
+    let package = |name: &str, source: &str| {
+        format!("[[package]]\nname = \"{name}\"\n{source}dependencies = [\n \"candle-core 0.11.1\",\n]\n")
+    };
     let theirs = package("candle-nn", "source = \"registry\"\n");
     assert_eq!(beside_the_layers(&(package("subject-candle", "") + &theirs)), [""; 0]);
     assert_eq!(beside_the_layers(&package("report", "")), ["report depends on candle-core, which is for subject-candle"]);

@@ -16,9 +16,9 @@ fn differences(lists: &BTreeMap<&str, BTreeSet<String>>) -> Vec<String> {
 
 /// The modules of a folder, without its door.
 fn modules(folder: &str) -> BTreeSet<String> {
-    let files = files_below(folder, ".rs").into_iter().filter_map(|path| {
-        Some(path.strip_prefix(folder)?.trim_start_matches('/').strip_suffix(".rs")?.to_owned())
-    });
+    let files = files_below(folder, ".rs")
+        .into_iter()
+        .filter_map(|path| Some(path.strip_prefix(folder)?.trim_start_matches('/').strip_suffix(".rs")?.to_owned()));
     files.filter(|name| name != "mod").collect()
 }
 
@@ -50,7 +50,11 @@ fn commands_are_their_files_and_each_is_told_of() {
     let telling = ["README.md", "CONTRIBUTING.md", "conformance/ggauge/src/lib.rs"].map(text).concat();
     let is_told = |name: &&String| telling.contains(&format!("ggauge {name}")) || hidden.contains(*name);
     let told = commands.iter().filter(is_told).cloned().collect();
-    let lists = [("the enum of commands", commands.clone()), ("its folder", modules(COMMANDS)), ("README, CONTRIBUTING and lib.rs", told)];
+    let lists = [
+        ("the enum of commands", commands.clone()),
+        ("its folder", modules(COMMANDS)),
+        ("README, CONTRIBUTING and lib.rs", told),
+    ];
     let wrong = differences(&lists.into());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -86,7 +90,13 @@ fn a_place_that_lacks_something_is_noticed() {
     let set = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|&name| name.to_owned()).collect() };
     assert_eq!(differences(&[("a", set(&["x", "y"])), ("b", set(&["y", "x"]))].into()), [""; 0]);
     assert_eq!(differences(&[("a", set(&["x", "y"])), ("b", set(&["y", "z"]))].into()), ["a lacks z", "b lacks x"]);
-    let door = Source::new("mod.rs", "enum Command { Run(Box<run::A>), #[cfg(feature = \"f\")] Replay(replay::A), #[command(hide = true)] Attend(a::A) }");
+    let door = Source::new(
+        "mod.rs",
+        "enum Command { Run(Box<run::A>), #[cfg(feature = \"f\")] Replay(replay::A), #[command(hide = true)] Attend(a::A) }",
+    );
     assert_eq!(variants(&door, "Command"), (set(&["run", "replay", "attend"]), set(&["attend"])));
-    assert_eq!(rows("const T: [R; 1] = [\n    R {\n        name: \"llama\",\n    },\n];\nconst U: X { name: \"no\" }", "const T: "), set(&["llama"]));
+    assert_eq!(
+        rows("const T: [R; 1] = [\n    R {\n        name: \"llama\",\n    },\n];\nconst U: X { name: \"no\" }", "const T: "),
+        set(&["llama"])
+    );
 }

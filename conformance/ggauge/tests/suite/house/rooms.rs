@@ -224,7 +224,11 @@ fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn a_circle_is_noticed_also_through_the_root_and_between_folders() {
-    let straight = [("lib.rs", "mod a; mod b; pub use b::B;"), ("a.rs", "use crate::B;"), ("b.rs", "#[cfg(test)] mod tests { use crate::a::A; }")];
+    let straight = [
+        ("lib.rs", "mod a; mod b; pub use b::B;"),
+        ("a.rs", "use crate::B;"),
+        ("b.rs", "#[cfg(test)] mod tests { use crate::a::A; }"),
+    ];
     assert_eq!(circles_of(&straight), [""; 0]);
     let circle = [straight[0], straight[1], ("b.rs", "fn b() { crate::a::f(); }")];
     assert_eq!(circles_of(&circle), ["a -> b: a takes `crate::B`", "b -> a: b takes `crate::a::f`"]);
@@ -236,7 +240,13 @@ fn a_circle_is_noticed_also_through_the_root_and_between_folders() {
         ("b/y.rs", "use crate::a::f;"),
     ];
     assert_eq!(circles_of(&through_folders), ["a -> b: a/x takes `crate::b::B`", "b -> a: b/y takes `crate::a::f`"]);
-    let of_three = [("lib.rs", ""), ("a.rs", "use crate::b::X;"), ("b.rs", "use super::c::X;"), ("c.rs", "use crate::{a::X, d::X};"), ("d.rs", "")];
+    let of_three = [
+        ("lib.rs", ""),
+        ("a.rs", "use crate::b::X;"),
+        ("b.rs", "use super::c::X;"),
+        ("c.rs", "use crate::{a::X, d::X};"),
+        ("d.rs", ""),
+    ];
     assert_eq!(circles_of(&of_three).len(), 3);
 }
 
@@ -250,7 +260,10 @@ fn a_room_that_names_a_later_one_is_noticed() {
     let main = ("main.rs", "mod commands; mod desk; fn main() { commands::run(); desk::say(); }");
     let door = ("commands/mod.rs", "mod run; mod compare; fn run() { run::run(); }");
     let desk = ("desk.rs", "");
-    assert_eq!(broken(&[main, door, desk, ("commands/run.rs", "use crate::desk::Desk;"), ("commands/compare.rs", "")]), [""; 0]);
+    assert_eq!(
+        broken(&[main, door, desk, ("commands/run.rs", "use crate::desk::Desk;"), ("commands/compare.rs", "")]),
+        [""; 0]
+    );
     assert_eq!(broken(&[main, door, desk, ("commands/run.rs", "use super::compare;"), ("commands/compare.rs", "")]).len(), 1);
     assert_eq!(broken(&[main, door, ("desk.rs", "use crate::commands::run::Arguments;"), ("commands/run.rs", "")]).len(), 1);
     assert_eq!(broken(&[main, ("commands/mod.rs", "mod run;"), desk, ("commands/run.rs", "use super::Command;")]).len(), 1);

@@ -85,7 +85,8 @@ fn without_tests(stream: TokenStream) -> Vec<TokenTree> {
     let mut kept = Vec::new();
     let mut tokens = stream.into_iter().peekable();
     while let Some(token) = tokens.next() {
-        let is_test = is_punct(&token, '#') && tokens.peek().is_some_and(|next| next.to_string().replace(' ', "") == "[cfg(test)]");
+        let is_test =
+            is_punct(&token, '#') && tokens.peek().is_some_and(|next| next.to_string().replace(' ', "") == "[cfg(test)]");
         if !is_test {
             kept.push(token);
             continue;

@@ -167,7 +167,7 @@ impl Gauged {
 
 impl fmt::Display for Gauged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        report::report(&self.record, Style { color: false, verbose: false }).fmt(f)
+        fmt::Display::fmt(&report::report(&self.record, Style { color: false, verbose: false }), f)
     }
 }
 

@@ -17,7 +17,7 @@
 //! ggauge = { version = "0.1", default-features = false }
 //! ```
 //!
-//! A product with a runtime of its own puts that behind [`Subject`] and [`Session`], and [`serve`] makes a worker of it in a binary of three lines;
+//! A product with a runtime of its own puts that behind [`Subject`] and [`Session`], and [`serve()`] makes a worker of it in a binary of three lines;
 //! `conformance/judge-your-model` is such a product, whole. What those traits' methods are written in is in [`subject`].
 //!
 //! What is not listed here is no API and changes without notice.

@@ -114,7 +114,7 @@ impl Llama {
         if heads == 0 || key_heads == 0 || !heads.is_multiple_of(key_heads) {
             return Err(malformed(format!("{heads} heads on {key_heads}")));
         }
-        let layer = |index: usize| {
+        let layer = |index: usize| -> Result<Layer, Refusal> {
             let part = |name: &str| matrix(&format!("blk.{index}.{name}.weight"));
             Ok(Layer {
                 attention_norm: part("attn_norm")?,

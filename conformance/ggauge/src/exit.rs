@@ -1,4 +1,4 @@
-//! Exit codes of the `ggauge` binary. They stand in `ggauge --help` too, and a test holds the two together.
+//! Not an API: exit codes of the `ggauge` binary. They stand in `ggauge --help` too, and a test holds the two together.
 
 use machine::{Error, interrupt};
 use vocabulary::Upshot;

@@ -1,4 +1,4 @@
-//! Figures in texts: what README and the other texts of a checkout say in numbers, against what its code, goldens and Records give.
+//! Not an API: figures in texts: what README and the other texts of a checkout say in numbers, against what its code, goldens and Records give.
 //!
 //! A *sentence* is some words of a text with holes for figures. A *passage* is what stands between `<!-- NAME -->` and `<!-- /NAME -->`. The
 //! functions here put figures into holes and passages of [`Texts`], in memory: a test asks that this changes nothing, and the program

@@ -1,4 +1,4 @@
-//! Every fuzz target by name: those of the crate `fuzzing`, and the two that need the harness. `fuzz/` is their glue to an engine.
+//! Not an API: every fuzz target by name: those of the crate `fuzzing`, and the two that need the harness. `fuzz/` is their glue to an engine.
 
 use fuzzing::{
     Target,

@@ -1,4 +1,4 @@
-//! The runtimes that this build has: the one place where cargo's features decide.
+//! Not an API: the runtimes that this build has: the one place where cargo's features decide.
 //!
 //! To add a runtime, add its crate's subject to [`create`] and its devices to [`built`]; what the flow has to know of it is its row in the harness.
 

@@ -3,6 +3,7 @@
 //!
 //! Run it with `cargo bench --profile dev -p gguf --bench reader`, which shares the build of everything else. The model is one
 //! of the pinned ones: `ggauge fetch gemma-3-270m`.
+#![expect(clippy::disallowed_methods, reason = "it measures on a real file")]
 
 use divan::{AllocProfiler, Bencher, counter::BytesCount};
 use gguf::{Draft, File, Mode, ValueType};

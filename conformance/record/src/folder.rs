@@ -1,4 +1,5 @@
 //! The folder that a Record lies in, with what stands beside it.
+#![expect(clippy::disallowed_methods, reason = "the one place where a Record meets a disk")]
 
 use crate::{Record, SCHEMA, Timings};
 use machine::{

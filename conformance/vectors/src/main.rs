@@ -1,4 +1,5 @@
 //! Writes the vectors into a folder, `corpora/vectors` where none is given.
+#![expect(clippy::disallowed_methods, reason = "the program writes what the library makes")]
 
 use std::{env, fs, io, path::PathBuf};
 

@@ -1,6 +1,6 @@
 //! Runs models on subjects and judges what they give.
 
-use crate::desk::{Desk, TOKENIZER, colored, print, say};
+use crate::desk::{Desk, colored, print, say};
 use clap::Args;
 use harness::{
     clock::Clock,
@@ -26,7 +26,7 @@ use supply::{
     models::{self, Model},
     prompts::{self, Prompt},
 };
-use vocabulary::{Outcome, Schedule, Settings, SubjectId, Upshot};
+use vocabulary::{Schedule, Settings, SubjectId, Upshot};
 
 /// Run models on subjects and judge the results (the default).
 #[derive(Debug, Args)]
@@ -195,23 +195,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
 fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers) -> anyhow::Result<Vec<Vec<Prompt>>> {
     let mut all = Vec::new();
     for model in models {
-        let prompts = if let Some(tokens) = tokens {
-            vec![Prompt { name: "tokens".into(), tokens: tokens.clone(), short: true }]
-        } else {
-            prompts::of_model(model, |text| match workers.get(&TOKENIZER, Settings::Default).tokenize(&model.path, text)? {
-                Ok(tokens) => Ok(Some(tokens)),
-                // Ramps of ids will do for a vocabulary that llama.cpp does not read, but a crash is not to be passed over.
-                Err(Outcome::Unsupported { .. } | Outcome::Rejected(_)) => Ok(None),
-                Err(outcome) => {
-                    let next = "give token ids with --tokens, so that no tokenizer is needed";
-                    Err(Error::input(&model.argument, format!("llama.cpp's tokenizer: {}", outcome.summary()), next))
-                }
-            })?
-        };
-        for prompt in &prompts {
-            prompts::check(prompt, model)?;
-        }
-        all.push(prompts);
+        all.push(match tokens {
+            Some(tokens) => {
+                let prompt = Prompt { name: "tokens".into(), tokens: tokens.clone(), short: true };
+                prompts::check(&prompt, model)?;
+                vec![prompt]
+            }
+            None => ggauge::prompts::of(model, workers)?,
+        });
     }
     Ok(all)
 }

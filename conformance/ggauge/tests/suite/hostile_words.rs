@@ -37,7 +37,7 @@ fn is_obeyed(c: char) -> bool {
 /// Nothing in a text is obeyed, and only we say what to do next.
 fn assert_inert(what: &str, text: &str) {
     let obeyed: Vec<char> = text.chars().filter(|&c| c != '\n' && is_obeyed(c)).collect();
-    assert_eq!(obeyed, [], "{what}: {text}");
+    assert!(obeyed.is_empty(), "{what}: {obeyed:?} in {text}");
     for line in text.lines() {
         assert!(!line.trim_start().starts_with("next: curl"), "{what} forges a command: {text}");
     }

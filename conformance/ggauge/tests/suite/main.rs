@@ -8,6 +8,7 @@ mod figures;
 mod findings;
 mod goldens;
 mod hostile_words;
+mod house;
 mod inspect;
 #[cfg(feature = "vulkan")]
 mod isolation;

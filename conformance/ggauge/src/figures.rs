@@ -6,7 +6,7 @@
 //! by what they follow from ([`Runs`]), an hour of fuzzing or another machine by naming the run ([`MEASUREMENTS`]).
 
 use harness::plan::{Filter, Group, Plan};
-use machine::{Error, cache, small};
+use machine::{Error, cache, files, small};
 use policy::{Expectations, Tolerances};
 use printable::{LONGEST_WORDS, cut, short};
 use record::{ComparisonRecord, Record};
@@ -189,7 +189,7 @@ impl Texts {
             let should_be = text.should_be();
             if should_be != text.now {
                 let path = self.root.join(path);
-                cache::write_whole(&path, should_be.as_bytes())?;
+                files::write_whole(&path, should_be.as_bytes())?;
                 written.push(path);
             }
         }
@@ -782,7 +782,7 @@ impl Runs {
         if pass + expected_fail + unsupported != plan.cells {
             stale.push(format!("{RUNS}, matrix: there are {} cells\nnext: scripts/figures matrix", plan.cells));
         }
-        if cache::digest(read(&root.join(PICTURE))?.as_bytes()) != self.matrix.picture {
+        if files::digest(read(&root.join(PICTURE))?.as_bytes()) != self.matrix.picture {
             stale.push(format!("{PICTURE} is not the picture of that run\nnext: scripts/figures matrix"));
         }
         let tried = faults::survey::count()?;
@@ -831,7 +831,7 @@ fn basis(plan: &Plan, tolerances: &Tolerances, expectations: &Expectations, lock
     for Group { model, prompt, schedule, settings, subjects, trials } in &plan.groups {
         basis.push(format!("{model} {prompt:?} {schedule} {settings} {subjects:?} {trials:?}"));
     }
-    cache::digest(basis.join("\n").as_bytes())
+    files::digest(basis.join("\n").as_bytes())
 }
 
 /// What is put into texts from a Record of the whole matrix.
@@ -860,7 +860,7 @@ pub fn of_the_matrix(texts: &mut Texts, record: &Record) -> Result<(), Error> {
         pass: of(Judgement::Pass),
         expected_fail: of(Judgement::ExpectedFail),
         unsupported: of(Judgement::Unsupported),
-        picture: cache::digest(picture.as_bytes()),
+        picture: files::digest(picture.as_bytes()),
     };
     texts.file(PICTURE, picture);
     runs.keep(texts)
@@ -895,7 +895,7 @@ fn shown(record: &Record) -> String {
 fn bits(record: &Record) -> String {
     let cases: Vec<String> =
         record.cases.iter().map(|case| format!("{} {:?} {:?}", case.id, case.outcome, case.logits)).collect();
-    cache::digest(cases.join("\n").as_bytes()).chars().take(16).collect()
+    files::digest(cases.join("\n").as_bytes()).chars().take(16).collect()
 }
 
 /// What is put into texts from a Record of the main job: its report, its picture, and a digest of the logits that they were made from.

@@ -15,7 +15,7 @@ use harness::{
 };
 use machine::{
     Error,
-    cache::{self, digest},
+    files::{self, digest},
     small,
 };
 use printable::{LONGEST_WORDS, Page, cut};
@@ -181,7 +181,7 @@ impl Outputs {
         let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| Noise::of(scale, limits));
         let golden = Golden::of(case, &card.1, prompt, Gave { answer, noise, continuation: continuation.as_ref() });
         self.card = Some(card);
-        cache::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
+        files::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
     }
 }
 

@@ -9,10 +9,7 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table};
 use gguf::{File, Finding, Mode, Rule, Severity, ShardName, Split, Stance, Tolerated, Value, WeightType};
 use indicatif::{HumanBytes, ProgressBar};
-use machine::{
-    Error, MappedFile,
-    cache::{self, Cache},
-};
+use machine::{Error, MappedFile, cache::Cache, files};
 use printable::{Page, Text, ruled_table, short};
 use serde::Serialize;
 use smith::Recipe;
@@ -135,7 +132,7 @@ impl Source {
         let mut out = Page::default();
         for shard in &self.shards {
             let file = shard.read()?;
-            out.append(&fingerprint::listing(&file, &cache::digest(&shard.bytes)));
+            out.append(&fingerprint::listing(&file, &files::digest(&shard.bytes)));
         }
         Ok(out)
     }

@@ -6,11 +6,7 @@
 //! To add a reader in Rust, add its layer to `conformance/readers`; in another language, add its worker there and its row to
 //! [`FOREIGN`]. Both appear in [`columns`].
 
-use machine::{
-    Error,
-    cache::{self, Cache},
-    external,
-};
+use machine::{Error, cache::Cache, external, files};
 use printable::quoted;
 use serde::Serialize;
 use std::{
@@ -141,7 +137,7 @@ impl Foreign {
     /// Where the environment is: a folder named after what it is made from.
     fn folder(&self, cache: &Cache) -> Result<PathBuf, Error> {
         let all: Vec<u8> = self.files.iter().flat_map(|(_, text)| text.bytes()).collect();
-        let digest = cache::digest(&all);
+        let digest = files::digest(&all);
         Ok(cache.readers()?.join(format!("{}-{}", self.name, &digest[..16])))
     }
 }
@@ -188,7 +184,7 @@ impl Foreign {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
         for (name, text) in self.files {
-            cache::write_whole(&folder.join(name), text.as_bytes())?;
+            files::write_whole(&folder.join(name), text.as_bytes())?;
         }
         let mut shell = external::program_in_scratch("sh", folder);
         shell.args(["-c", self.install]);
@@ -196,7 +192,7 @@ impl Foreign {
             let _ = fs::remove_dir_all(folder);
             return Err(error);
         }
-        cache::write_whole(&folder.join(READY), b"")
+        files::write_whole(&folder.join(READY), b"")
     }
 }
 

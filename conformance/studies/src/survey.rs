@@ -9,11 +9,14 @@ use gguf::Rule;
 use globset::{Glob, GlobMatcher};
 use harness::{
     progress,
-    worker::process::{Launch, Limits, Worker},
+    worker::{
+        launch::{Launch, WorkerLimits},
+        process::Worker,
+    },
 };
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use machine::{Error, cache, interrupt};
+use machine::{Error, files, interrupt};
 use printable::{LONGEST_WORDS, Page, Ruled, cut};
 use serde::Serialize;
 use std::{
@@ -29,7 +32,7 @@ use vocabulary::{Contents, Outcome, Settings, Tuning};
 static VECTORS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../corpora/vectors");
 
 /// What one vector may take, far more than any needs.
-pub const LIMITS: Limits = Limits { time: Duration::from_mins(1), memory: 256 << 20 };
+pub const LIMITS: WorkerLimits = WorkerLimits { time: Duration::from_mins(1), memory: 256 << 20 };
 
 /// Every group of vectors, as committed, in the order of a file's parts.
 ///
@@ -295,7 +298,7 @@ pub fn write_all(groups: &[Group], folder: &Path) -> Result<usize, Error> {
 fn write(vector: &Vector, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for described in &vector.files {
-        let mut file = BufWriter::new(cache::beside(folder)?);
+        let mut file = BufWriter::new(files::beside(folder)?);
         for part in &described.parts {
             match part {
                 Part::Zeros(len) => drop(file.seek(SeekFrom::Current(*len as i64))?),

@@ -12,11 +12,7 @@ use globset::Glob;
 use harness::progress;
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use machine::{
-    Error, MappedFile,
-    cache::{self, Cache},
-    interrupt,
-};
+use machine::{Error, MappedFile, cache::Cache, files, interrupt, scratch};
 use printable::{LONGEST_WORDS, Page, Ruled, cut};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -103,7 +99,7 @@ pub struct Member {
 impl Member {
     /// True when the file is in `folder` and is what it must be.
     fn is_in(&self, folder: &Path) -> Result<bool, Error> {
-        cache::holds(&folder.join(&self.file), self.bytes, &self.sha256)
+        files::holds(&folder.join(&self.file), self.bytes, &self.sha256, files::sha256)
     }
 }
 
@@ -169,7 +165,7 @@ impl Collection {
             return Ok(folder);
         }
         progress.set_message(format!("fetching {}", self.name));
-        let scratch = cache::temporary(&all, "download")?;
+        let scratch = scratch::temporary(&all, "download")?;
         let package = self.download(scratch.path())?;
         self.unpack(&package, &missing, scratch.path())?;
         // Only once all of them are known to be right; each is then moved as a whole.
@@ -198,9 +194,9 @@ impl Collection {
     fn download(&self, scratch: &Path) -> Result<PathBuf, Error> {
         let modules = scratch.join("backend");
         let backend = modules.join(format!("{}.py", self.build_backend.replace('.', "/")));
-        cache::write_whole(&backend, self.stub().as_bytes())?;
+        files::write_whole(&backend, self.stub().as_bytes())?;
         for package in backend.ancestors().skip(1).take_while(|package| *package != modules) {
-            cache::write_whole(&package.join("__init__.py"), b"")?;
+            files::write_whole(&package.join("__init__.py"), b"")?;
         }
         // An empty variable would read as the current folder.
         let inherited = std::env::var_os("PYTHONPATH").filter(|paths| !paths.is_empty());

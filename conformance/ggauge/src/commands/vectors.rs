@@ -3,7 +3,7 @@
 use crate::desk::{Desk, print};
 use clap::Args;
 use harness::plan::Filter;
-use machine::{Error, cache, small};
+use machine::{Error, files, small};
 use printable::Page;
 use std::{collections::BTreeMap, path::PathBuf};
 use studies::{readers, survey, survey_picture};
@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         row.cells.retain(|cell| is_asked(&cell.reader));
     }
     if let Some(path) = &arguments.picture {
-        cache::write_whole(path, survey_picture::svg(&rows)?.as_bytes())?;
+        files::write_whole(path, survey_picture::svg(&rows)?.as_bytes())?;
     }
     let findings = match &arguments.findings {
         None => survey::Finding::shipped()?,

@@ -4,7 +4,6 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod exit;
-pub mod figures;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 #[cfg(feature = "fuzzing")]

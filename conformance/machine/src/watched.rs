@@ -271,14 +271,10 @@ mod tests {
         while family::descendants(child.id()).len() < 2 && Instant::now() < patience {
             thread::sleep(OFTEN);
         }
-        let family = [vec![child.id()], family::descendants(child.id())].concat();
-        assert_eq!(family.len(), 3);
+        let all = [vec![child.id()], family::descendants(child.id())].concat();
+        assert_eq!(all.len(), 3);
         drop(child);
-        let is_alive = |id: &u32| {
-            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim_start().starts_with(['Z', 'X']))
-        };
-        assert!(!family.iter().any(is_alive), "{family:?}");
+        assert!(family::are_gone(&all), "{all:?}");
     }
 
     #[test]

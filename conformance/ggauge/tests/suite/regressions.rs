@@ -122,6 +122,8 @@ fn the_scripts_list_of_targets_is_the_codes() {
     let listed: Vec<&str> = line.trim_end_matches(')').split(' ').collect();
     assert_eq!(listed, fuzz::targets().iter().map(|target| target.name).collect::<Vec<_>>());
     let glue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
+    // Figures count these files.
+    assert_eq!(fs::read_dir(&glue).unwrap().count(), listed.len());
     for target in listed {
         assert!(glue.join(format!("{target}.rs")).exists(), "fuzz/fuzz_targets/{target}.rs is missing");
     }

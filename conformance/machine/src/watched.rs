@@ -264,7 +264,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_child_ends_with_its_watcher() {
-        let mut command = shell("sleep 100 & sleep 100");
+        let mut command = shell("sleep 100 & sleep 100; true");
         command.stdin(Stdio::null());
         let child = Watched::start(command, Bounds::default()).unwrap();
         let patience = Instant::now() + Duration::from_mins(1);

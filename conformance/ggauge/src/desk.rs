@@ -11,7 +11,7 @@ use harness::{
     worker::pool::{self, Workers},
 };
 use indicatif::ProgressBar;
-use machine::cache::{Cache, Scratch};
+use machine::{cache::Cache, scratch::Scratch};
 use printable::{Form, Page};
 use record::{Folder, SubjectRecord};
 use report::layout::{DEFAULT_WIDTH, Layout};

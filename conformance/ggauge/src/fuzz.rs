@@ -11,9 +11,9 @@ use harness::{
     reproduce,
     rig::{Policy, Rig},
     run, subjects,
-    worker::{pool::Workers, process},
+    worker::{launch::WorkerLimits, pool::Workers},
 };
-use machine::cache::{Cache, Scratch};
+use machine::{cache::Cache, scratch::Scratch};
 use policy::{Divergences, Expectations, Tolerances};
 use smith::{Architecture, Parameter, Recipe};
 use std::{cell::RefCell, collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
@@ -171,7 +171,7 @@ impl Harness {
         let scratch = Cache::find()?.scratch()?;
         let cache = Cache::at(scratch.path());
         let program = std::env::var_os(PROGRAM).map(PathBuf::from).or_else(|| std::env::current_exe().ok()).unwrap_or_default();
-        let limits = process::Limits { time: Duration::from_mins(1), memory: 2 << 30 };
+        let limits = WorkerLimits { time: Duration::from_mins(1), memory: 2 << 30 };
         let workers = Workers::new(program, BTreeMap::new(), limits, scratch.path().into());
         let policy = Policy { tolerances: Tolerances::shipped()?, expectations: Expectations::shipped()? };
         Ok(Self { workers, policy, cache, scratch })

@@ -27,8 +27,6 @@
 
 #[doc(hidden)]
 pub mod exit;
-#[doc(hidden)]
-pub mod figures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;

@@ -6,11 +6,10 @@
 
 use crate::fuzz;
 use fuzzing::catalogue::Needs;
-use harness::worker::{environment, process::Limits};
+use harness::worker::{environment, launch::WorkerLimits};
 use machine::{
-    Error, cache,
-    external::{self, Words},
-    family, interrupt, small,
+    Error, external, files, interrupt, small,
+    watched::{Captured, End, Excess, Watched},
 };
 use printable::{line, quoted};
 use rustix::process::Resource;
@@ -18,11 +17,10 @@ use serde::{Deserialize, Serialize};
 use std::{
     fmt::{self, Write as _},
     fs,
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use supply::releases;
 
@@ -168,7 +166,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// What a process may take for an input.
-pub const LIMITS: Limits = Limits { time: Duration::from_secs(10), memory: 2 << 30 };
+pub const LIMITS: WorkerLimits = WorkerLimits { time: Duration::from_secs(10), memory: 2 << 30 };
 
 /// How a process ended, and the end of what it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,51 +224,37 @@ fn names(inputs: &[&Path]) -> String {
 ///
 /// # Errors
 /// Where no process can be started, it ends in a way that no target does, or the user interrupted.
-pub fn run(engine: &Engine, target: &str, inputs: &[&Path], limits: Limits) -> Result<Ending, Error> {
+pub fn run(engine: &Engine, target: &str, inputs: &[&Path], limits: WorkerLimits) -> Result<Ending, Error> {
     let mut command = engine.command(target, inputs);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.env("GGML_NO_BACKTRACE", "1").env("RUST_BACKTRACE", "0").env_remove(fuzzing::statistics::FOLDER);
-    let mut child = command.spawn().map_err(|error| Error::Harness {
+    let mut child = Watched::start(command, limits.into()).map_err(|error| Error::Harness {
         what: format!("the process for {}", names(inputs)),
         why: error.to_string(),
         next: "check that the executable is where it was, and that more processes can be started".into(),
     })?;
-    let words = Words::of(child.stderr.take(), LONGEST_WORDS);
-    let mut watch = family::Watch::default();
-    let started = Instant::now();
-    let stopped = loop {
-        if family::has_ended(&child) {
-            break None;
-        }
-        if interrupt::requested() {
-            family::kill(&mut child);
-            return Err(Error::Interrupted);
-        }
-        if started.elapsed() > limits.time {
-            break Some(Class::TimesOut);
-        }
-        if watch.occupied(child.id(), limits.memory) > limits.memory {
-            break Some(Class::ExceedsMemory);
-        }
-        thread::sleep(WATCH);
-    };
-    let status = family::kill(&mut child);
+    let words = Captured::of(child.take_stderr(), LONGEST_WORDS);
+    let end = child.until_its_end(WATCH)?;
     let mut words = words.last();
+    let status = match end {
+        End::Stopped(Excess::Memory) => return Ok(Ending { class: Class::ExceedsMemory, words }),
+        End::Stopped(_) => return Ok(Ending { class: Class::TimesOut, words }),
+        End::ByItself(status) => status.map(|status| (status.code(), status.signal())),
+    };
     let mut signal = None;
-    let class = match (stopped, status.map(|status| (status.code(), status.signal())), engine) {
-        (Some(class), ..) => class,
-        (None, Some((Some(0), _)), _) => Class::Passes,
-        (None, Some((_, Some(signal_hook::consts::SIGABRT))), _) => Class::Aborts,
-        (None, Some((Some(PANICKED), _)), _) => Class::Panics,
-        (None, Some((Some(_), _)), Engine::Sanitized(_)) => Class::Sanitizer,
-        (None, Some((Some(code), _)), _) => {
+    let class = match (status, engine) {
+        (Some((Some(0), _)), _) => Class::Passes,
+        (Some((_, Some(signal_hook::consts::SIGABRT))), _) => Class::Aborts,
+        (Some((Some(PANICKED), _)), _) => Class::Panics,
+        (Some((Some(_), _)), Engine::Sanitized(_)) => Class::Sanitizer,
+        (Some((Some(code), _)), _) => {
             return Err(Error::Harness {
                 what: format!("the process for {}", names(inputs)),
                 why: format!("it ended with exit code {code}, which no target does: {}", words.trim()),
                 next: "check that the executable is a ggauge with these targets: `ggauge replay` lists them".into(),
             });
         }
-        (None, status, _) => {
+        (status, _) => {
             signal = status.and_then(|(_, number)| number).and_then(signal_hook::low_level::signal_name);
             Class::Crashes
         }
@@ -291,11 +275,11 @@ pub const PANICKED: i32 = 101;
 ///
 /// # Errors
 /// As [`run`].
-pub fn check(regression: &Regression, engine: &Engine, limits: Limits) -> Result<Option<String>, Error> {
+pub fn check(regression: &Regression, engine: &Engine, limits: WorkerLimits) -> Result<Option<String>, Error> {
     let Sidecar { class, says, .. } = &regression.sidecar;
     // A hang is no surer after minutes, however patient the caller is with slow machines.
     let time = if *class == Class::TimesOut { limits.time.min(LIMITS.time) } else { limits.time };
-    let limits = Limits { time, ..limits };
+    let limits = WorkerLimits { time, ..limits };
     let ending = run(engine, &regression.target, &[&regression.input], limits)?;
     if ending.class == *class && ending.words.contains(says.as_str()) {
         return Ok(None);
@@ -363,7 +347,7 @@ pub fn write_files(target: &str, inputs: &[PathBuf], folder: &Path) -> Result<Ve
         let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for (name, file) in files {
             let path = folder.join(format!("{stem}-{name}"));
-            cache::write_whole(&path, &file)?;
+            files::write_whole(&path, &file)?;
             written.push(path);
         }
     }
@@ -460,7 +444,7 @@ pub struct Promotion<'a> {
     /// How often an input may be tried while it is made smaller.
     pub tries: usize,
     /// What a process may take.
-    pub limits: Limits,
+    pub limits: WorkerLimits,
 }
 
 /// Takes an input that a fuzzer found: makes it as small as it can while its cause stays, and writes it with a sidecar, unless its cause is
@@ -478,7 +462,7 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     let scratch = tempfile::tempdir().map_err(|error| Error::file(std::env::temp_dir(), &error))?;
     let path = scratch.path().join("input");
     let attempt = |engine: &Engine, bytes: &[u8]| -> Result<Ending, Error> {
-        cache::write_whole(&path, bytes)?;
+        files::write_whole(&path, bytes)?;
         run(engine, target, &[&path], limits)
     };
     // What an ordinary build shows is what a test can hold; only where it shows nothing, the sanitizer's word counts.
@@ -511,7 +495,7 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     let ordinary = attempt(promotion.ordinary, &smallest)?;
     // What nothing is known of but how it ends has no other of its kind: two hangs need not be one.
     let what = cause_in_words.clone().unwrap_or_else(|| {
-        let digest = cache::digest(&smallest);
+        let digest = files::digest(&smallest);
         format!("{} {}", ended_by(&ending).unwrap_or_else(|| ending.class.name()), digest.get(..8).unwrap_or_default())
     });
     let sidecar = Sidecar {
@@ -529,8 +513,8 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
         return Ok(Promoted::Known(format!("{target}/{name}")));
     }
     let text = toml::to_string(&sidecar).map_err(|error| Error::input(&name, error, "report this"))?;
-    cache::write_whole(&input, &smallest)?;
-    cache::write_whole(&input.with_extension("toml"), text.as_bytes())?;
+    files::write_whole(&input, &smallest)?;
+    files::write_whole(&input.with_extension("toml"), text.as_bytes())?;
     Ok(Promoted::New { input, cause: what, sizes: (bytes.len(), smallest.len()) })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     allowance,
-    answer::{bad_transcript, outcome_of},
+    answer::{Answer, bad_transcript, outcome_of},
     event::{Done, Event},
     judge::{Changed, Executed, ExecutedGroup, Judge, Trial},
     plan::{Group, Plan},
@@ -11,18 +11,14 @@ use crate::{
     subjects,
     truth::{Truth, kept::Truths},
 };
-use machine::{
-    Error,
-    cache::{self, Cache},
-    interrupt,
-};
+use machine::{Error, cache::Cache, files, interrupt};
 use printable::hex;
 use record::{CaseRecord, ModelRecord, Record, SCHEMA, SubjectRecord};
 use sha2::{Digest, Sha256};
 use std::{fs, io, time::Instant};
 use supply::models::{InUse, Model};
 use tempfile::TempDir;
-use vocabulary::{Case, Limits, Outcome, Relation, Scale, Schedule, SubjectId, Tuning, transcript::Reader};
+use vocabulary::{Case, Limits, Relation, Scale, Schedule, SubjectId, Tuning, transcript::Reader};
 
 /// Runs a plan. `subjects` goes into the Record as it is; `reproduce` gives the command that runs a case again, from its model, the case, and the
 /// filter that keeps it.
@@ -145,7 +141,7 @@ impl Flow<'_, '_> {
         group: &Group,
         subject: &SubjectId,
         index: usize,
-        exact: &Result<Reader, Outcome>,
+        exact: &Answer<Reader>,
     ) -> Result<(Executed, Option<String>), Error> {
         let case = group.case(model, subject);
         self.rig.tell(Event::Begun(&case.to_string()))?;
@@ -184,7 +180,7 @@ impl Flow<'_, '_> {
         group: &Group,
         before: &Executed,
         relation: Relation,
-        exact: &Result<Reader, Outcome>,
+        exact: &Answer<Reader>,
     ) -> Result<(Result<Changed, String>, Option<TempDir>), Error> {
         let subject = &before.case.subject;
         let bytes = fs::read(&model.path).map_err(|error| Error::file(&model.path, &error))?;
@@ -197,7 +193,7 @@ impl Flow<'_, '_> {
         let scratch = self.rig.scratch;
         let folder = tempfile::tempdir_in(scratch).map_err(|error| Error::file(scratch, &error))?;
         for (name, bytes) in &files {
-            cache::write_whole(&folder.path().join(name), bytes)?;
+            files::write_whole(&folder.path().join(name), bytes)?;
         }
         let path = files.first().map_or_else(|| model.path.clone(), |(name, _)| folder.path().join(name));
         let transcript = folder.path().join("changed.safetensors");

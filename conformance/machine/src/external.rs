@@ -4,22 +4,21 @@
 //!
 //! Other people's programs are run to their end: interruptible, with bounded output, and gone with all they started when they are stopped.
 
-use crate::{Error, family, interrupt};
+use crate::{
+    Error,
+    watched::{Bounds, Captured, End, Watched},
+};
 use std::{
     ffi::OsStr,
-    io::{self, Read},
-    os::unix::process::CommandExt,
     path::Path,
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Bytes of output that are kept for an error text.
 const KEPT: usize = 1 << 16;
-/// How long the last words of a program that has ended may take: a process that it left behind can hold its output open for ever.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a program is looked at.
+const WATCH: Duration = Duration::from_millis(50);
 
 /// Other people's program, such as python3, npm or cargo, in a folder of ours or of a checkout that the user named. Names on its command line
 /// are relative to that folder, and so are relative folders in the user's PATH and PYTHONPATH.
@@ -84,21 +83,14 @@ pub fn is_there(name: &str, folder: &Path) -> Result<bool, Error> {
 /// # Errors
 /// Where it cannot be started or fails, with the line of its output that says why; and where the user interrupted.
 pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), Error> {
-    // A group of its own: a Ctrl-C reaches us alone, and then we end the whole group.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = command.get_program().to_string_lossy().into_owned();
-    let mut child = command.spawn().map_err(|error| failed(&format!("{program} cannot be started: {error}")))?;
-    let outputs = [Words::of(child.stderr.take(), KEPT), Words::of(child.stdout.take(), KEPT)];
-    while !family::has_ended(&child) {
-        if interrupt::requested() {
-            family::kill(&mut child);
-            return Err(Error::Interrupted);
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    let status = family::kill(&mut child);
-    let [stderr, stdout] = outputs.map(Words::last);
-    if status.is_some_and(|status| status.success()) {
+    let started = Watched::start(command, Bounds::default());
+    let mut child = started.map_err(|error| failed(&format!("{program} cannot be started: {error}")))?;
+    let outputs = [Captured::of(child.take_stderr(), KEPT), Captured::of(child.take_stdout(), KEPT)];
+    let end = child.until_its_end(WATCH)?;
+    let [stderr, stdout] = outputs.map(Captured::last);
+    if matches!(end, End::ByItself(Some(status)) if status.success()) {
         return Ok(());
     }
     // pip, npm and cargo mark the lines that say why; the rest is advice, and with cargo the place.
@@ -110,52 +102,11 @@ pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), E
     Err(failed(reason.as_deref().map_or("it failed without a word", str::trim)))
 }
 
-/// What a program writes, read by a thread of its own so that the program does not wait for us.
-pub struct Words {
-    kept: Arc<Mutex<Vec<u8>>>,
-    reader: thread::JoinHandle<()>,
-}
-
-impl Words {
-    /// Begins to read; the first `most` bytes are kept.
-    pub fn of(pipe: Option<impl Read + Send + 'static>, most: usize) -> Self {
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        let ours = kept.clone();
-        let reader = thread::spawn(move || {
-            let Some(mut pipe) = pipe else { return };
-            let mut buffer = [0; 1 << 12];
-            loop {
-                match pipe.read(&mut buffer) {
-                    Ok(0) => return,
-                    Ok(len) => {
-                        let Ok(mut kept) = ours.lock() else { return };
-                        let room = most.saturating_sub(kept.len()).min(len);
-                        kept.extend(buffer.iter().take(room));
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(_) => return,
-                }
-            }
-        });
-        Self { kept, reader }
-    }
-
-    /// All that was written, once the program has ended.
-    pub fn last(self) -> String {
-        let ended = Instant::now();
-        while !self.reader.is_finished() && ended.elapsed() < LAST_WORDS {
-            thread::sleep(Duration::from_millis(1));
-        }
-        self.kept.lock().map_or_else(|_| String::new(), |kept| String::from_utf8_lossy(&kept).into_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use printable::{line, quoted};
-    use std::os::unix::ffi::OsStrExt;
-    use std::path::PathBuf;
+    use std::{os::unix::ffi::OsStrExt, path::PathBuf, time::Instant};
 
     /// As sccache does when cargo starts it.
     #[cfg(target_os = "linux")]

@@ -208,6 +208,19 @@ pub fn without_core_files() -> std::io::Result<()> {
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })?)
 }
 
+/// True once all of these are gone: what was killed may take a moment to be.
+#[cfg(test)]
+pub(crate) fn are_gone(ids: &[u32]) -> bool {
+    let started = Instant::now();
+    while ids.iter().any(|&id| is_alive(id)) {
+        if started.elapsed() > Duration::from_secs(20) {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +240,7 @@ mod tests {
         assert_eq!(parents.get(&child.id()).unwrap(), &found[..1]);
         assert_eq!(parents.get(&found[0]).unwrap(), &found[1..]);
         kill(&mut child);
-        assert!(!found.into_iter().any(is_alive));
+        assert!(are_gone(&found), "{found:?}");
     }
 
     #[test]

@@ -7,9 +7,13 @@ pub mod cache;
 mod error;
 pub mod external;
 pub mod family;
+pub mod files;
 pub mod interrupt;
+pub mod lock;
 mod mapped;
+pub mod scratch;
 pub mod small;
+pub mod watched;
 
 pub use error::Error;
 pub use mapped::{MappedFile, map_model};

@@ -2,11 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place where a Record meets a disk")]
 
 use crate::{Record, SCHEMA, Timings};
-use machine::{
-    Error,
-    cache::{self, Cache},
-    small,
-};
+use machine::{Error, cache::Cache, files, lock, scratch, small};
 use serde::Deserialize;
 use std::{
     fs, io,
@@ -65,7 +61,7 @@ impl Folder<'_> {
     /// Where something cannot be written.
     pub fn write_own(&self, cache: &Cache, name: &str, before: Option<&str>) -> Result<PathBuf, Error> {
         let records = cache.records()?;
-        let new = cache::temporary(&records, ".ggauge-record")?;
+        let new = scratch::temporary(&records, ".ggauge-record")?;
         let whole = new.path().join("record");
         self.fill(&whole)?;
         let _alone = cache.alone("records")?;
@@ -92,8 +88,8 @@ impl Folder<'_> {
             move |error: io::Error| Error::file(path, &error)
         };
         fs::create_dir_all(folder).map_err(failed(folder))?;
-        let _alone = cache::alone(folder)?;
-        let new = cache::temporary(folder, ".ggauge-record")?;
+        let _alone = lock::alone(folder)?;
+        let new = scratch::temporary(folder, ".ggauge-record")?;
         let whole = new.path().join("record");
         self.fill(&whole)?;
         let logs = folder.join(LOGS);
@@ -128,7 +124,7 @@ impl Folder<'_> {
         let timings = serde_json::to_string_pretty(&Timings { logs, ..self.timings.clone() }).unwrap_or_default();
         let record = self.record.to_json()?;
         for (name, text) in FILES.into_iter().zip([timings.as_str(), self.picture, record.as_str()]) {
-            cache::write_whole(&folder.join(name), text.as_bytes())?;
+            files::write_whole(&folder.join(name), text.as_bytes())?;
         }
         Ok(())
     }

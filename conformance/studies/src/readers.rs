@@ -10,7 +10,10 @@ use ::vectors::{Expected, Group, Vector};
 use gguf::Rule;
 use harness::{
     progress,
-    worker::process::{Launch, Limits, Worker},
+    worker::{
+        launch::{Launch, WorkerLimits},
+        process::Worker,
+    },
 };
 use indicatif::ProgressBar;
 use machine::{Error, interrupt};
@@ -27,7 +30,7 @@ use supply::adapters;
 use vocabulary::{Contents, Outcome, Settings, SubjectId, Tuning};
 
 /// What one vector may take, far more than any needs.
-pub const LIMITS: Limits = Limits { time: Duration::from_mins(1), memory: 256 << 20 };
+pub const LIMITS: WorkerLimits = WorkerLimits { time: Duration::from_mins(1), memory: 256 << 20 };
 
 /// A column of the table of vectors: a reader, and what it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use ::vectors::{Group, Part, Vector};
 use include_dir::{Dir, include_dir};
-use machine::{Error, cache, interrupt};
+use machine::files;
+use machine::{Error, interrupt};
 use std::{
     fs,
     io::{self, BufWriter, Seek, SeekFrom},
@@ -48,7 +49,7 @@ pub fn write_all(groups: &[Group], folder: &Path) -> Result<usize, Error> {
 pub(crate) fn write(vector: &Vector, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for described in &vector.files {
-        let mut file = BufWriter::new(cache::beside(folder)?);
+        let mut file = BufWriter::new(files::beside(folder)?);
         for part in &described.parts {
             match part {
                 Part::Zeros(len) => drop(file.seek(SeekFrom::Current(*len as i64))?),

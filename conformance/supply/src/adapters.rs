@@ -3,11 +3,8 @@
 //!
 //! To add one, add its worker to a folder of `conformance/readers` and its row to [`ADAPTERS`].
 
-use machine::{
-    Error,
-    cache::{self, Cache},
-    external,
-};
+use machine::files;
+use machine::{Error, cache::Cache, external};
 use printable::quoted;
 use std::{
     fs,
@@ -94,7 +91,7 @@ impl Adapter {
     /// Where the environment is: a folder named after what it is made from.
     fn folder(&self, cache: &Cache) -> Result<PathBuf, Error> {
         let all: Vec<u8> = self.files.iter().flat_map(|(_, text)| text.bytes()).collect();
-        let digest = cache::digest(&all);
+        let digest = files::digest(&all);
         Ok(cache.readers()?.join(format!("{}-{}", self.name, digest.get(..16).unwrap_or(&digest))))
     }
 
@@ -127,7 +124,7 @@ impl Adapter {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
         for (name, text) in self.files {
-            cache::write_whole(&folder.join(name), text.as_bytes())?;
+            files::write_whole(&folder.join(name), text.as_bytes())?;
         }
         let mut shell = external::program_in_scratch("sh", folder);
         shell.args(["-c", self.install]);
@@ -135,6 +132,6 @@ impl Adapter {
             let _ = fs::remove_dir_all(folder);
             return Err(error);
         }
-        cache::write_whole(&folder.join(READY), b"")
+        files::write_whole(&folder.join(READY), b"")
     }
 }

@@ -2,11 +2,10 @@
 //! working tree is only read.
 
 use crate::releases;
-use machine::{
-    Error,
-    cache::{self, Cache},
-    external,
-};
+use machine::files;
+use machine::lock;
+use machine::small;
+use machine::{Error, cache::Cache, external};
 use printable::quoted;
 use record::release::Release;
 use serde::Deserialize;
@@ -90,7 +89,7 @@ pub fn build(checkout: &Path, release: &Release, features: &[&str], cache: &Cach
     let built = target.join("debug/ggauge");
     // A new file rather than new bytes: the program may be running.
     let copy = || {
-        let new = cache::beside(&folder)?.into_temp_path();
+        let new = files::beside(&folder)?.into_temp_path();
         fs::copy(&built, &new)?;
         new.persist(&program).map_err(io::Error::from)
     };
@@ -109,7 +108,7 @@ pub fn mend(target: &Path) -> Result<(), Error> {
     if !lock.exists() {
         return Ok(());
     }
-    let _alone = cache::alone(&lock)?;
+    let _alone = lock::alone(&lock)?;
     let builds = folder.join("build");
     let modified = |path: PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let entries = match fs::read_dir(&builds) {
@@ -129,7 +128,7 @@ pub fn mend(target: &Path) -> Result<(), Error> {
 /// A folder for each choice: builds of one version differ by their crates (--with, --path), their sources (--source) and features.
 fn folder_name(checkout: &Path, release: &Release, features: &[&str]) -> String {
     let choice = format!("{:?} {:?} {} {features:?}", release.crates, release.folder, checkout.display());
-    format!("{release}-{}", cache::digest(choice.as_bytes()).get(..8).unwrap_or_default())
+    format!("{release}-{}", files::digest(choice.as_bytes()).get(..8).unwrap_or_default())
 }
 
 /// Pins the crates of a checkout's own runtime to a release, in its manifest and its lock files, and adds the release to the table.
@@ -138,7 +137,7 @@ fn folder_name(checkout: &Path, release: &Release, features: &[&str]) -> String 
 /// Where cargo does not find the release, or its crates do not fit together, in which case nothing is changed; where files cannot be written.
 pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
     let files = ["Cargo.toml", LOCK, FUZZ_LOCK, releases::FILE].map(|file| checkout.join(file));
-    let read = |path: &Path| fs::read_to_string(path).map_err(|error| Error::file(path, &error));
+    let read = |path: &Path| small::read_text(path).map_err(|error| Error::file(path, &error));
     let before = files.each_ref().map(|path| read(path)).into_iter().collect::<Result<Vec<_>, _>>()?;
     let [manifest, lock, _, table] = &files;
     let cargo = |arguments: &[&str]| {
@@ -150,7 +149,7 @@ pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
         })
     };
     let pin = || {
-        cache::write_whole(manifest, releases::pin(&read(manifest)?, release)?.as_bytes())?;
+        files::write_whole(manifest, releases::pin(&read(manifest)?, release)?.as_bytes())?;
         cargo(&["metadata", "--quiet", "--format-version", "1"])?;
         one_version_each(&read(lock)?, release)?;
         // The fuzz targets' own lock file does not let go of a version by itself.
@@ -158,14 +157,14 @@ pub fn bump(checkout: &Path, release: &Release) -> Result<(), Error> {
         cargo(&[&["update", "--quiet", "--manifest-path", "fuzz/Cargo.toml"], &crates[..]].concat())?;
         // So that an upgrade from it, some day, takes the same crates.
         match releases::with_row(&read(table)?, release)? {
-            Some(text) => cache::write_whole(table, text.as_bytes()),
+            Some(text) => files::write_whole(table, text.as_bytes()),
             None => Ok(()),
         }
     };
     let result = pin();
     if result.is_err() {
         for (path, text) in files.iter().zip(&before) {
-            cache::write_whole(path, text.as_bytes())?;
+            files::write_whole(path, text.as_bytes())?;
         }
     }
     result
@@ -205,7 +204,7 @@ fn mirror(from: &Path, to: &Path, edit: Edit<'_>) -> Result<(), Error> {
         move |error: io::Error| Error::file(path, &error)
     };
     if !from.is_dir() {
-        return match fs::read(from) {
+        return match small::read(from) {
             Ok(bytes) => write_changed(to, &edit(from, bytes)?),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Error::file(from, &error)),
@@ -227,7 +226,7 @@ fn mirror(from: &Path, to: &Path, edit: Edit<'_>) -> Result<(), Error> {
 
 /// Writes a file where it is missing or different.
 fn write_changed(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    if fs::read(path).is_ok_and(|old| old == bytes) {
+    if small::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
@@ -258,6 +257,16 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("a/changes")).unwrap(), "NEW");
         assert_eq!(written("a/b/same"), before);
         assert!(!to.join("a/stale").exists() && !to.join("a/gone").exists());
+    }
+
+    /// A link to a device never ends, and no source is that large.
+    #[test]
+    fn what_is_no_source_is_not_read_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        fs::File::create(&from).unwrap().set_len((256 << 20) + 1).unwrap();
+        let error = mirror(&from, &folder.path().join("to"), &|_, bytes| Ok(bytes)).unwrap_err().to_string();
+        assert!(error.contains("it has more than 256.00 MiB"), "{error}");
     }
 
     #[test]

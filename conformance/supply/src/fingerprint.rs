@@ -4,7 +4,7 @@
 //! same part. The file's own sha256 covers everything else.
 
 use gguf::{Draft, File, Value};
-use machine::cache::digest;
+use machine::files::digest;
 use printable::{hex, short_digest};
 use record::fingerprint::{Fingerprint, ModelDigests, PartDigest};
 use sha2::{Digest, Sha256};

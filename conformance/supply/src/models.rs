@@ -6,10 +6,8 @@ use crate::{
 };
 use gguf::{File, ShardName, Split, WeightType};
 use indicatif::ProgressBar;
-use machine::{
-    Error,
-    cache::{self, Cache, Stamp},
-};
+use machine::files;
+use machine::{Error, cache::Cache, files::Stamp};
 use printable::{LONGEST_WORDS, cut};
 use record::ModelRecord;
 use smith::Recipe;
@@ -87,7 +85,7 @@ impl InUse {
         }
         let Some(doubted) = doubted else { return Ok(()) };
         let paths: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
-        match cache::sha256_of(&paths, &ProgressBar::hidden()) {
+        match files::sha256_of(&paths, &ProgressBar::hidden()) {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Ok(found) if found == self.sha256 => {}
             _ => return changed(&doubted),
@@ -207,7 +205,7 @@ impl Model {
             |finding: gguf::Finding| Error::input(recipe, finding, "report this: every recipe should make a valid file");
         let file = File::lenient(&bytes).map_err(wrong)?;
         let model = Self::read(&file.into(), &path, Some(&name), Some(recipe.weights.name()))?;
-        let record = ModelRecord { argument: recipe.to_string(), sha256: cache::digest(&bytes), ..model.record };
+        let record = ModelRecord { argument: recipe.to_string(), sha256: files::digest(&bytes), ..model.record };
         Ok(Self { record, recipe: Some(recipe.clone()), ..model })
     }
 
@@ -221,8 +219,8 @@ impl Model {
             let is_fresh = !self.files.iter().all(|(_, stamp)| is_old(stamp, now));
             return Ok(InUse { files: self.files.clone(), sha256: self.sha256.clone(), is_fresh, is_ours: false });
         };
-        if !cache::sha256(&self.path).is_ok_and(|found| found == self.sha256) {
-            cache::write_whole(&self.path, &build(recipe)?)?;
+        if !files::sha256(&self.path).is_ok_and(|found| found == self.sha256) {
+            files::write_whole(&self.path, &build(recipe)?)?;
         }
         let stamp = Stamp::of_ours(&self.path).map_err(|error| Error::file(&self.path, &error))?;
         let files = vec![(self.path.clone(), stamp)];

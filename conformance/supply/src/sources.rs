@@ -2,10 +2,8 @@
 
 use crate::{argument::ModelArgument, models::build};
 use gguf::{File, ShardName};
-use machine::{
-    Error, MappedFile,
-    cache::{self, Cache},
-};
+use machine::files;
+use machine::{Error, MappedFile, cache::Cache};
 use std::{io, ops::Deref, path::Path};
 
 /// The bytes of one file.
@@ -124,7 +122,7 @@ impl Shard {
 
     /// The sha256 of its bytes, in hexadecimal.
     pub fn sha256(&self) -> String {
-        cache::digest(&self.bytes)
+        files::digest(&self.bytes)
     }
 
     /// What it holds, read as leniently as the runtimes do.

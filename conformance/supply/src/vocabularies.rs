@@ -5,11 +5,9 @@ use flate2::read::GzDecoder;
 use gguf::File;
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use machine::{
-    Error, MappedFile,
-    cache::{self, Cache},
-    interrupt,
-};
+use machine::files;
+use machine::scratch;
+use machine::{Error, MappedFile, cache::Cache, interrupt};
 use printable::{LONGEST_WORDS, cut};
 use serde::Deserialize;
 use std::{
@@ -79,7 +77,7 @@ pub struct Member {
 impl Member {
     /// True when the file is in `folder` and is what it must be.
     fn is_in(&self, folder: &Path) -> Result<bool, Error> {
-        cache::holds(&folder.join(&self.file), self.bytes, &self.sha256)
+        files::holds(&folder.join(&self.file), self.bytes, &self.sha256, files::sha256)
     }
 }
 
@@ -145,7 +143,7 @@ impl Collection {
             return Ok(folder);
         }
         progress.set_message(format!("fetching {}", self.name));
-        let scratch = cache::temporary(&all, "download")?;
+        let scratch = scratch::temporary(&all, "download")?;
         let package = self.download(scratch.path())?;
         self.unpack(&package, &missing, scratch.path())?;
         // Only once all of them are known to be right; each is then moved as a whole.
@@ -174,9 +172,9 @@ impl Collection {
     fn download(&self, scratch: &Path) -> Result<PathBuf, Error> {
         let modules = scratch.join("backend");
         let backend = modules.join(format!("{}.py", self.build_backend.replace('.', "/")));
-        cache::write_whole(&backend, self.stub().as_bytes())?;
+        files::write_whole(&backend, self.stub().as_bytes())?;
         for package in backend.ancestors().skip(1).take_while(|package| *package != modules) {
-            cache::write_whole(&package.join("__init__.py"), b"")?;
+            files::write_whole(&package.join("__init__.py"), b"")?;
         }
         // An empty variable would read as the current folder.
         let inherited = std::env::var_os("PYTHONPATH").filter(|paths| !paths.is_empty());

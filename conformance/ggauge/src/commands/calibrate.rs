@@ -3,7 +3,7 @@
 use crate::desk::{Desk, print, say};
 use clap::Args;
 use harness::{progress::Progress, reproduce, rig::Policy, run};
-use machine::cache;
+use machine::files;
 use policy::{Expectations, Tolerances};
 use printable::Page;
 use std::{
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     }
     let toml = calibration::to_toml(&calibrated.tolerances)?;
     match output {
-        Some(path) => cache::write_whole(path, toml.as_bytes())?,
+        Some(path) => files::write_whole(path, toml.as_bytes())?,
         None => print(&Page::of_lines(&toml))?,
     }
     Ok(Upshot::Good)

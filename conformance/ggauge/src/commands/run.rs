@@ -10,7 +10,7 @@ use harness::{
     reproduce,
     rig::Policy,
     run, subjects,
-    worker::{pool::Workers, process},
+    worker::{launch::WorkerLimits, pool::Workers},
 };
 use machine::Error;
 use policy::{Expectations, Tolerances};
@@ -121,7 +121,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
             return Err(Error::input(&model.argument, why, "run them one after the other, or rename one of the files").into());
         }
     }
-    let limits = process::Limits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
+    let limits = WorkerLimits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
     let commands = arguments.workers.iter().cloned().collect();
     let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch()?.into());
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;

@@ -2,7 +2,7 @@
 
 use crate::desk::print;
 use clap::Args;
-use machine::cache;
+use machine::files;
 use printable::Page;
 use smith::{Architecture, Recipe};
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         print(&recipes())?;
         return Ok(Upshot::Good);
     };
-    cache::write_whole(output, &models::build(recipe)?)?;
-    print(&Page::of(format_args!("{} sha256 {}", output.display(), cache::sha256(output)?)))?;
+    files::write_whole(output, &models::build(recipe)?)?;
+    print(&Page::of(format_args!("{} sha256 {}", output.display(), files::sha256(output)?)))?;
     Ok(Upshot::Good)
 }
 

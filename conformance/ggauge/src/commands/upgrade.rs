@@ -3,7 +3,7 @@
 use crate::desk::{Desk, Shown, parse_crate, print, say};
 use clap::Args;
 use harness::plan::Filter;
-use machine::{Error, cache};
+use machine::{Error, files, lock};
 use printable::{Form, Page};
 use record::{
     release::Release,
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let say = |words: &dyn Display| desk.progress.suspend(|| say(&Page::of(words)));
     let alone = |folder: &Path| {
         desk.progress.set_message("waiting for another ggauge that writes into the same folder");
-        cache::alone(folder)
+        lock::alone(folder)
     };
     if let Some(folder) = &arguments.again {
         let _alone = folder.is_dir().then(|| alone(folder)).transpose()?;
@@ -117,7 +117,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         say(&format_args!("running the cases with {}", side.release));
         let record = upgrade::run(side, &cases, &desk.cache, desk.scratch()?, &desk.progress)?;
         // At once: what comes after takes minutes, and somebody may not wait for it.
-        cache::write_whole(&folder.join(file), record.to_json()?.as_bytes())?;
+        files::write_whole(&folder.join(file), record.to_json()?.as_bytes())?;
         records.push(record);
         found.push(upgrade::determinism(side, &subject, desk.scratch()?, &desk.progress)?);
     }
@@ -143,7 +143,7 @@ fn hand_over(report: &UpgradeReport, folder: &Path, shown: &Shown) -> anyhow::Re
     for (name, text) in
         [("report.txt", show(report, Form::Text, false)), ("report.md", show(report, Form::Markdown, false)), (REPORT, json)]
     {
-        cache::write_whole(&folder.join(name), text.as_bytes())?;
+        files::write_whole(&folder.join(name), text.as_bytes())?;
     }
     if !shown.json {
         say(&Page::of(format_args!("Report as text, Markdown and JSON, and both Records: {}", folder.display())));

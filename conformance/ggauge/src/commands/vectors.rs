@@ -3,7 +3,8 @@
 use crate::desk::{Desk, print};
 use clap::Args;
 use harness::plan::Filter;
-use machine::{Error, cache, small};
+use machine::files;
+use machine::{Error, small};
 use policy::KnownDeviations;
 use printable::Page;
 use report::readers_picture;
@@ -75,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         row.cells.retain(|cell| is_asked(&cell.reader));
     }
     if let Some(path) = &arguments.picture {
-        cache::write_whole(path, readers_picture::svg(&rows)?.as_bytes())?;
+        files::write_whole(path, readers_picture::svg(&rows)?.as_bytes())?;
     }
     let findings = match &arguments.findings {
         None => KnownDeviations::shipped()?,

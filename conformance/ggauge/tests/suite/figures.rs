@@ -2,7 +2,12 @@
 //! every command in them is one. What the main job's table says is held by the test that runs the main job.
 
 use crate::support::{self, GGAUGE, policy};
-use ggauge::figures::{self, Runs, Texts};
+use figures::{
+    checkout::{measurements, of_the_checkout, of_the_checks},
+    main_job::{of_the_main_job, wrong_of_the_main_job},
+    runs::{Runs, of_the_faults, of_the_matrix},
+    texts::Texts,
+};
 use record::Record;
 use rstest::rstest;
 use std::{
@@ -27,7 +32,7 @@ fn small_record(folder: &Path) -> Record {
 /// What is wrong with the figures of a checkout that need no run.
 fn wrong(root: &Path, record: &Record) -> Vec<String> {
     let mut texts = Texts::of(root);
-    match figures::of_the_checkout(&mut texts).and_then(|()| figures::of_the_checks(&mut texts, record)) {
+    match of_the_checkout(&mut texts).and_then(|()| of_the_checks(&mut texts, record)) {
         Err(error) => vec![error.to_string()],
         Ok(()) => [texts.wrong(), texts.unheld()].concat(),
     }
@@ -68,7 +73,7 @@ fn a_run_that_came_to_something_else_is_noticed() {
 
 #[test]
 fn what_was_measured_names_its_run() {
-    for measured in figures::measurements(Path::new(ROOT)).unwrap() {
+    for measured in measurements(Path::new(ROOT)).unwrap() {
         let numbers: Vec<&str> = measured.date.split('-').collect();
         let is_date = numbers.iter().map(|number| number.len()).eq([4, 2, 2]) && numbers.concat().parse::<u32>().is_ok();
         let is_commit = measured.commit.len() >= 7 && measured.commit.chars().all(|c| c.is_ascii_hexdigit());
@@ -167,7 +172,7 @@ fn the_main_jobs_table_is_held_by_digits_here_and_by_meaning_elsewhere(
     let record = small_record(folder.path());
     let root = copy();
     let mut texts = Texts::of(root.path());
-    figures::of_the_main_job(&mut texts, &record).unwrap();
+    of_the_main_job(&mut texts, &record).unwrap();
     texts.write().unwrap();
     // In the rows, not in their header.
     let readme = root.path().join("README.md");
@@ -183,11 +188,11 @@ fn the_main_jobs_table_is_held_by_digits_here_and_by_meaning_elsewhere(
         table.replacen(from, to, 1)
     };
     fs::write(&readme, format!("{before}{header}─\n{table}<!-- /main-job -->{after}")).unwrap();
-    let found = figures::wrong_of_the_main_job(root.path(), &record).unwrap();
+    let found = wrong_of_the_main_job(root.path(), &record).unwrap();
     assert_eq!(!found.is_empty(), here, "{found:#?}");
     let mut other = record.clone();
     other.cases[0].logits = Some("other bits".into());
-    let found = figures::wrong_of_the_main_job(root.path(), &other).unwrap();
+    let found = wrong_of_the_main_job(root.path(), &other).unwrap();
     assert_eq!(!found.is_empty(), elsewhere, "{found:#?}");
 }
 
@@ -201,10 +206,10 @@ fn the_main_jobs_picture_is_held_too() {
     for (from, to, here, elsewhere) in [("cx=\"", "cx=\"1", true, false), ("#2E7D32", "#C62828", true, true)] {
         let root = copy();
         let mut texts = Texts::of(root.path());
-        figures::of_the_main_job(&mut texts, &record).unwrap();
+        of_the_main_job(&mut texts, &record).unwrap();
         texts.write().unwrap();
         alter(root.path().join(".github/main-job.svg"), from, to);
-        let wrong = |record: &Record| !figures::wrong_of_the_main_job(root.path(), record).unwrap().is_empty();
+        let wrong = |record: &Record| !wrong_of_the_main_job(root.path(), record).unwrap().is_empty();
         assert_eq!((wrong(&record), wrong(&other)), (here, elsewhere), "{from}");
     }
 }
@@ -215,12 +220,12 @@ fn figures_are_not_written_from_just_any_record() {
     let folder = tempfile::tempdir().unwrap();
     let mut record = small_record(folder.path());
     let root = copy();
-    let error = figures::of_the_matrix(&mut Texts::of(root.path()), &record).unwrap_err();
+    let error = of_the_matrix(&mut Texts::of(root.path()), &record).unwrap_err();
     assert!(error.to_string().contains("cells, and the matrix has"), "{error}");
-    let error = figures::of_the_faults(&mut Texts::of(root.path()), &[]).unwrap_err();
+    let error = of_the_faults(&mut Texts::of(root.path()), &[]).unwrap_err();
     assert!(error.to_string().contains("they are 0, and there are"), "{error}");
     record.comparisons[0].judgement = vocabulary::Judgement::Fail;
-    let error = figures::of_the_main_job(&mut Texts::of(root.path()), &record).unwrap_err();
+    let error = of_the_main_job(&mut Texts::of(root.path()), &record).unwrap_err();
     assert!(error.to_string().contains("1 FAIL"), "{error}");
 }
 

@@ -7,14 +7,14 @@ use harness::{
     reproduce,
     rig::Rig,
     run, subjects,
-    worker::{pool::Workers, process::Limits},
+    worker::{launch::WorkerLimits, pool::Workers},
 };
 use indicatif::ProgressBar;
 use insta::{
     Comparator, Snapshot,
     internals::{Content, SnapshotContents},
 };
-use machine::cache::{Cache, digest};
+use machine::{cache::Cache, files::digest};
 use record::{Record, SubjectRecord};
 use report::digests;
 use rstest::rstest;
@@ -153,7 +153,7 @@ fn run_one(
     folder: &Path,
     cache: &Cache,
 ) -> (PathBuf, Record) {
-    let limits = Limits { time: Duration::from_mins(5), memory: 8 << 30 };
+    let limits = WorkerLimits { time: Duration::from_mins(5), memory: 8 << 30 };
     let mut workers = Workers::new(GGAUGE.into(), BTreeMap::new(), limits, folder.into());
     let probe = tiny("llama/f32", folder).path;
     let records = subjects.iter().map(|subject| workers.describe(subject, settings, &probe).unwrap()).collect();

@@ -3,7 +3,10 @@
 use crate::support::{GGAUGE, id, tiny};
 use harness::{
     answer::outcome_of,
-    worker::process::{Launch, Limits, Worker},
+    worker::{
+        launch::{Launch, WorkerLimits},
+        process::Worker,
+    },
 };
 use smith::Recipe;
 use std::{fs, time::Duration};
@@ -15,7 +18,7 @@ fn log_of(subject: &str, command: Option<String>, settings: Settings) -> String 
     let model = tiny("llama/q4_0@0", folder.path());
     let launch =
         Launch { subject: id(subject), settings, tuning: vocabulary::Tuning::default(), program: GGAUGE.into(), command };
-    let limits = Limits { time: Duration::from_mins(5), memory: 4 << 30 };
+    let limits = WorkerLimits { time: Duration::from_mins(5), memory: 4 << 30 };
     let mut worker = Worker::new(launch, limits, folder.path().join("log"));
     let transcript = folder.path().join("t.safetensors");
     let answer =

@@ -1,10 +1,10 @@
-//! Limits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
+//! WorkerLimits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
 
 use crate::support::{GGAUGE, execute, id, policy, ramp, tiny, written};
 use gguf::{Draft, File};
 use harness::{
     plan::{Filter, Plan},
-    worker::{pool::Workers, process::Limits},
+    worker::{launch::WorkerLimits, pool::Workers},
 };
 use machine::cache::Cache;
 use record::ComparisonRecord;
@@ -36,7 +36,7 @@ fn with_factor(original: &[u8], factor: f32) -> Vec<u8> {
 /// Decodes one token on `worker` in the device's place, and judges what it gives.
 fn judge(folder: &Path, model: &Model, worker: String) -> ComparisonRecord {
     let commands = BTreeMap::from([(id(DEVICE), worker)]);
-    let mut workers = Workers::new(GGAUGE.into(), commands, Limits::default(), folder.into());
+    let mut workers = Workers::new(GGAUGE.into(), commands, WorkerLimits::default(), folder.into());
     let prompts = [vec![ramp(1)]];
     let (schedules, settings) = ([Schedule::TokenByToken], [Settings::Default]);
     let plan = Plan::new(vec![model.clone()], &prompts, &schedules, &settings, &[id(DEVICE)], |_, _, _| true, &Filter::All);

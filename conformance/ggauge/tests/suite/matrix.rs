@@ -5,7 +5,7 @@ use crate::support::{GGAUGE, execute, id, policy, ramp, run_relations};
 use harness::{
     plan::{Filter, Plan},
     rig::Policy,
-    worker::{pool::Workers, process::Limits},
+    worker::{launch::WorkerLimits, pool::Workers},
 };
 use indicatif::ProgressBar;
 use machine::cache::Cache;
@@ -28,7 +28,7 @@ use vocabulary::{Judgement, Oracle, Relation, Schedule, Settings, Upshot};
 const FINDINGS: &str = include_str!("../../../policy/FINDINGS.md");
 
 fn workers(folder: &Path) -> Workers {
-    let limits = Limits { time: Duration::from_mins(2), memory: 4 << 30 };
+    let limits = WorkerLimits { time: Duration::from_mins(2), memory: 4 << 30 };
     Workers::new(GGAUGE.into(), BTreeMap::new(), limits, folder.into())
 }
 

@@ -6,7 +6,7 @@ use crate::{
     goldens::assert_outputs,
     support::{GGAUGE, id, stderr, stdout},
 };
-use ggauge::figures;
+use figures::main_job::wrong_of_the_main_job;
 use indicatif::ProgressBar;
 use machine::cache::Cache;
 use record::Record;
@@ -61,7 +61,7 @@ fn the_main_job_judges_both_models_names_candle_and_gives_yesterdays_answers() {
         assert_eq!(vulkan > 0, cfg!(feature = "vulkan"), "{}", model.name);
     }
     // README shows this run.
-    let wrong = figures::wrong_of_the_main_job(Path::new(ROOT), &record).unwrap();
+    let wrong = wrong_of_the_main_job(Path::new(ROOT), &record).unwrap();
     assert!(wrong.is_empty(), "{}\nnext: scripts/figures main-job", wrong.join("\n"));
     // The same again is the same to the byte.
     let folder = tempfile::tempdir().unwrap();

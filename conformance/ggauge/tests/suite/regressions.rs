@@ -7,7 +7,7 @@ use ggauge::{
     fuzz,
     regressions::{self, Class, Engine, Promoted, Promotion, Regression},
 };
-use harness::worker::process::Limits;
+use harness::worker::launch::WorkerLimits;
 use rayon::prelude::*;
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ fn entries(text: &str) -> Vec<(String, String)> {
 }
 
 /// Time enough for a machine that is busy with other tests.
-const PATIENT: Limits = Limits { time: Duration::from_mins(2), memory: 2 << 30 };
+const PATIENT: WorkerLimits = WorkerLimits { time: Duration::from_mins(2), memory: 2 << 30 };
 
 #[test]
 fn every_regression_still_ends_as_its_sidecar_says() {

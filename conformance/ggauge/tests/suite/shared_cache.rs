@@ -5,13 +5,10 @@ use crate::support::{GGAUGE, execute, fake_subject, ggauge, id, policy, ramp, se
 use harness::{
     plan::{Filter, Plan},
     truth::kept::{Origin, Truths},
-    worker::{pool::Workers, process::Limits},
+    worker::{launch::WorkerLimits, pool::Workers},
 };
 use indicatif::ProgressBar;
-use machine::{
-    Error,
-    cache::{self, Cache},
-};
+use machine::{Error, cache::Cache, files};
 use record::{Folder, Record, Timings};
 use reference::Rounding;
 use rstest::rstest;
@@ -141,7 +138,7 @@ fn open(path: &Path, cache: &Path) -> Model {
 /// The judgement of each comparison of one model on two prompts.
 fn judge(folder: &Path, model: Model, subjects: &[&str]) -> Result<Record, Error> {
     let commands = [(id("a-fake@cpu"), format!("exec {} change-model", fake_subject().display()))];
-    let limits = Limits { time: Duration::from_mins(1), memory: 4 << 30 };
+    let limits = WorkerLimits { time: Duration::from_mins(1), memory: 4 << 30 };
     let mut workers = Workers::new(GGAUGE.into(), commands.into_iter().collect(), limits, folder.into());
     let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();
     let prompts = [vec![ramp(8), Prompt { name: "other".into(), ..ramp(9) }]];
@@ -231,7 +228,7 @@ fn a_change_through_a_mapping_is_seen() {
     let said = in_use.check().unwrap_err().to_string();
     assert!(said.contains("the file changed while it was in use"), "{said}");
     let after = open(&path, folder.path());
-    assert_eq!((&before.sha256, &after.sha256), (&cache::digest(&original), &cache::sha256(&path).unwrap()));
+    assert_eq!((&before.sha256, &after.sha256), (&files::digest(&original), &files::sha256(&path).unwrap()));
     assert_ne!(before.sha256, after.sha256);
     drop(to);
     python.wait().unwrap();
@@ -401,7 +398,7 @@ fn a_file_moves_to_another_disk_as_well() {
     assert_ne!(disk(&here), disk(&there), "both are on one disk: nothing is tested");
     let (from, to) = (here.path().join("from"), there.path().join("to"));
     fs::write(&from, "all of it").unwrap();
-    cache::adopt(&from, &to).unwrap();
+    files::adopt(&from, &to).unwrap();
     assert_eq!(fs::read_to_string(&to).unwrap(), "all of it");
     assert!(!from.exists());
     assert_eq!(fs::read_dir(there.path()).unwrap().count(), 1);
@@ -544,11 +541,11 @@ fn files_for_others_have_the_mode_that_the_user_gives_to_files() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let (ordinary, whole) = (folder.path().join("ordinary"), folder.path().join("whole"));
     fs::write(&ordinary, "").unwrap();
-    cache::write_whole(&whole, b"").unwrap();
+    files::write_whole(&whole, b"").unwrap();
     assert_eq!(mode(&whole), mode(&ordinary));
     // One that is there keeps its own.
     fs::set_permissions(&whole, fs::Permissions::from_mode(0o640)).unwrap();
-    cache::write_whole(&whole, b"new").unwrap();
+    files::write_whole(&whole, b"new").unwrap();
     assert_eq!((mode(&whole), fs::read(&whole).unwrap()), (0o640, b"new".to_vec()));
     let given = folder.path().join("given");
     leave(1, folder.path(), |left| left.write(&given).unwrap());

@@ -4,7 +4,10 @@
 use crate::support::{GGAUGE, fake_subject, fake_worker, id, short_limits, stderr, tiny};
 use harness::{
     answer::outcome_of,
-    worker::process::{Launch, Limits, Worker},
+    worker::{
+        launch::{Launch, WorkerLimits},
+        process::Worker,
+    },
 };
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,7 +34,7 @@ fn plain() -> Launch {
     }
 }
 
-fn worker_of(command: String, limits: Limits, folder: &Path) -> Worker {
+fn worker_of(command: String, limits: WorkerLimits, folder: &Path) -> Worker {
     let launch = Launch { command: Some(command), ..plain() };
     Worker::new(launch, limits, folder.join("stderr.log"))
 }
@@ -93,7 +96,7 @@ fn scratch_files(folder: &Path) -> usize {
 #[case::shared_pages("share-memory")]
 fn memory_counts_wherever_a_worker_has_it(#[case] behaviour: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { time: PATIENCE, ..short_limits() };
+    let limits = WorkerLimits { time: PATIENCE, ..short_limits() };
     let mut worker = worker_of(format!("exec {} {behaviour}", fake_subject().display()), limits, folder.path());
     assert_eq!(evaluate(&mut worker, folder.path()), Outcome::OutOfMemory { limit_bytes: 512 << 20 });
     assert!(worker.peak_memory > 512 << 20, "{}", worker.peak_memory);
@@ -103,7 +106,7 @@ fn memory_counts_wherever_a_worker_has_it(#[case] behaviour: &str) {
 #[test]
 fn memory_of_a_shells_child_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { time: PATIENCE, ..short_limits() };
+    let limits = WorkerLimits { time: PATIENCE, ..short_limits() };
     let mut worker = worker_of(format!("{} eat-memory; true", fake_subject().display()), limits, folder.path());
     assert_eq!(evaluate(&mut worker, folder.path()), Outcome::OutOfMemory { limit_bytes: 512 << 20 });
 }
@@ -113,7 +116,7 @@ fn memory_of_a_shells_child_counts() {
 fn memory_that_grows_between_answers_counts() {
     let folder = tempfile::tempdir().unwrap();
     let model = tiny("llama/f32@0", folder.path());
-    let limits = Limits { time: PATIENCE, ..short_limits() };
+    let limits = WorkerLimits { time: PATIENCE, ..short_limits() };
     let mut worker = worker_of(format!("exec {} hoard", fake_subject().display()), limits, folder.path());
     let mut outcomes = (0..14).map(|_| {
         thread::sleep(Duration::from_millis(200));
@@ -142,7 +145,7 @@ fn a_worker_that_leaves_a_process_behind_has_ended() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     let command = format!("setsid sleep 1017 & echo $! >{}; exit 3", pid.display());
-    let mut worker = worker_of(command, Limits { time: PATIENCE, ..short_limits() }, folder.path());
+    let mut worker = worker_of(command, WorkerLimits { time: PATIENCE, ..short_limits() }, folder.path());
     assert_eq!(evaluate(&mut worker, folder.path()), Outcome::Exited { code: 3 });
     assert!(ends(&wait_for(&pid)), "the process in another session goes on");
 }
@@ -225,7 +228,7 @@ fn a_vocabulary_that_is_not_the_models_is_refused_before_anything_is_read() {
 #[case::and_answers("flood-and-answer")]
 fn a_transcript_that_is_too_long_is_refused_and_removed(#[case] behaviour: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { time: PATIENCE, ..short_limits() };
+    let limits = WorkerLimits { time: PATIENCE, ..short_limits() };
     let mut worker = worker_of(format!("exec {} {behaviour}", fake_subject().display()), limits, folder.path());
     let outcome = evaluate(&mut worker, folder.path());
     let Outcome::ProtocolError(BadAnswer::TooLong { detail }) = outcome else { panic!("{outcome:?}") };
@@ -278,7 +281,7 @@ fn candle_has_as_many_threads_that_spin_as_it_is_told() {
     let threads_of = |told: u32| {
         let command = format!("RAYON_NUM_THREADS=1 CANDLE_NUM_THREADS={told} exec {GGAUGE} worker candle@cpu");
         let launch = Launch { subject: id("candle@cpu"), settings: Settings::Default, command: Some(command), ..plain() };
-        let mut worker = Worker::new(launch, Limits::default(), folder.path().join("stderr.log"));
+        let mut worker = Worker::new(launch, WorkerLimits::default(), folder.path().join("stderr.log"));
         let transcript = folder.path().join("t.safetensors");
         let outcome = worker.evaluate(&model.path, model.vocabulary_size, &Recipe::ramp(8), Schedule::SingleShot, &transcript);
         assert!(matches!(outcome, Ok(Ok(_))), "{outcome:?}");

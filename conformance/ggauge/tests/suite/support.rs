@@ -5,15 +5,13 @@ use harness::{
     rig::{Policy, Rig},
     run,
     worker::{
+        launch::{Launch, WorkerLimits},
         pool::Workers,
-        process::{Launch, Limits, Worker},
+        process::Worker,
     },
 };
 use indicatif::ProgressBar;
-use machine::{
-    Error,
-    cache::{Cache, Stamp},
-};
+use machine::{Error, cache::Cache, files::Stamp};
 use policy::{Expectations, Tolerances};
 use record::Record;
 use smith::Recipe;
@@ -41,9 +39,9 @@ pub(crate) fn id(text: &str) -> SubjectId {
     text.parse().unwrap()
 }
 
-/// Limits that let a test of hanging and memory end soon.
-pub(crate) fn short_limits() -> Limits {
-    Limits { time: Duration::from_secs(2), memory: 512 << 20 }
+/// WorkerLimits that let a test of hanging and memory end soon.
+pub(crate) fn short_limits() -> WorkerLimits {
+    WorkerLimits { time: Duration::from_secs(2), memory: 512 << 20 }
 }
 
 /// A worker of the fake subject.
@@ -105,7 +103,7 @@ pub(crate) fn run_models(
     let commands =
         commands.iter().map(|(name, behaviour)| (id(name), format!("exec {} {behaviour}", fake_subject().display())));
     // Time enough for a machine that is busy with other tests.
-    let limits = Limits { time: Duration::from_mins(1), memory: 4 << 30 };
+    let limits = WorkerLimits { time: Duration::from_mins(1), memory: 4 << 30 };
     let mut workers = Workers::new(GGAUGE.into(), commands.collect(), limits, folder.into());
     let prompts = vec![vec![ramp(8)]; models.len()];
     let subjects: Vec<_> = subjects.iter().map(|name| id(name)).collect();
@@ -122,7 +120,7 @@ pub(crate) fn run_relations(
     policy: &Policy,
 ) -> Record {
     let commands = behaviour.map(|behaviour| (id(subject), format!("exec {} {behaviour}", fake_subject().display())));
-    let limits = Limits { time: Duration::from_mins(1), memory: 4 << 30 };
+    let limits = WorkerLimits { time: Duration::from_mins(1), memory: 4 << 30 };
     let mut workers = Workers::new(GGAUGE.into(), commands.into_iter().collect(), limits, folder.into());
     let mut plan = Plan::of(vec![tiny("llama/f32", folder)]);
     let product = Product {

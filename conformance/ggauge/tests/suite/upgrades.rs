@@ -3,7 +3,7 @@
 
 use crate::support::{assert_golden, fake_subject, ggauge, id, policy, run, stderr, stdout};
 use ggauge::exit;
-use harness::worker::{pool::Workers, process::Limits};
+use harness::worker::{launch::WorkerLimits, pool::Workers};
 use indicatif::ProgressBar;
 use policy::changes::Cause;
 use printable::Form;
@@ -255,7 +255,7 @@ fn a_subject_that_changes_its_mind_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let command = format!("exec {} undecided", fake_subject().display());
     let commands = BTreeMap::from([(id("fake@cpu"), command)]);
-    let mut workers = Workers::new(crate::support::GGAUGE.into(), commands, Limits::default(), folder.path().into());
+    let mut workers = Workers::new(crate::support::GGAUGE.into(), commands, WorkerLimits::default(), folder.path().into());
     let models: Vec<_> = determinism::tiny_models(folder.path()).unwrap().into_iter().take(1).collect();
     let subjects = [(id("fake@cpu"), Settings::Strict)];
     let bar = ProgressBar::hidden();

@@ -4,7 +4,7 @@ use crate::support::{GGAUGE, ggauge, id, ramp, settle, stderr, stdout, wait_unti
 use gguf::{Draft, File, Value};
 use harness::worker::pool::Workers;
 use indicatif::ProgressBar;
-use machine::cache::{Cache, Stamp};
+use machine::{cache::Cache, files::Stamp};
 use rstest::{Context, rstest};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -52,7 +52,7 @@ fn a_split_model_runs_from_its_first_file() {
     let of_whole = run(folder.path(), &[whole.to_str().unwrap(), "--subject", "llama-cpp@cpu", "--subject", "candle@cpu"]);
     let model = &of_split["models"][0];
     let together: Vec<u8> = paths.iter().flat_map(|path| fs::read(path).unwrap()).collect();
-    assert_eq!(model["sha256"].as_str().unwrap(), machine::cache::digest(&together));
+    assert_eq!(model["sha256"].as_str().unwrap(), machine::files::digest(&together));
     assert_eq!(model["name"], "tiny");
     for what in ["architecture", "family", "output_bytes", "vocabulary_size", "weights"] {
         assert_eq!(model[what], of_whole["models"][0][what], "{what}");
@@ -324,12 +324,12 @@ fn a_hash_is_taken_once_and_again_after_any_change() {
     write(b"one");
     // As if it were written right now, however busy the machine is.
     fs::File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now() + Duration::from_mins(1)).unwrap();
-    assert_eq!(hash(&path), machine::cache::digest(b"one"));
+    assert_eq!(hash(&path), machine::files::digest(b"one"));
     assert_eq!(notes(), 0, "what was just written may change again within the same tick of the clock");
     write(b"two");
-    assert_eq!(hash(&path), machine::cache::digest(b"two"));
+    assert_eq!(hash(&path), machine::files::digest(b"two"));
     settle(&path);
-    assert_eq!(hash(&path), machine::cache::digest(b"two"));
+    assert_eq!(hash(&path), machine::files::digest(b"two"));
     assert_eq!(notes(), 1);
     // That it is remembered shows where the note says something else.
     let note = fs::read_dir(folder.path().join("hashes")).unwrap().next().unwrap().unwrap().path();
@@ -339,7 +339,7 @@ fn a_hash_is_taken_once_and_again_after_any_change() {
     let (link, copy) = (folder.path().join("link"), folder.path().join("copy"));
     std::os::unix::fs::symlink(&path, &link).unwrap();
     fs::copy(&path, &copy).unwrap();
-    assert_eq!((hash(&link), hash(&copy)), (remembered, machine::cache::digest(b"two")));
+    assert_eq!((hash(&link), hash(&copy)), (remembered, machine::files::digest(b"two")));
     // Other bytes of the same length, with the time of before: only the time of the change itself tells.
     let before = Stamp::of(&path).unwrap();
     let times = fs::metadata(&path).unwrap().modified().unwrap();
@@ -349,12 +349,12 @@ fn a_hash_is_taken_once_and_again_after_any_change() {
     file.set_modified(times).unwrap();
     drop(file);
     assert_eq!(Stamp::of(&path).unwrap().modified, before.modified);
-    assert_eq!(hash(&path), machine::cache::digest(b"tXo"));
+    assert_eq!(hash(&path), machine::files::digest(b"tXo"));
     // And who wants to know for sure forgets first.
     settle(&path);
-    assert_eq!(hash(&path), machine::cache::digest(b"tXo"));
+    assert_eq!(hash(&path), machine::files::digest(b"tXo"));
     let remembered = remember_otherwise(&note);
     assert_eq!(hash(&path), remembered);
     cache.forget(&[&path]);
-    assert_eq!(hash(&path), machine::cache::digest(b"tXo"));
+    assert_eq!(hash(&path), machine::files::digest(b"tXo"));
 }

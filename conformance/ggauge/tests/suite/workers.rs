@@ -3,10 +3,7 @@
 use crate::support::{GGAUGE, fake_worker, id, policy, ramp, run, short_limits, stderr, tiny};
 use harness::{
     answer::outcome_of,
-    worker::{
-        pool::Workers,
-        process::{Launch, Worker},
-    },
+    worker::{launch::Launch, pool::Workers, process::Worker},
 };
 use record::Record;
 use rstest::rstest;

@@ -5,7 +5,7 @@ mod judged;
 pub mod oracle;
 pub mod settle;
 
-use crate::answer::{bad_transcript, outcome_of};
+use crate::answer::{Answer, bad_transcript, outcome_of};
 use judged::{Judged, not_completed};
 use machine::Error;
 use oracle::Incomparable;
@@ -20,7 +20,7 @@ pub struct Executed {
     /// The case.
     pub case: Case,
     /// What it gave.
-    pub answer: Result<Reader, Outcome>,
+    pub answer: Answer<Reader>,
     /// How far its rounding moves the reference, or why that is not known.
     pub noise: Result<Scale, String>,
     /// The limits made from that, where some are calibrated.
@@ -42,7 +42,7 @@ pub struct Changed {
     /// How the prompt was fed.
     pub schedule: Schedule,
     /// What it gave.
-    pub answer: Result<Reader, Outcome>,
+    pub answer: Answer<Reader>,
     /// How far it may be off the unchanged case; `None` where no bit may differ, or where no limits are calibrated.
     pub limits: Option<Limits>,
 }
@@ -52,7 +52,7 @@ pub struct ExecutedGroup<'a> {
     /// The model.
     pub model: &'a ModelRecord,
     /// What the reference gave.
-    pub exact: &'a Result<Reader, Outcome>,
+    pub exact: &'a Answer<Reader>,
     /// The cases, in the order of the plan.
     pub executed: &'a [Executed],
     /// Subjects that are held against each other.

@@ -7,7 +7,8 @@
 use crate::judge::oracle::SCALE_VERSION;
 use machine::{
     Error,
-    cache::{self, Cache, Stamp},
+    cache::Cache,
+    files::{self, Stamp},
     interrupt, small,
 };
 use reference::Rounding;
@@ -171,7 +172,7 @@ impl<'a> Truths<'a> {
             if !origin.model.is_tiny() {
                 reader.file().sync_all()?;
             }
-            cache::adopt(made, &path)
+            files::adopt(made, &path)
         });
         interrupt::check()?;
         written.map_err(|error| Error::file(&path, &error))?;
@@ -220,7 +221,7 @@ impl<'a> Truths<'a> {
     /// Where it cannot be written.
     pub fn keep_scale(&self, origin: &Origin<'_>, scale: Scale) -> Result<(), Error> {
         let json = serde_json::to_vec(&Kept::of(origin, scale)).unwrap_or_default();
-        cache::write_whole(&origin.path(self.cache, "json")?, &json)
+        files::write_whole(&origin.path(self.cache, "json")?, &json)
     }
 
     fn drop_damaged(&mut self, path: &Path, why: &str) {

@@ -3,6 +3,7 @@
 pub mod kept;
 
 use crate::{
+    answer::Answer,
     event::Event,
     judge::oracle::{self, Incomparable},
     rig::Rig,
@@ -54,7 +55,7 @@ impl<'a> Truth<'a> {
         in_use: &mut InUse,
         model: &Model,
         prompt: &Prompt,
-    ) -> Result<Result<Reader, Outcome>, Error> {
+    ) -> Result<Answer<Reader>, Error> {
         let origin = Origin::of(model, prompt, Rounding::EXACT);
         let kept = self.kept.find(&origin);
         self.tell(rig)?;
@@ -151,7 +152,7 @@ fn reference(
     prompt: &Prompt,
     rounding: Rounding,
     out: &Path,
-) -> Result<Result<Reader, Outcome>, Error> {
+) -> Result<Answer<Reader>, Error> {
     if model.is_tiny() {
         // Our own code on our own file needs no process of its own, and in a matrix these are most of the work.
         return reference_here(model, prompt, rounding, out);
@@ -164,7 +165,7 @@ fn reference(
 }
 
 /// Runs the reference in this process.
-fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Result<Reader, Outcome>, Error> {
+fn reference_here(model: &Model, prompt: &Prompt, rounding: Rounding, out: &Path) -> Result<Answer<Reader>, Error> {
     let failed = |why: String| Error::transcript(subjects::reference_with(rounding), why);
     let run = || {
         let subject = ReferenceSubject { rounding };

@@ -1,6 +1,9 @@
 //! The workers of a run, warm.
 
-use super::process::{Launch, Limits, Worker};
+use crate::worker::{
+    launch::{Launch, WorkerLimits},
+    process::Worker,
+};
 use machine::Error;
 use record::SubjectRecord;
 use std::{
@@ -13,20 +16,20 @@ use vocabulary::{Description, Outcome, Settings, SubjectId, Tuning};
 pub struct Workers {
     program: PathBuf,
     commands: BTreeMap<SubjectId, String>,
-    limits: Limits,
+    limits: WorkerLimits,
     scratch: PathBuf,
     running: BTreeMap<(SubjectId, Settings, Tuning), Worker>,
 }
 
 impl Workers {
     /// Workers that are started as `program worker`, except those in `commands`; logs and transcripts go into `scratch`.
-    pub fn new(program: PathBuf, commands: BTreeMap<SubjectId, String>, limits: Limits, scratch: PathBuf) -> Self {
+    pub fn new(program: PathBuf, commands: BTreeMap<SubjectId, String>, limits: WorkerLimits, scratch: PathBuf) -> Self {
         Self { program, commands, limits, scratch, running: BTreeMap::new() }
     }
 
     /// Workers that are all started as `program worker`, with the limits that nobody asked to change.
     pub fn plain(program: PathBuf, scratch: &Path) -> Self {
-        Self::new(program, BTreeMap::new(), Limits::default(), scratch.into())
+        Self::new(program, BTreeMap::new(), WorkerLimits::default(), scratch.into())
     }
 
     /// The worker of a subject.

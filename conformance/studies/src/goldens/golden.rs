@@ -5,7 +5,7 @@
 
 use gguf::token_texts;
 use harness::answer::{bad_transcript, outcome_of};
-use machine::{Error, cache::digest};
+use machine::{Error, files::digest};
 use printable::{LONGEST_WORDS, cut, short_digest};
 use record::fingerprint::Fingerprint;
 use serde::Deserialize;

@@ -5,7 +5,8 @@ use harness::{
     event::{Done, Event, Listener},
     judge::Executed,
 };
-use machine::{Error, cache};
+use machine::Error;
+use machine::files;
 use std::path::PathBuf;
 use vocabulary::Schedule;
 
@@ -43,7 +44,7 @@ impl Outputs {
         let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| GoldenNoise::of(scale, limits));
         let golden = Golden::of(case, &read, prompt, CaseAnswer { answer, noise, continuation: continuation.as_ref() });
         self.model = Some(read);
-        cache::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
+        files::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())
     }
 }
 

@@ -1,8 +1,13 @@
 //! Puts figures into README and its like: `figures ROOT [main-job|matrix|faults FILE]...`, where FILE is the Record of the main job or of the
-//! matrix, or what `ggauge faults --json` printed. `scripts/figures` runs it; what it does is in `ggauge::figures`.
+//! matrix, or what `ggauge faults --json` printed. `scripts/figures` runs it; what it does is in the library.
 
 use anyhow::{Context as _, bail};
-use ggauge::figures::{self, Texts};
+use figures::{
+    checkout::{of_the_checkout, of_the_checks},
+    main_job::of_the_main_job,
+    runs::{of_the_faults, of_the_matrix},
+    texts::Texts,
+};
 use record::Record;
 use std::fs;
 
@@ -18,17 +23,17 @@ fn main() -> anyhow::Result<()> {
         match part.as_str() {
             "main-job" => {
                 let record = record()?;
-                figures::of_the_checks(&mut texts, &record)?;
-                figures::of_the_main_job(&mut texts, &record)?;
+                of_the_checks(&mut texts, &record)?;
+                of_the_main_job(&mut texts, &record)?;
             }
-            "matrix" => figures::of_the_matrix(&mut texts, &record()?)?,
-            "faults" => figures::of_the_faults(&mut texts, &serde_json::from_str::<Vec<_>>(&json).context(path)?)?,
+            "matrix" => of_the_matrix(&mut texts, &record()?)?,
+            "faults" => of_the_faults(&mut texts, &serde_json::from_str::<Vec<_>>(&json).context(path)?)?,
             other => bail!("`{other}` is none of main-job, matrix and faults"),
         }
         finish(&texts)?;
     }
     let mut texts = Texts::of(&root);
-    figures::of_the_checkout(&mut texts)?;
+    of_the_checkout(&mut texts)?;
     finish(&texts)
 }
 

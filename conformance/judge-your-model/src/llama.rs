@@ -40,9 +40,12 @@ struct Layer {
     down: Matrix,
 }
 
-/// The keys and values of each layer, a row a position.
+/// A row a position.
+type Rows = Vec<Vec<f32>>;
+
+/// The keys and values of each layer.
 #[derive(Default)]
-pub(crate) struct Cache(Vec<(Vec<Vec<f32>>, Vec<Vec<f32>>)>);
+pub(crate) struct Cache(Vec<(Rows, Rows)>);
 
 /// A model in memory.
 pub(crate) struct Llama {

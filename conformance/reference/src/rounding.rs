@@ -152,6 +152,7 @@ impl Rounding {
     }
 
     /// The rounding that the output matrix meets.
+    #[must_use]
     pub fn of_output(self) -> Self {
         if self.cpu_output { Self::LLAMA_CPP_STRICT } else { self }
     }

@@ -4,7 +4,10 @@ use printable::{Page, Ruled};
 use record::readers::{Coverage, Did, Stated, VectorCell, VectorRow};
 
 /// What the columns of totals count, by what a reader did and what the vector states.
-const TOTALS: [(&str, fn(&Did, Stated) -> bool); 7] = [
+/// A heading, and whether a cell counts below it.
+type Counted = (&'static str, fn(&Did, Stated) -> bool);
+
+const TOTALS: [Counted; 7] = [
     ("accepts valid", |did, stated| *did == Did::Accepted && stated == Stated::Valid),
     ("refuses invalid", |did, stated| matches!(did, Did::Rejected { .. }) && stated == Stated::Invalid),
     ("accepts invalid", |did, stated| *did == Did::Accepted && stated == Stated::Invalid),

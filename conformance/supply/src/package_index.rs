@@ -10,6 +10,9 @@ use std::{
 
 /// Downloads one file of the package index into a folder of its own in `folder`. pip does it, which knows the user's index, proxy
 /// and certificates, and checks the hash. `configure` says what kind of file.
+///
+/// # Errors
+/// What `failed` makes of it where pip is missing, cannot download, or finds another hash.
 pub fn pip_download(
     requirement: &str,
     sha256: &str,

@@ -19,7 +19,7 @@ pub(super) fn change(draft: &mut Draft<'static>, u: &mut Unstructured<'_>) -> Re
         1..=6 => change_number(draft, u)?,
         7 => {
             if let Some(key) = pick(&mut draft.keys, u)? {
-                key.type_id = u.choose(&ValueType::ALL)?.id();
+                key.type_id = u.choose(ValueType::ALL)?.id();
             }
         }
         8 => {

@@ -10,6 +10,7 @@ use vocabulary::Upshot;
 
 /// Say what a GGUF file holds, and which rules of the format it breaks.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// The path of a GGUF file (one file of a split model stands for all), a pinned model's name, or a recipe.
     file: String,

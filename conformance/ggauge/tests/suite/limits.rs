@@ -1,4 +1,4 @@
-//! WorkerLimits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
+//! Limits where the rounding that a subject is known for moves next to nothing: what else an implementation may do bounds them from below.
 
 use crate::support::{GGAUGE, execute, id, policy, ramp, tiny, written};
 use gguf::{Draft, File};

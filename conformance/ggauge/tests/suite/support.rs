@@ -39,7 +39,7 @@ pub(crate) fn id(text: &str) -> SubjectId {
     text.parse().unwrap()
 }
 
-/// WorkerLimits that let a test of hanging and memory end soon.
+/// Limits that let a test of hanging and memory end soon.
 pub(crate) fn short_limits() -> WorkerLimits {
     WorkerLimits { time: Duration::from_secs(2), memory: 512 << 20 }
 }

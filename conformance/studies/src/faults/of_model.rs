@@ -38,8 +38,11 @@ const MIXED_UP: [(&str, &str); 6] = [
     ("post_attention_norm.weight", "post_ffw_norm.weight"),
 ];
 
+/// A step, its name, and whether a model has it.
+type StepRow = (Step, &'static str, fn(&Loaded<'_>) -> bool);
+
 /// The faults of steps: what is wrong, in words, and which models can have it. To add one, add it to [`Step`] and here.
-const STEPS: &[(Step, &str, fn(&Loaded<'_>) -> bool)] = &[
+const STEPS: &[StepRow] = &[
     (Step::ChunkSeesItsFuture, "a chunk after the first sees all of its own tokens", |_| true),
     (Step::ChunkWithoutCache, "a chunk after the first does not see the cache", |_| true),
     (Step::DecodeLostToChunks, "chunks do not see what single tokens left in the cache", |_| true),

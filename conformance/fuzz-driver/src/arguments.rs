@@ -1,12 +1,13 @@
 //! The command line, which `scripts/fuzz --help` explains: what is asked, and with which numbers.
 
 use crate::{
-    build::Flavour,
+    chosen::known,
+    flavour::Flavour,
     planted,
     words::{Stop, wrong},
 };
 use clap::Parser;
-use fuzzing::{TARGETS, Target, target};
+use fuzzing::{TARGETS, Target};
 use std::{
     num::{NonZeroU32, NonZeroU64},
     path::PathBuf,
@@ -216,22 +217,11 @@ impl Arguments {
     }
 }
 
-/// The target of a name that somebody gave.
-///
-/// # Errors
-/// Where there is none.
-pub(crate) fn known(name: &str) -> anyhow::Result<&'static Target> {
-    target(name).ok_or_else(|| wrong(format!("there is no target {name}; there are {}", names())))
-}
-
-fn names() -> String {
-    TARGETS.map(|target| target.name).join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use fuzzing::target;
 
     fn asked(arguments: &[&str]) -> Result<Question, String> {
         let all = [&["fuzz", "--checkout", "/c", "--cache", "/k"][..], arguments].concat();

@@ -3,25 +3,12 @@
 
 use crate::{
     desk::{Compiler, Desk},
+    flavour::Flavour,
     processes,
     words::say,
 };
 use fuzzing::Target;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-/// A build of the targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flavour {
-    /// With sanitizers, and in Rust with overflow checks and debug assertions. Every target.
-    Checked,
-    /// With sanitizers, and as users build: overflow wraps. The targets that exist without llama.cpp.
-    Wrapping,
-    /// Counts lines and regions, and has no sanitizer.
-    Coverage,
-}
+use std::{path::Path, process::Command};
 
 /// What cargo gives rustc for every crate of a target: `AddressSanitizer`, and the counters that libFuzzer looks through.
 const SANITIZED: &str = "--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -35,31 +22,6 @@ const COUNTED: &str = "--cfg fuzzing -Cinstrument-coverage";
 const COUNTED_C: &str = "-fprofile-instr-generate -fcoverage-mapping";
 /// Optimised a little, so that stacks are still those of the sources.
 const OPTIMISED_C: &str = "-O1 -DNDEBUG";
-
-impl Flavour {
-    /// Its name, in logs and reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Checked => "checked",
-            Self::Wrapping => "wrapping",
-            Self::Coverage => "coverage",
-        }
-    }
-
-    /// A folder of its own where flags of C differ: cmake does not notice that by itself.
-    fn folder(self, desk: &Desk) -> PathBuf {
-        desk.state.folder().join(if self == Self::Coverage { "build-coverage" } else { "build" })
-    }
-
-    /// The program of a target.
-    ///
-    /// # Errors
-    /// Where there is no compiler to ask what it builds for.
-    pub(crate) fn binary(self, desk: &Desk, target: &Target) -> anyhow::Result<PathBuf> {
-        let profile = if self == Self::Wrapping { "wrapping" } else { "release" };
-        Ok(self.folder(desk).join(&desk.compiler()?.triple).join(profile).join(target.name))
-    }
-}
 
 /// Builds every target of this checkout that a flavour has.
 ///

@@ -1,9 +1,10 @@
 //! Lines and regions of each parser that the corpora reach, from a build that does nothing but count.
 
 use crate::{
-    build::{self, Flavour},
+    build,
     desk::Desk,
     engine::{self, Kept},
+    flavour::Flavour,
     processes, report, seeds, state,
     words::{failed, print, say},
 };

@@ -1,6 +1,6 @@
 //! Where everything is: the checkout, the cache, the compiler, and the environment as far as the driver reads it.
 
-use crate::{arguments, processes, state::State, words::failed};
+use crate::{chosen, processes, state::State, words::failed};
 use fuzzing::{TARGETS, Target};
 use std::{
     cell::OnceCell,
@@ -96,7 +96,7 @@ pub(crate) fn chosen() -> anyhow::Result<Vec<&'static Target>> {
     if names.is_empty() {
         return Ok(TARGETS.iter().collect());
     }
-    names.into_iter().map(arguments::known).collect()
+    names.into_iter().map(chosen::known).collect()
 }
 
 #[cfg(test)]

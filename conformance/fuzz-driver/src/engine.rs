@@ -1,8 +1,8 @@
 //! How a target's program is run: libFuzzer's options and the sanitizers', which inputs it begins with, and what is kept of what it writes.
 
 use crate::{
-    build::Flavour,
     desk::{Desk, PROGRAM},
+    flavour::Flavour,
     log::{self, Status},
     processes, state,
     words::{line, print, say},

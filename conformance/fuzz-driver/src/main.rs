@@ -5,9 +5,11 @@
 
 mod arguments;
 mod build;
+mod chosen;
 mod coverage;
 mod desk;
 mod engine;
+mod flavour;
 mod log;
 mod overnight;
 mod planted;
@@ -19,9 +21,9 @@ mod state;
 mod words;
 
 use arguments::{Arguments, Question};
-use build::Flavour;
 use clap::Parser;
 use desk::Desk;
+use flavour::Flavour;
 use fuzzing::{TARGETS, Target};
 use std::process::ExitCode;
 

@@ -1,9 +1,11 @@
 //! A night: all targets share the time in rounds, more of it for those that found something new in the round before.
 
 use crate::{
-    build::{self, Flavour},
+    build,
     desk::Desk,
-    engine, report, seeds, state,
+    engine,
+    flavour::Flavour,
+    report, seeds, state,
     words::{print, say},
 };
 use fuzzing::Target;

@@ -2,10 +2,11 @@
 //! do not show it.
 
 use crate::{
-    arguments,
-    build::{self, Flavour},
+    build, chosen,
     desk::Desk,
-    engine, log, processes, seeds, state,
+    engine,
+    flavour::Flavour,
+    log, processes, seeds, state,
     words::{failed, say, show_end, wrong},
 };
 use anyhow::Context;
@@ -43,7 +44,7 @@ impl Bug {
                 patch.lines().find_map(|line| line.strip_prefix(label)).map(str::trim).filter(|value| !value.is_empty());
             value.ok_or_else(|| wrong(format!("fuzz/planted/{name}.patch has no line `{label}...` before its patch")))
         };
-        Ok(Self { name: name.into(), target: arguments::known(label("target: ")?)?, says: label("says: ")?.into() })
+        Ok(Self { name: name.into(), target: chosen::known(label("target: ")?)?, says: label("says: ")?.into() })
     }
 }
 

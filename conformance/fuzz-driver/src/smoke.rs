@@ -2,9 +2,11 @@
 //! something.
 
 use crate::{
-    build::{self, Flavour},
+    build,
     desk::Desk,
-    engine, log, state,
+    engine,
+    flavour::Flavour,
+    log, state,
     words::{failed, say, show_end},
 };
 use fuzzing::Target;

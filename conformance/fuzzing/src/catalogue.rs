@@ -50,7 +50,7 @@ impl Needs {
 
 /// What one input may take before it is a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct TargetLimits {
     /// Seconds.
     pub time: u32,
     /// Resident memory of the process, in MiB.
@@ -60,7 +60,7 @@ pub struct Limits {
 }
 
 /// A megabyte of header explains no gigabyte. Workers of the harness have limits of their own.
-const ORDINARY: Limits = Limits { time: 20, memory: 3072, allocation: 1024 };
+const ORDINARY: TargetLimits = TargetLimits { time: 20, memory: 3072, allocation: 1024 };
 
 /// A fuzz target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Target {
     /// How many inputs take about 10 seconds under sanitizers.
     pub smoke_runs: u32,
     /// What one input may take.
-    pub limits: Limits,
+    pub limits: TargetLimits,
     /// It is given the words of `fuzz/gguf.dict`.
     pub dictionary: bool,
     /// What it is built with.

@@ -4,7 +4,7 @@
 #![allow(clippy::missing_panics_doc, reason = "to panic is what a target is for")]
 
 use crate::{
-    generators::{blocks::Row, headers, models, text::TextCase},
+    generators::{blocks::CodecRow, headers, models, text::TextCase},
     oracles::{codec as blocks, header, load, tokenizer as text},
 };
 
@@ -37,7 +37,7 @@ pub fn round_trip(input: &[u8]) {
 
 /// Blocks of every type.
 pub fn codec(input: &[u8]) {
-    if let Some(row) = Row::draw(input) {
+    if let Some(row) = CodecRow::draw(input) {
         blocks::check(&row);
     }
 }

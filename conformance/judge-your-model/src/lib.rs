@@ -18,7 +18,7 @@ pub const NAME: &str = "stand-in";
 
 /// Which elements of a head turn together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairs {
+pub enum RotationPairs {
     /// Each with its neighbour, as GGUF files of Llama have them.
     Neighbours,
     /// Each with one of the other half, as the files have them that Llama's were converted from: a mistake that many a runtime began with.
@@ -29,7 +29,7 @@ pub enum Pairs {
 #[derive(Debug, Clone, Copy)]
 pub struct StandIn {
     /// How it rotates.
-    pub pairs: Pairs,
+    pub pairs: RotationPairs,
 }
 
 impl Subject for StandIn {

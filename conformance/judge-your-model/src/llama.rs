@@ -1,6 +1,6 @@
 //! The stand-in's forward pass: Llama, in single precision, a token at a time.
 
-use crate::Pairs;
+use crate::RotationPairs;
 use ggauge::{Refusal, subject::RejectionClass};
 use gguf::{File, Finding, WeightType};
 
@@ -50,7 +50,7 @@ pub(crate) struct Cache(Vec<(Rows, Rows)>);
 /// A model in memory.
 pub(crate) struct Llama {
     pub(crate) context_length: usize,
-    pairs: Pairs,
+    pairs: RotationPairs,
     /// Elements of a head.
     head: usize,
     /// Query heads on each head of keys.
@@ -99,7 +99,7 @@ fn needed<T>(found: Result<Option<T>, Refusal>, name: &str) -> Result<T, Refusal
 }
 
 impl Llama {
-    pub(crate) fn read(bytes: &[u8], pairs: Pairs) -> Result<Self, Refusal> {
+    pub(crate) fn read(bytes: &[u8], pairs: RotationPairs) -> Result<Self, Refusal> {
         // The strict reader has seen to it that tensors have the shapes that the keys say.
         let file = File::strict(bytes).map_err(|finding: Finding| malformed(finding))?;
         let architecture = file.architecture().map_err(malformed)?;
@@ -180,8 +180,8 @@ impl Llama {
                 let angle = position as f32 * self.base.powf(-2.0 * pair as f32 / self.head as f32);
                 let (sin, cos) = angle.sin_cos();
                 let (a, b) = match self.pairs {
-                    Pairs::Neighbours => (2 * pair, 2 * pair + 1),
-                    Pairs::Halves => (pair, pair + self.head / 2),
+                    RotationPairs::Neighbours => (2 * pair, 2 * pair + 1),
+                    RotationPairs::Halves => (pair, pair + self.head / 2),
                 };
                 (head[a], head[b]) = (head[a] * cos - head[b] * sin, head[a] * sin + head[b] * cos);
             }

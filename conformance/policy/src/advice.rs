@@ -1,7 +1,7 @@
 //! What to do about an upgrade of a runtime, by what it breaks and what it costs.
 
 use record::{
-    changes::{Change, Comparison},
+    changes::{Change, RecordsCompared},
     determinism::AspectMeasured,
     upgrade::{Ratio, Speed, UpgradeAdvice},
 };
@@ -56,7 +56,7 @@ fn cases(count: usize) -> String {
 
 /// What to do about an upgrade, and why: at least one reason. Determinism is before and after.
 pub fn advise(
-    comparison: &Comparison,
+    comparison: &RecordsCompared,
     speed: &[Speed],
     determinism: &[Vec<AspectMeasured>; 2],
 ) -> (UpgradeAdvice, Vec<String>) {
@@ -74,7 +74,7 @@ pub fn advise(
     (advice, reasons.into_iter().map(|(_, words)| words).collect())
 }
 
-fn of_cases(comparison: &Comparison) -> Vec<(UpgradeAdvice, String)> {
+fn of_cases(comparison: &RecordsCompared) -> Vec<(UpgradeAdvice, String)> {
     let mut reasons = Vec::new();
     for (change, advice, words) in OF_CASES {
         let count = comparison.count(change);

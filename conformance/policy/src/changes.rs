@@ -3,7 +3,7 @@
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use machine::Error;
 use record::{
-    changes::{Change, Comparison, Row},
+    changes::{Change, ChangeRow, RecordsCompared},
     release::{Age, Release},
     upgrade::Explained,
 };
@@ -92,7 +92,7 @@ impl Cause {
         self.runtime == after.runtime && older < own && own <= newer
     }
 
-    fn explains(&self, row: &Row) -> bool {
+    fn explains(&self, row: &ChangeRow) -> bool {
         let is_worse = matches!(row.change, Change::Broken | Change::Gone);
         (self.breaks || !is_worse) && self.cases.is_match(&row.id)
     }
@@ -103,7 +103,7 @@ impl Cause {
 }
 
 /// Which cause each change from one release to another has: the first that explains it, or none. The worst stand first, and of those the largest.
-pub fn explain(comparison: &Comparison, causes: &[Cause], before: &Release, after: &Release) -> Vec<Explained> {
+pub fn explain(comparison: &RecordsCompared, causes: &[Cause], before: &Release, after: &Release) -> Vec<Explained> {
     let known: Vec<&Cause> = causes.iter().filter(|cause| cause.lies_between(before, after)).collect();
     let mut found: BTreeMap<Option<usize>, Explained> = BTreeMap::new();
     for row in comparison.rows.iter().filter(|row| row.change != Change::Identical) {
@@ -126,13 +126,22 @@ mod tests {
     use super::*;
     use vocabulary::Oracle;
 
-    fn row(id: &str, change: Change) -> Row {
+    fn row(id: &str, change: Change) -> ChangeRow {
         let (architecture, weights, subject) = (String::new(), String::new(), String::new());
-        Row { id: id.into(), oracle: Oracle::Reference, architecture, weights, subject, change, before: None, after: None }
+        ChangeRow {
+            id: id.into(),
+            oracle: Oracle::Reference,
+            architecture,
+            weights,
+            subject,
+            change,
+            before: None,
+            after: None,
+        }
     }
 
-    fn explained(text: &str, versions: [&str; 2], rows: Vec<Row>) -> Vec<(Option<String>, String)> {
-        let comparison = Comparison { notes: Vec::new(), totals: BTreeMap::new(), unsupported: 0, rows };
+    fn explained(text: &str, versions: [&str; 2], rows: Vec<ChangeRow>) -> Vec<(Option<String>, String)> {
+        let comparison = RecordsCompared { notes: Vec::new(), totals: BTreeMap::new(), unsupported: 0, rows };
         let [before, after] = versions.map(|version| Release {
             runtime: "fake".into(),
             version: version.into(),

@@ -48,7 +48,7 @@ impl Change {
 
 /// A comparison in one of the Records.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Side {
+pub struct ChangeSide {
     /// What it came to.
     pub judgement: Judgement,
     /// The check that is nearest to its limit or furthest beyond.
@@ -76,7 +76,7 @@ mod optional_number {
 
 /// One comparison, before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct ChangeRow {
     /// Its id.
     pub id: String,
     /// Which oracle.
@@ -90,22 +90,22 @@ pub struct Row {
     /// What became of it.
     pub change: Change,
     /// Before.
-    pub before: Option<Side>,
+    pub before: Option<ChangeSide>,
     /// After.
-    pub after: Option<Side>,
+    pub after: Option<ChangeSide>,
 }
 
-impl Row {
+impl ChangeRow {
     /// How far it moved, in units of its limit.
     pub fn drift(&self) -> f64 {
-        let ratio = |side: &Option<Side>| side.as_ref().and_then(|side| side.ratio).unwrap_or(0.0);
+        let ratio = |side: &Option<ChangeSide>| side.as_ref().and_then(|side| side.ratio).unwrap_or(0.0);
         (ratio(&self.after) - ratio(&self.before)).abs()
     }
 }
 
 /// Two Records, joined.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Comparison {
+pub struct RecordsCompared {
     /// What differs that explains differences: models, subjects, the reference.
     pub notes: Vec<String>,
     /// How many comparisons changed in each way.
@@ -113,7 +113,7 @@ pub struct Comparison {
     /// Comparisons that neither Record could judge.
     pub unsupported: usize,
     /// Every comparison that at least one Record judged, in the order of the Records.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ChangeRow>,
 }
 
 /// How a comparison stands.
@@ -142,7 +142,7 @@ fn cases_by_id(record: &Record) -> BTreeMap<&str, &CaseRecord> {
 }
 
 /// Compares two Records.
-pub fn compare(before: &Record, after: &Record) -> Comparison {
+pub fn compare(before: &Record, after: &Record) -> RecordsCompared {
     let [old, new] = [before, after].map(comparisons_by_id);
     let [old_cases, new_cases] = [before, after].map(cases_by_id);
     let architectures: BTreeMap<&str, &str> = [before, after]
@@ -150,7 +150,8 @@ pub fn compare(before: &Record, after: &Record) -> Comparison {
         .flat_map(|record| &record.models)
         .map(|model| (model.name.as_str(), model.architecture.as_str()))
         .collect();
-    let mut comparison = Comparison { notes: notes(before, after), totals: BTreeMap::new(), unsupported: 0, rows: Vec::new() };
+    let mut comparison =
+        RecordsCompared { notes: notes(before, after), totals: BTreeMap::new(), unsupported: 0, rows: Vec::new() };
     let mut seen = BTreeSet::new();
     for either in before.comparisons.iter().chain(&after.comparisons) {
         if !seen.insert(&either.id) {
@@ -171,7 +172,7 @@ pub fn compare(before: &Record, after: &Record) -> Comparison {
             (Standing::Bad, Standing::Bad) => Change::Changed,
         };
         *comparison.totals.entry(change).or_default() += 1;
-        comparison.rows.push(Row {
+        comparison.rows.push(ChangeRow {
             id: either.id.clone(),
             oracle: either.oracle,
             architecture: architectures.get(either.model.as_str()).copied().unwrap_or_default().into(),
@@ -203,7 +204,7 @@ fn is_same(
     }
 }
 
-fn side(comparison: &ComparisonRecord, case: Option<&CaseRecord>) -> Side {
+fn side(comparison: &ComparisonRecord, case: Option<&CaseRecord>) -> ChangeSide {
     let decisive = comparison.verdict.as_ref().and_then(Verdict::decisive);
     let outcome = case.map(|case| &case.outcome).filter(|outcome| !matches!(outcome, Outcome::Completed { .. }));
     let of_outcome = outcome.map(|outcome| match outcome.detail() {
@@ -211,7 +212,7 @@ fn side(comparison: &ComparisonRecord, case: Option<&CaseRecord>) -> Side {
         None => outcome.summary(),
     });
     let of_verdict = || comparison.verdict.as_ref().filter(|verdict| !verdict.holds()).map(Verdict::kind);
-    Side {
+    ChangeSide {
         judgement: comparison.judgement,
         check: decisive.map(|measurement| measurement.check),
         ratio: decisive.filter(|decisive| decisive.check != Check::Outcome).map(vocabulary::Measurement::ratio),
@@ -249,7 +250,7 @@ fn notes(before: &Record, after: &Record) -> Vec<String> {
     notes
 }
 
-impl Comparison {
+impl RecordsCompared {
     /// How many comparisons changed in this way.
     pub fn count(&self, change: Change) -> usize {
         self.totals.get(&change).copied().unwrap_or(0)
@@ -267,8 +268,8 @@ impl Comparison {
     }
 
     /// The rows that changed in this way, those that moved furthest first.
-    pub fn of(&self, change: Change) -> Vec<&Row> {
-        let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.change == change).collect();
+    pub fn of(&self, change: Change) -> Vec<&ChangeRow> {
+        let mut rows: Vec<&ChangeRow> = self.rows.iter().filter(|row| row.change == change).collect();
         rows.sort_by(|a, b| b.drift().total_cmp(&a.drift()));
         rows
     }

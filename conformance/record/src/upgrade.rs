@@ -2,7 +2,7 @@
 
 use crate::{
     Record,
-    changes::{Change, Comparison},
+    changes::{Change, RecordsCompared},
     determinism::AspectMeasured,
     folder,
     release::Release,
@@ -114,7 +114,7 @@ pub struct UpgradeReport {
     /// Those that ran and do not.
     pub lost: Vec<String>,
     /// The cases.
-    pub comparison: Comparison,
+    pub comparison: RecordsCompared,
     /// What caused the changes, as far as it is known; the worst first, and of those the largest.
     pub causes: Vec<Explained>,
     /// Speed and memory.

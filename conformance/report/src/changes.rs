@@ -1,7 +1,7 @@
 //! Two Records held against each other, as text and Markdown.
 
 use printable::{Form, Page, Sheet, cut, short};
-use record::changes::{Change, Comparison, Row, Side};
+use record::changes::{Change, ChangeRow, ChangeSide, RecordsCompared};
 use std::{collections::BTreeMap, fmt::Write};
 use vocabulary::Judgement;
 
@@ -10,7 +10,7 @@ const MOST_ROWS: usize = 12;
 
 /// The report: what differs around the cases, totals by architecture, weight type and subject, and every kind of change, the largest
 /// first; `all` lists each whole.
-pub fn report(comparison: &Comparison, form: Form, all: bool) -> Page {
+pub fn report(comparison: &RecordsCompared, form: Form, all: bool) -> Page {
     let mut out = Page::new(form);
     for note in &comparison.notes {
         out.item(note);
@@ -19,7 +19,7 @@ pub fn report(comparison: &Comparison, form: Form, all: bool) -> Page {
         out.blank();
     }
     for (what, key) in [
-        ("architecture", (|row: &Row| row.architecture.clone()) as fn(&Row) -> String),
+        ("architecture", (|row: &ChangeRow| row.architecture.clone()) as fn(&ChangeRow) -> String),
         ("weights", |row| row.weights.clone()),
         ("subject", |row| row.subject.clone()),
     ] {
@@ -33,7 +33,7 @@ pub fn report(comparison: &Comparison, form: Form, all: bool) -> Page {
     out
 }
 
-fn grouped(comparison: &Comparison, what: &str, key: fn(&Row) -> String) -> Sheet {
+fn grouped(comparison: &RecordsCompared, what: &str, key: fn(&ChangeRow) -> String) -> Sheet {
     let shown: Vec<Change> = Change::ALL.into_iter().rev().filter(|change| comparison.count(*change) > 0).collect();
     let mut sheet = Sheet::new(std::iter::once(what).chain(shown.iter().map(|change| change.words())));
     let mut groups: BTreeMap<String, BTreeMap<Change, usize>> = BTreeMap::new();
@@ -47,7 +47,7 @@ fn grouped(comparison: &Comparison, what: &str, key: fn(&Row) -> String) -> Shee
     sheet
 }
 
-fn list(comparison: &Comparison, change: Change, form: Form, all: bool) -> Page {
+fn list(comparison: &RecordsCompared, change: Change, form: Form, all: bool) -> Page {
     let mut out = Page::new(form);
     let rows = comparison.of(change);
     if rows.is_empty() {
@@ -75,7 +75,7 @@ fn list(comparison: &Comparison, change: Change, form: Form, all: bool) -> Page 
 /// Characters of a reason in a table.
 const LONGEST_REASON: usize = 100;
 
-fn in_words(side: Option<&Side>) -> String {
+fn in_words(side: Option<&ChangeSide>) -> String {
     let Some(side) = side else { return "-".into() };
     let mut words = match (side.check, side.ratio) {
         (Some(check), Some(ratio)) if side.judgement != Judgement::Unsupported => {

@@ -17,7 +17,7 @@ use machine::{Error, cache::Cache};
 use policy::{Expectations, Tolerances, advice, changes::Cause};
 use record::{
     Record,
-    changes::{self, Comparison},
+    changes::{self, RecordsCompared},
     determinism::AspectMeasured,
     release::Release,
     upgrade::{Ratio, Speed, UpgradeMeasured, UpgradeReport},
@@ -40,7 +40,7 @@ const ROUNDS: usize = 5;
 const DECODED: u32 = 32;
 
 /// A release and the program that has it.
-pub struct Side {
+pub struct UpgradeSide {
     /// The release.
     pub release: Release,
     /// A ggauge that was built with it.
@@ -85,7 +85,13 @@ pub fn real_models(
 ///
 /// # Errors
 /// Where the harness itself cannot go on.
-pub fn run(side: &Side, cases: &Cases<'_>, cache: &Cache, scratch: &Path, progress: &ProgressBar) -> Result<Record, Error> {
+pub fn run(
+    side: &UpgradeSide,
+    cases: &Cases<'_>,
+    cache: &Cache,
+    scratch: &Path,
+    progress: &ProgressBar,
+) -> Result<Record, Error> {
     let policy = Policy { tolerances: Tolerances::shipped()?, expectations: Expectations::default() };
     let mut workers = workers(side, scratch);
     let probe = Model::make(&smith::Recipe::new(smith::Architecture::Llama, gguf::WeightType::F32, 0), scratch)?;
@@ -109,7 +115,7 @@ pub fn run(side: &Side, cases: &Cases<'_>, cache: &Cache, scratch: &Path, progre
     Ok(whole)
 }
 
-fn workers(side: &Side, scratch: &Path) -> Workers {
+fn workers(side: &UpgradeSide, scratch: &Path) -> Workers {
     Workers::plain(side.program.clone(), scratch)
 }
 
@@ -118,7 +124,7 @@ fn workers(side: &Side, scratch: &Path) -> Workers {
 /// # Errors
 /// Where the harness itself cannot go on.
 pub fn determinism(
-    side: &Side,
+    side: &UpgradeSide,
     subject: &SubjectId,
     scratch: &Path,
     progress: &ProgressBar,
@@ -144,13 +150,13 @@ struct Costs {
 ///
 /// # Errors
 /// Where the harness itself cannot go on.
-pub fn speed(sides: [&Side; 2], cases: &Cases<'_>, scratch: &Path, progress: &ProgressBar) -> Result<Vec<Speed>, Error> {
+pub fn speed(sides: [&UpgradeSide; 2], cases: &Cases<'_>, scratch: &Path, progress: &ProgressBar) -> Result<Vec<Speed>, Error> {
     let mut all = Vec::new();
     progress::count(progress, (cases.models.len() * ROUNDS * 2) as u64);
     progress.set_position(0);
     for (model, prompts) in cases.models {
         let Some(prompt) = prompts.iter().max_by_key(|prompt| prompt.tokens.len()) else { continue };
-        let costs = |side: &Side| {
+        let costs = |side: &UpgradeSide| {
             progress.set_message(format!("speed of {} on {}", side.release, model.name));
             progress.inc(1);
             measure(side, cases.subject, model, prompt, scratch)
@@ -182,7 +188,7 @@ pub fn speed(sides: [&Side; 2], cases: &Cases<'_>, scratch: &Path, progress: &Pr
     Ok(all)
 }
 
-fn measure(side: &Side, subject: &SubjectId, model: &Model, prompt: &Prompt, scratch: &Path) -> Result<Costs, Error> {
+fn measure(side: &UpgradeSide, subject: &SubjectId, model: &Model, prompt: &Prompt, scratch: &Path) -> Result<Costs, Error> {
     let mut workers = workers(side, scratch);
     let worker = workers.get(subject, Settings::Default);
     if worker.start()?.is_err() {
@@ -238,7 +244,7 @@ pub fn report(measured: UpgradeMeasured) -> Result<UpgradeReport, Error> {
 }
 
 /// The architectures and weight types of which a Record has a case that gave logits, right or wrong.
-fn running(record: &Record, comparison: &Comparison) -> BTreeSet<String> {
+fn running(record: &Record, comparison: &RecordsCompared) -> BTreeSet<String> {
     let completed = record.cases.iter().filter(|case| matches!(case.outcome, Outcome::Completed { .. }));
     let completed: BTreeSet<&str> = completed.map(|case| case.id.as_str()).collect();
     let own: BTreeSet<&str> = record.comparisons.iter().map(|comparison| comparison.id.as_str()).collect();

@@ -7,7 +7,7 @@ const ROW: usize = 256;
 
 /// A row of weights, and activations.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct CodecRow {
     /// The weights' type.
     pub weight_type: WeightType,
     /// Whole blocks.
@@ -16,7 +16,7 @@ pub struct Row {
     pub activations: Vec<f32>,
 }
 
-impl Row {
+impl CodecRow {
     /// The row that an input stands for: the id of a type, the bytes of its blocks, then activations. What is missing of the blocks counts as
     /// zeros. `None` for no input.
     pub fn draw(input: &[u8]) -> Option<Self> {

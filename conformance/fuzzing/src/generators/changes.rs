@@ -2,7 +2,7 @@
 
 use super::{
     arrays::{array, elements, put},
-    models::architecture,
+    keys::architecture,
     tables::{ARCHITECTURES, EDGES, GLOBAL_KEYS, KEYS, Kind, REALS, TEXTS},
 };
 use arbitrary::{Result, Unstructured};

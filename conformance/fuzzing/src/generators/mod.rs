@@ -4,6 +4,7 @@ mod arrays;
 pub mod blocks;
 mod changes;
 pub mod headers;
+mod keys;
 pub mod models;
 mod tables;
 pub mod text;

@@ -7,6 +7,7 @@
 
 use super::{
     changes::{LARGEST, change},
+    keys::architecture,
     tables::TEXTS,
     traits::Traits,
 };
@@ -180,14 +181,4 @@ fn adapter(model: &Draft<'static>) -> Draft<'static> {
         }
     }
     draft
-}
-
-/// The text behind `general.architecture`.
-pub(super) fn architecture(draft: &Draft<'_>) -> String {
-    String::from_utf8_lossy(text_of(draft, "general.architecture").unwrap_or(b"llama")).into_owned()
-}
-
-/// The bytes of the text behind a key, which its length stands before.
-pub(super) fn text_of<'a>(draft: &'a Draft<'_>, name: &str) -> Option<&'a [u8]> {
-    draft.keys.iter().find(|key| *key.key == *name.as_bytes())?.value.get(8..)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// A vocabulary.
 #[derive(Debug)]
-pub struct Vocabulary {
+pub struct TinyVocabulary {
     /// What it is called.
     pub name: &'static str,
     /// `tokenizer.ggml.model`.
@@ -20,12 +20,12 @@ pub struct Vocabulary {
 }
 
 /// Every vocabulary.
-pub static VOCABULARIES: [Vocabulary; 5] = [
-    Vocabulary { name: "qwen2", model: "gpt2", pre: "qwen2", candle: true },
-    Vocabulary { name: "smaug", model: "gpt2", pre: "smaug-bpe", candle: true },
-    Vocabulary { name: "gpt-2", model: "gpt2", pre: "gpt-2", candle: false },
-    Vocabulary { name: "llama-bpe", model: "gpt2", pre: "llama-bpe", candle: false },
-    Vocabulary { name: "sentencepiece", model: "llama", pre: "", candle: false },
+pub static VOCABULARIES: [TinyVocabulary; 5] = [
+    TinyVocabulary { name: "qwen2", model: "gpt2", pre: "qwen2", candle: true },
+    TinyVocabulary { name: "smaug", model: "gpt2", pre: "smaug-bpe", candle: true },
+    TinyVocabulary { name: "gpt-2", model: "gpt2", pre: "gpt-2", candle: false },
+    TinyVocabulary { name: "llama-bpe", model: "gpt2", pre: "llama-bpe", candle: false },
+    TinyVocabulary { name: "sentencepiece", model: "llama", pre: "", candle: false },
 ];
 
 /// What texts are put together from, beside the input's own bytes: one of each kind that a split or a normaliser treats in its own way.
@@ -70,7 +70,7 @@ pub struct TextCase {
     /// Where the vocabulary stands among [`VOCABULARIES`].
     pub number: usize,
     /// The vocabulary.
-    pub vocabulary: &'static Vocabulary,
+    pub vocabulary: &'static TinyVocabulary,
     /// The text.
     pub text: String,
 }
@@ -141,7 +141,7 @@ const WORDS: [&str; 16] = [
     "\u{1f600}",
 ];
 
-impl Vocabulary {
+impl TinyVocabulary {
     /// The vocabulary as a file without tensors.
     pub fn file(&self) -> Vec<u8> {
         let mut draft = Draft::new();

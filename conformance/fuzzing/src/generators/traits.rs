@@ -2,7 +2,7 @@
 
 use super::{
     arrays::{array, elements},
-    models::{architecture, text_of},
+    keys::{architecture, text_of},
 };
 use gguf::{Draft, ValueType};
 

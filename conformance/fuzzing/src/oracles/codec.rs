@@ -1,7 +1,7 @@
 //! Blocks of codes: our exact value of every element against ggml's and candle's, bit for bit, and both runtimes' dot products against
 //! exact ones.
 
-use crate::{generators::blocks::Row, known, statistics};
+use crate::{generators::blocks::CodecRow, known, statistics};
 use gguf::{WeightType, codec};
 use half::f16;
 
@@ -9,8 +9,8 @@ use half::f16;
 ///
 /// # Panics
 /// Where a value or a product is wrong, and that is no filed finding.
-pub fn check(row: &Row) {
-    let Row { weight_type, ref blocks, ref activations } = *row;
+pub fn check(row: &CodecRow) {
+    let CodecRow { weight_type, ref blocks, ref activations } = *row;
     let mut ours = vec![0.0; activations.len()];
     let decoded = codec::decode(weight_type, blocks, &mut ours);
     assert!(decoded.is_ok(), "our codec refuses whole blocks of {weight_type}");

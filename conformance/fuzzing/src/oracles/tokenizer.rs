@@ -3,7 +3,7 @@
 #[cfg(feature = "candle")]
 use crate::known::By;
 use crate::{
-    generators::text::{TextCase, VOCABULARIES, Vocabulary},
+    generators::text::{TextCase, TinyVocabulary, VOCABULARIES},
     known, memory, statistics,
 };
 
@@ -19,7 +19,7 @@ thread_local! {
     static LOADED: Vec<Loaded> = VOCABULARIES.iter().map(load).collect();
 }
 
-fn load(vocabulary: &Vocabulary) -> Loaded {
+fn load(vocabulary: &TinyVocabulary) -> Loaded {
     let file = vocabulary.file();
     let path = memory::c_path(0, &file);
     #[cfg(feature = "llama-cpp")]

@@ -14,7 +14,7 @@ use std::{
     fmt::Display,
     path::{Path, PathBuf},
 };
-use studies::upgrade::{self, Cases, Side};
+use studies::upgrade::{self, Cases, UpgradeSide};
 use supply::{
     builds,
     releases::{self, Wanted},
@@ -99,12 +99,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     // To the end: of two at once, each would be slower than it is.
     std::fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
     let _alone = alone(&folder)?;
-    let side = |release: Release| -> anyhow::Result<Side> {
+    let side = |release: Release| -> anyhow::Result<UpgradeSide> {
         // Both sides are built alike, the one of this ggauge too: with its GPU backends it takes other memory.
         desk.progress.set_message(format!("building ggauge with {release}: minutes, the first time"));
         let checkout = builds::checkout(arguments.source.as_deref())?;
         let program = builds::build(&checkout, &release, &[], &desk.cache)?;
-        Ok(Side { release, program })
+        Ok(UpgradeSide { release, program })
     };
     let sides = [side(before)?, side(after)?];
     let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;

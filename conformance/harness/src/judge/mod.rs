@@ -11,7 +11,7 @@ use machine::Error;
 use oracle::Incomparable;
 use policy::Expectations;
 use record::{ComparisonRecord, ModelRecord};
-use settle::{Side, settle, settle_pair};
+use settle::{PairSide, settle, settle_pair};
 use std::collections::BTreeMap;
 use vocabulary::{Case, Judgement, Limits, Oracle, Outcome, Relation, Scale, Schedule, SubjectId, transcript::Reader};
 
@@ -219,7 +219,7 @@ fn against_each_other(a: &Executed, b: &Executed, alone: &BTreeMap<SubjectId, Ju
     };
     let [of_a, of_b] = outcomes;
     let sides = [side(a, of_a), side(b, of_b)];
-    let [of_a, of_b] = sides.each_ref().map(|(subject, outcome, alone)| Side {
+    let [of_a, of_b] = sides.each_ref().map(|(subject, outcome, alone)| PairSide {
         subject,
         outcome,
         alone: alone.as_ref().map(|(judgement, reason)| (*judgement, reason.as_str())),

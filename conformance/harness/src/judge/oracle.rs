@@ -21,7 +21,7 @@ struct Position {
 
 /// All positions of one comparison, before limits are applied.
 #[derive(Debug, Clone)]
-pub struct Comparison {
+pub struct PositionsCompared {
     positions: Vec<Position>,
     /// Both sides have every position up to the last.
     complete: bool,
@@ -80,7 +80,7 @@ fn read_both(
 ///
 /// # Errors
 /// Why there is nothing to compare, or what could not be read.
-pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, Incomparable> {
+pub fn compare(candidate: &Reader, truth: &Reader) -> Result<PositionsCompared, Incomparable> {
     if candidate.vocabulary_size() != truth.vocabulary_size() {
         return Err(Incomparable::Width { candidate: candidate.vocabulary_size(), truth: truth.vocabulary_size() });
     }
@@ -105,7 +105,7 @@ pub fn compare(candidate: &Reader, truth: &Reader) -> Result<Comparison, Incompa
             },
         )
         .collect::<Result<Vec<_>, Incomparable>>()?;
-    Comparison::of(positions)
+    PositionsCompared::of(positions)
 }
 
 /// Counts the logits of which some bit differs between two transcripts of the same positions: none may.
@@ -135,7 +135,7 @@ pub fn identical(candidate: &Reader, against: &Reader) -> Result<Verdict, Incomp
 ///
 /// # Errors
 /// Why there is nothing to compare.
-pub fn compare_rows_of(candidate: &[(u64, Vec<f32>)], truth: &[(u64, Vec<f32>)]) -> Result<Comparison, Incomparable> {
+pub fn compare_rows_of(candidate: &[(u64, Vec<f32>)], truth: &[(u64, Vec<f32>)]) -> Result<PositionsCompared, Incomparable> {
     let row_of_truth = |at: u64| truth.iter().find(|(position, _)| *position == at).map(|(_, row)| row);
     let pairs = candidate.iter().filter_map(|(position, row)| Some((*position, row, row_of_truth(*position)?)));
     let positions: Vec<Position> =
@@ -143,7 +143,7 @@ pub fn compare_rows_of(candidate: &[(u64, Vec<f32>)], truth: &[(u64, Vec<f32>)])
     if positions.is_empty() {
         return Err(Incomparable::NothingInCommon);
     }
-    Comparison::of(positions)
+    PositionsCompared::of(positions)
 }
 
 /// The largest value, its index, and the next largest.
@@ -209,7 +209,7 @@ fn compare_rows(position: u64, candidate: &[f32], truth: &[f32]) -> Position {
     result
 }
 
-impl Comparison {
+impl PositionsCompared {
     fn of(positions: Vec<Position>) -> Result<Self, Incomparable> {
         if let Some(broken) = positions.iter().find(|position| position.rms.is_nan() && position.nonfinite == 0) {
             return Err(Incomparable::TruthBroken { position: broken.position });

@@ -70,7 +70,7 @@ pub fn settle(subject: &Outcome, reference: Result<(), &Outcome>) -> Option<Sett
 
 /// One of two subjects that are held against each other.
 #[derive(Debug, Clone, Copy)]
-pub struct Side<'a> {
+pub struct PairSide<'a> {
     /// The subject.
     pub subject: &'a SubjectId,
     /// Its outcome.
@@ -79,7 +79,7 @@ pub struct Side<'a> {
     pub alone: Option<(Judgement, &'a str)>,
 }
 
-impl Side<'_> {
+impl PairSide<'_> {
     fn words(&self) -> String {
         format!("{}: {}", self.subject, self.outcome.words())
     }
@@ -94,7 +94,7 @@ impl Side<'_> {
 }
 
 /// What the outcomes of two subjects come to; `None` where both completed, and numbers decide. Neither is blamed for it.
-pub fn settle_pair(a: &Side<'_>, b: &Side<'_>) -> Option<Settled> {
+pub fn settle_pair(a: &PairSide<'_>, b: &PairSide<'_>) -> Option<Settled> {
     use Outcome::{Completed, Rejected, Unsupported};
     let settled = |judgement, reason| Some(Settled { judgement, reason, blamed: false });
     let both = || format!("{}; {}", a.words(), b.words());
@@ -171,8 +171,8 @@ mod tests {
         let not_known = Some((Unsupported, "the reference does not know it"));
         let row = |outcome, alone| {
             columns.map(|other| {
-                let a = Side { subject: &first, outcome, alone };
-                let b = Side { subject: &second, outcome: other, alone: Some((Pass, "")) };
+                let a = PairSide { subject: &first, outcome, alone };
+                let b = PairSide { subject: &second, outcome: other, alone: Some((Pass, "")) };
                 let settled = settle_pair(&a, &b);
                 let judgement = settled.as_ref().map(|settled| settled.judgement);
                 assert_eq!(settle_pair(&b, &a).map(|settled| settled.judgement), judgement, "{outcome:?} {other:?}");

@@ -1,7 +1,7 @@
 //! The worker of a build with a mistake, to see that the test notices.
 
-use judge_your_model::{NAME, Pairs, StandIn};
+use judge_your_model::{NAME, RotationPairs, StandIn};
 
 fn main() -> std::io::Result<()> {
-    ggauge::serve(NAME, |_, _| Ok(Box::new(StandIn { pairs: Pairs::Halves })))
+    ggauge::serve(NAME, |_, _| Ok(Box::new(StandIn { pairs: RotationPairs::Halves })))
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use ggauge::runtimes;
 use harness::{
     event::Listener,
-    progress,
+    progress as bars,
     rig::{Policy, Rig},
     subjects,
     worker::pool::{self, Workers},
@@ -43,8 +43,7 @@ impl Desk {
     /// Finds and makes all of it; `quiet` where nothing is to be shown but what is printed.
     pub(crate) fn open(quiet: bool) -> anyhow::Result<Self> {
         let cache = Cache::find()?;
-        let progress = if quiet { ProgressBar::hidden() } else { progress::progress_bar() };
-        Ok(Self { cache, scratch: OnceCell::new(), progress, program: program()? })
+        Ok(Self { cache, scratch: OnceCell::new(), progress: progress(quiet), program: program()? })
     }
 
     /// A folder for what is needed until the command ends.
@@ -154,6 +153,11 @@ impl Desk {
 
 pub(crate) fn program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("finding the ggauge executable, which is also the workers'")
+}
+
+/// Shows how far the work is, unless nothing is to be shown but what is printed.
+pub(crate) fn progress(quiet: bool) -> ProgressBar {
+    if quiet { ProgressBar::hidden() } else { bars::progress_bar() }
 }
 
 pub(crate) fn colored() -> bool {

@@ -92,6 +92,7 @@ impl Gauge {
         let program = self.started_program();
         let mut workers = Workers::plain(program.clone(), scratch.path());
         let prompts = prompts::of(&model, &mut workers)?;
+        let has_ramps = prompts.iter().any(|prompt| prompt.name.starts_with("ramp-"));
         let described = |subject| workers.describe(subject, self.settings, &model.path);
         let records = subjects.iter().map(described).collect::<Result<Vec<SubjectRecord>, _>>()?;
         let is_software =
@@ -102,8 +103,8 @@ impl Gauge {
         let policy = Policy { tolerances: Tolerances::shipped()?, expectations: Expectations::shipped()? };
         let mut rig =
             Rig { workers: &mut workers, cache: &cache, scratch: scratch.path(), policy: &policy, listeners: Vec::new() };
-        let record = run::run(&mut rig, &plan, records.clone(), &reproduce::run(&again(&subjects, &program)))?;
-        Ok(Gauged { record })
+        let record = run::run(&mut rig, &plan, records.clone(), &reproduce::run(&again(&subjects, &program, has_ramps)))?;
+        Ok(Gauged { record, subjects })
     }
 
     fn subjects(&self) -> Result<Vec<SubjectId>, Error> {
@@ -127,15 +128,19 @@ impl Gauge {
     }
 }
 
-/// What `ggauge run` has to be told to have subjects that it does not have itself.
-fn again(all: &[SubjectId], program: &Path) -> String {
+/// What `ggauge run` has to be told to have subjects that it does not have itself. Where prompts are ramps of ids, because the program has no tokenizer,
+/// it is to take that program for one, and to get none either.
+fn again(all: &[SubjectId], program: &Path, has_ramps: bool) -> String {
     let known = subjects::known();
-    let foreign = all.iter().filter(|subject| !known.contains(subject));
+    let mut foreign: Vec<&SubjectId> = all.iter().filter(|subject| !known.contains(subject)).collect();
+    if has_ramps && !foreign.is_empty() {
+        foreign.push(&subjects::LLAMA_CPP_CPU);
+    }
     let told = |subject: &SubjectId| {
         let command = format!("{subject}={} worker {subject}", quoted(program));
         format!(" --worker {}", quoted(command))
     };
-    foreign.map(told).collect()
+    foreign.into_iter().map(told).collect()
 }
 
 /// What a [`Gauge`] found. Displays as the text that `ggauge run` prints.
@@ -143,17 +148,28 @@ fn again(all: &[SubjectId], program: &Path) -> String {
 pub struct Gauged {
     /// Everything that was found; the same for the same files, runtimes and machine.
     pub record: Record,
+    /// The subjects that were asked for.
+    subjects: Vec<SubjectId>,
 }
 
 impl Gauged {
-    /// Panics unless everything that was judged is as it should be, and something was judged.
+    /// Panics unless everything that was judged is as it should be, and something was judged of each subject.
     ///
     /// # Panics
     /// With the whole report: what differs, by how much, which limit that is beyond, who is wrong, and behind `next:` the command that runs just that
     /// case again.
     #[track_caller]
     pub fn assert_passes(&self) {
+        let is_judged = |subject: &&SubjectId| {
+            self.record.comparisons.iter().any(|found| found.candidate == **subject && found.judgement.is_judged())
+        };
+        let silent = self.subjects.iter().find(|subject| !is_judged(subject));
         match self.record.upshot() {
+            Upshot::Good if let Some(subject) = silent => {
+                panic!(
+                    "nothing was judged of {subject}\n\n{self}\nnext: `ggauge subjects` says what can run, and why the rest cannot"
+                )
+            }
             Upshot::Good => {}
             Upshot::Bad => panic!("not every subject computes what the model means\n\n{self}"),
             Upshot::NothingJudged => {
@@ -187,8 +203,11 @@ mod tests {
     #[test]
     fn a_case_of_somebody_elses_runtime_is_run_again_with_its_worker() {
         let ids = |texts: &[&str]| -> Vec<SubjectId> { texts.iter().map(|text| text.parse().unwrap()).collect() };
-        assert_eq!(again(&ids(&["llama-cpp@cpu"]), Path::new("ggauge")), "");
-        let told = again(&ids(&["llama-cpp@cpu", "mine@cpu"]), Path::new("/a/worker"));
+        assert_eq!(again(&ids(&["llama-cpp@cpu"]), Path::new("ggauge"), true), "");
+        let told = again(&ids(&["llama-cpp@cpu", "mine@cpu"]), Path::new("/a/worker"), false);
         assert_eq!(told, " --worker 'mine@cpu=/a/worker worker mine@cpu'");
+        // It must not find a tokenizer that was not there.
+        let told = again(&ids(&["mine@cpu"]), Path::new("/a/worker"), true);
+        assert!(told.ends_with(" --worker 'llama-cpp@cpu=/a/worker worker llama-cpp@cpu'"), "{told}");
     }
 }

@@ -9,8 +9,8 @@
 //! # }
 //! ```
 //!
-//! Runtimes are no part of this library. Every subject runs in a process of its own, started as `PROGRAM worker SUBJECT`, where the program is the one
-//! that [`Gauge::program`] was given, that `GGAUGE_PROGRAM` names, or `ggauge` on the `PATH`. So the library builds without llama.cpp and candle:
+//! Runtimes are no part of this library. Every subject runs in a process of its own, started as `PROGRAM worker SUBJECT --settings SETTINGS` in the
+//! root folder and with a part of the environment, where the program is the one that [`Gauge::program`] was given, that `GGAUGE_PROGRAM` names, or `ggauge` on the `PATH`. So the library builds without llama.cpp and candle:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -46,7 +46,7 @@ pub use record::Record;
 pub use serve::serve;
 pub use vocabulary::{Judgement, Refusal, Session, Settings, Subject, SubjectId};
 
-/// What the methods of [`Subject`] and [`Session`] are written in.
+/// What the methods of [`Subject`] and [`Session`] that have to be written are written in.
 pub mod subject {
     pub use vocabulary::{Description, RejectionClass, transcript::Writer};
 }

@@ -1,6 +1,6 @@
 //! Not an API: the runtimes that this build has: the one place where cargo's features decide.
 //!
-//! To add a runtime, add its crate's subject to [`create`] and its devices to [`built`]; what the flow has to know of it is its row in the harness.
+//! To add a runtime, add it to [`RUNTIMES`], its crate's subject to [`create`], and its devices to [`is_built`]; what the flow has to know of it is its row in the harness.
 
 use harness::subjects;
 use readers::OurReader;
@@ -25,13 +25,15 @@ const RUNTIMES: &[&str] = &[
 /// # Errors
 /// [`Refusal::Unsupported`] where this build or machine cannot.
 pub fn create(id: &SubjectId, settings: Settings, tuning: Tuning) -> Result<Box<dyn Subject>, Refusal> {
+    #[cfg(not(any(feature = "llama-cpp", feature = "candle")))]
+    let _ = (settings, tuning);
     match id.runtime() {
         #[cfg(feature = "llama-cpp")]
         "llama-cpp" => Ok(Box::new(LlamaCppSubject::new(id.device(), settings, tuning)?)),
         #[cfg(feature = "candle")]
         "candle" => Ok(Box::new(CandleSubject::new(id.device(), settings, tuning)?)),
         "ggauge" => Ok(Box::new(OurReader::new(id.device())?)),
-        "reference" => Ok(Box::new(ReferenceSubject { rounding: id.device().parse().map_err(Refusal::Unsupported)? })),
+        "reference" => Ok(Box::new(ReferenceSubject::new(id.device())?)),
         other => readers::create(other).ok_or_else(|| {
             let readers = readers::NAMES.join(", ");
             let words = format!("ggauge has no runtime `{other}`; it has {}, and the readers {readers}", RUNTIMES.join(", "));
@@ -65,4 +67,21 @@ pub fn absence(id: &SubjectId) -> String {
     }
     let kind = id.device_kind();
     format!("this build has no {kind} backend (cargo feature `{kind}`)")
+}
+
+#[cfg(all(test, feature = "llama-cpp", feature = "candle"))]
+mod tests {
+    use super::*;
+
+    /// The harness, which links no runtime, has their devices in rows of its own.
+    #[test]
+    fn the_harness_knows_the_devices_of_the_layers() {
+        for (runtime, layer) in
+            [("llama-cpp", subject_llama_cpp::devices_of_this_build()), ("candle", subject_candle::devices_of_this_build())]
+        {
+            let known = subjects::known();
+            let known: Vec<&str> = known.iter().filter(|id| id.runtime() == runtime).map(SubjectId::device).collect();
+            assert_eq!(known, layer.into_iter().map(|(device, _)| device).collect::<Vec<_>>());
+        }
+    }
 }

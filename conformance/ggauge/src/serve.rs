@@ -50,14 +50,11 @@ enum Role {
 /// Where the process cannot be set up, or whoever started it has gone.
 pub fn serve(runtime: &str, create: impl FnOnce(&SubjectId, Settings) -> Result<Box<dyn Subject>, Refusal>) -> io::Result<()> {
     let Role::Worker { subject, settings } = Arguments::parse().role;
-    let of_environment = || std::env::var("GGAUGE_SETTINGS").ok().and_then(|name| name.parse().ok());
-    let settings = settings.or_else(of_environment).unwrap_or(Settings::Default);
+    let of_environment = || std::env::var("GGAUGE_SETTINGS").map_or(Ok(Settings::Default), |name| name.parse());
+    let settings = settings.map_or_else(of_environment, Ok);
     serve::serve(|| match subject.runtime() {
-        name if name == runtime => create(&subject, settings),
-        "reference" => {
-            let rounding = subject.device().parse().map_err(Refusal::Unsupported)?;
-            Ok(Box::new(ReferenceSubject { rounding }))
-        }
+        name if name == runtime => create(&subject, settings.map_err(Refusal::Unsupported)?),
+        "reference" => Ok(Box::new(ReferenceSubject::new(subject.device())?)),
         other => Err(Refusal::Unsupported(format!("this program serves {runtime} and the reference, and not {other}"))),
     })
 }

@@ -27,7 +27,9 @@ impl Clock {
         self.timings.seconds = self.started.elapsed().as_secs_f64();
         self.timings.harness_cpu_seconds = cpu_time().saturating_sub(self.cpu).as_secs_f64();
         let ours = self.timings.harness_cpu_seconds + self.timings.transcript_cpu_seconds;
-        self.timings.overhead = ours / self.timings.runtime_cpu_seconds;
+        // Where no runtime did anything there is nothing to be over, and infinity is no number in JSON.
+        let of_runtimes = self.timings.runtime_cpu_seconds;
+        self.timings.overhead = if of_runtimes > 0.0 { ours / of_runtimes } else { 0.0 };
         self.timings
     }
 }

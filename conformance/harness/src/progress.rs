@@ -35,6 +35,7 @@ pub fn count(progress: &ProgressBar, things: u64) {
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed_precise} {wide_msg}");
     progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     progress.set_length(things);
+    progress.set_position(0);
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ impl Flow<'_, '_> {
             self.rig.tell(Event::Done)?;
         }
         let mut trials = Vec::new();
-        // What they gave is there until it is judged.
+        // What they gave is there until the whole group is judged: a changed model for each trial, and these models are tiny.
         let mut folders = Vec::new();
         for (subject, relation) in &group.trials {
             let Some(case) = executed.iter().find(|executed| executed.case.subject == *subject) else { continue };

@@ -45,5 +45,10 @@ fn a_runtime_that_nobody_serves_is_not_taken_for_a_right_one() -> Result<(), Err
     let panicked = panic::catch_unwind(|| gauged.assert_passes()).expect_err("nothing was judged");
     let words = panicked.downcast_ref::<String>().expect("words");
     assert!(words.contains("nothing was judged") && words.contains("serves stand-in and the reference"), "{words}");
+    // Nor beside one that is.
+    let both = Gauge::of(&model).on(["stand-in@cpu", "another@cpu"]).program(env!("CARGO_BIN_EXE_stand-in-worker")).run()?;
+    let panicked = panic::catch_unwind(|| both.assert_passes()).expect_err("nothing was judged of one");
+    let words = panicked.downcast_ref::<String>().expect("words");
+    assert!(words.contains("nothing was judged of another@cpu"), "{words}");
     Ok(())
 }

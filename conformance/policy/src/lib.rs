@@ -1,4 +1,5 @@
-//! What is allowed and what is known: calibrated limits and expected divergences. Neither is ever looked at by a worker.
+//! What is allowed and what is known: calibrated limits, expected divergences of numbers, tokenizers and readers, causes of changes between releases,
+//! and what is advised about an upgrade. None of it is ever looked at by a worker.
 //!
 //! The files stand beside this crate's sources; their rows name runtimes, and this code names none.
 #![forbid(unsafe_code)]

@@ -2,8 +2,7 @@
 
 use ::vectors::{Group, Part, Vector};
 use include_dir::{Dir, include_dir};
-use machine::files;
-use machine::{Error, interrupt};
+use machine::{Error, files, interrupt};
 use std::{
     fs,
     io::{self, BufWriter, Seek, SeekFrom},

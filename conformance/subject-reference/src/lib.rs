@@ -17,6 +17,16 @@ pub struct ReferenceSubject {
     pub rounding: Rounding,
 }
 
+impl ReferenceSubject {
+    /// `f64`, or the name of a rounding.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] for a name that no rounding has.
+    pub fn new(rounding: &str) -> Result<Self, Refusal> {
+        Ok(Self { rounding: rounding.parse().map_err(Refusal::Unsupported)? })
+    }
+}
+
 impl Subject for ReferenceSubject {
     fn describe(&self) -> Description {
         Description {

@@ -3,8 +3,7 @@
 //!
 //! To add one, add its worker to a folder of `conformance/readers` and its row to [`ADAPTERS`].
 
-use machine::files;
-use machine::{Error, cache::Cache, external};
+use machine::{Error, cache::Cache, external, files};
 use printable::quoted;
 use std::{
     fs,

@@ -2,10 +2,7 @@
 //! working tree is only read.
 
 use crate::releases;
-use machine::files;
-use machine::lock;
-use machine::small;
-use machine::{Error, cache::Cache, external};
+use machine::{Error, cache::Cache, external, files, lock, small};
 use printable::quoted;
 use record::release::Release;
 use serde::Deserialize;

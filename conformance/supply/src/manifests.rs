@@ -3,9 +3,7 @@
 use crate::package_index::{extract, pip_download};
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use machine::files;
-use machine::scratch;
-use machine::{Error, cache::Cache};
+use machine::{Error, cache::Cache, files, scratch};
 use serde::Deserialize;
 use std::{
     fs,
@@ -76,13 +74,7 @@ impl Manifest {
 
     /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
     fn is_cached(&self, path: &Path, cache: &Cache, progress: &ProgressBar) -> Result<bool, Error> {
-        if !fs::metadata(path).is_ok_and(|metadata| metadata.len() == self.bytes) {
-            return Ok(false);
-        }
-        match cache.sha256(&[path], progress) {
-            Err(Error::Interrupted) => Err(Error::Interrupted),
-            found => Ok(found.is_ok_and(|found| found == self.sha256)),
-        }
+        files::holds(path, self.bytes, &self.sha256, |path| cache.sha256(&[path], progress))
     }
 
     /// Makes sure that the file is in the cache; downloads it where it is missing, cut short or corrupt.

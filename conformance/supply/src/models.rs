@@ -6,8 +6,11 @@ use crate::{
 };
 use gguf::{File, ShardName, Split, WeightType};
 use indicatif::ProgressBar;
-use machine::files;
-use machine::{Error, cache::Cache, files::Stamp};
+use machine::{
+    Error,
+    cache::Cache,
+    files::{self, Stamp},
+};
 use printable::{LONGEST_WORDS, cut};
 use record::ModelRecord;
 use smith::Recipe;

@@ -2,8 +2,7 @@
 
 use crate::{argument::ModelArgument, models::build};
 use gguf::{File, ShardName};
-use machine::files;
-use machine::{Error, MappedFile, cache::Cache};
+use machine::{Error, MappedFile, cache::Cache, files};
 use std::{io, ops::Deref, path::Path};
 
 /// The bytes of one file.

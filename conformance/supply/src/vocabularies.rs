@@ -5,9 +5,7 @@ use flate2::read::GzDecoder;
 use gguf::File;
 use include_dir::{Dir, include_dir};
 use indicatif::ProgressBar;
-use machine::files;
-use machine::scratch;
-use machine::{Error, MappedFile, cache::Cache, interrupt};
+use machine::{Error, MappedFile, cache::Cache, files, interrupt, scratch};
 use printable::{LONGEST_WORDS, cut};
 use serde::Deserialize;
 use std::{

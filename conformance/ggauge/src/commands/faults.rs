@@ -1,6 +1,6 @@
 //! Breaks one thing at a time.
 
-use crate::desk::{Desk, print};
+use crate::desk::{Desk, print, progress};
 use clap::Args;
 use machine::Error;
 use policy::{Expectations, Tolerances};
@@ -31,10 +31,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     if *confirm {
         return confirm_causes();
     }
-    let desk = Desk::open(*json)?;
+    let progress = progress(*json);
     let filter = filter.as_deref();
-    let tried = trial::try_all(filter, &Tolerances::shipped()?, &Expectations::shipped()?, &desk.progress)?;
-    desk.progress.finish_and_clear();
+    let tried = trial::try_all(filter, &Tolerances::shipped()?, &Expectations::shipped()?, &progress)?;
+    progress.finish_and_clear();
     if tried.is_empty() {
         let what = format!("filter `{}`", filter.unwrap_or_default());
         return Err(Error::input(what, "no model's name has it", "`ggauge faults` alone takes every model").into());

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let Arguments { file, json, all, header_only, digests } = arguments;
-    let desk = Desk::open(*json)?;
+    let desk = Desk::open(*json || *digests)?;
     let source = Source::open(file, &desk.cache)?;
     if *digests {
         let mut page = Page::default();

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
-    let desk = Desk::open(arguments.json)?;
+    let desk = Desk::open(arguments.json || arguments.write.is_some())?;
     let mut groups = vector_files::groups()?;
     if let Some(shown) = &arguments.filter {
         let filter = Filter::parse(shown)?;

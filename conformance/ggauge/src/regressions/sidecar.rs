@@ -126,12 +126,12 @@ pub fn unnamed(artifact: &Path) -> Error {
     Error::input(artifact.display(), why, one_of_targets("give --target,"))
 }
 
-pub(super) fn one_of_targets(advice: &str) -> String {
+fn one_of_targets(advice: &str) -> String {
     let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
     format!("{advice} one of {}", known.join(", "))
 }
 
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         paths.sort();

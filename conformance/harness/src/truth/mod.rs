@@ -124,6 +124,7 @@ impl<'a> Truth<'a> {
             Ok(_) => return Ok(Err(format!("the noise of {} is not finite", rounding.name()))),
             // The truth is what it is: of weights that are no numbers there is no other.
             Err(Incomparable::TruthBroken { position }) => {
+                rig.tell(Event::Begun(&format!("looking at the weights of {}", model.name)))?;
                 let why = match odd_weights(model)? {
                     Some(why) => why,
                     None => format!("the reference itself is constant or not finite at position {position}"),

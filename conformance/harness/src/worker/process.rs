@@ -109,7 +109,9 @@ impl Worker {
         self.running = Some(started.map_err(|error| Error::Harness {
             what: format!("the worker of {}", self.launch.subject),
             why: error.to_string(),
-            next: "check that the ggauge executable is where it was, and that more processes can be started".into(),
+            next: "check that the ggauge executable is where it was (a library takes the program that GGAUGE_PROGRAM names), and that more \
+                   processes can be started"
+                .into(),
         })?);
         self.starts += 1;
         match self.wait()? {

@@ -5,8 +5,7 @@ use harness::{
     event::{Done, Event, Listener},
     judge::Executed,
 };
-use machine::Error;
-use machine::files;
+use machine::{Error, files};
 use std::path::PathBuf;
 use vocabulary::Schedule;
 

@@ -35,26 +35,24 @@ pub fn change(relation: Relation, bytes: &[u8], len: usize, schedule: Schedule) 
     // Where data goes follows from what is changed.
     draft.tensors.iter_mut().for_each(|tensor| tensor.place = None);
     draft.tail = None;
-    let files = match relation {
-        Relation::Repeat | Relation::Schedule | Relation::Threads | Relation::Batch | Relation::MicroBatch => Vec::new(),
-        Relation::Shards => halves(&file, &draft),
-        _ => {
-            match relation {
-                Relation::TensorOrder => draft.tensors.reverse(),
-                Relation::MetadataOrder => draft.keys.reverse(),
-                Relation::Version => draft.version = 2,
-                Relation::Alignment => {
-                    draft.remove_key("general.alignment").u32("general.alignment", 64);
-                    draft.alignment = 64;
-                }
-                _ => {
-                    let own = format!("{}.ggauge.unused", file.architecture()?);
-                    draft.u32(&own, 7).str("ggauge.unused", "nothing reads this").f32s("ggauge.unused_too", &[1.0, 2.0]);
-                }
-            }
-            vec![("changed.gguf".into(), draft.finish())]
+    match relation {
+        Relation::Repeat | Relation::Schedule | Relation::Threads | Relation::Batch | Relation::MicroBatch => {
+            return Ok(Change { files: Vec::new(), tuning, schedule });
         }
-    };
+        Relation::Shards => return Ok(Change { files: halves(&file, &draft), tuning, schedule }),
+        Relation::TensorOrder => draft.tensors.reverse(),
+        Relation::MetadataOrder => draft.keys.reverse(),
+        Relation::Version => draft.version = 2,
+        Relation::Alignment => {
+            draft.remove_key("general.alignment").u32("general.alignment", 64);
+            draft.alignment = 64;
+        }
+        Relation::ExtraKeys => {
+            let own = format!("{}.ggauge.unused", file.architecture()?);
+            draft.u32(&own, 7).str("ggauge.unused", "nothing reads this").f32s("ggauge.unused_too", &[1.0, 2.0]);
+        }
+    }
+    let files = vec![("changed.gguf".into(), draft.finish())];
     Ok(Change { files, tuning, schedule })
 }
 

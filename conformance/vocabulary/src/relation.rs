@@ -71,7 +71,10 @@ impl Relation {
 
     /// True where not a bit of the logits may change; otherwise they stay within what two correct computations may differ by.
     pub fn is_exact(self) -> bool {
-        !matches!(self, Self::Schedule | Self::Threads | Self::Batch | Self::MicroBatch | Self::Shards)
+        match self {
+            Self::Repeat | Self::TensorOrder | Self::MetadataOrder | Self::Alignment | Self::Version | Self::ExtraKeys => true,
+            Self::Schedule | Self::Threads | Self::Batch | Self::MicroBatch | Self::Shards => false,
+        }
     }
 
     /// True where it changes anything about a prompt of `len` tokens that is fed by `schedule`.

@@ -20,13 +20,9 @@ use std::{
     cell::OnceCell,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 use supply::models::Model;
 use vocabulary::{Settings, SubjectId};
-
-/// The subject that texts become tokens by.
-pub(crate) static TOKENIZER: LazyLock<SubjectId> = LazyLock::new(|| subjects::LLAMA_CPP_CPU.clone());
 
 /// Where a command works.
 pub(crate) struct Desk {

@@ -136,10 +136,7 @@ fn again(all: &[SubjectId], program: &Path, has_ramps: bool) -> String {
     if has_ramps && !foreign.is_empty() {
         foreign.push(&subjects::LLAMA_CPP_CPU);
     }
-    let told = |subject: &SubjectId| {
-        let command = format!("{subject}={} worker {subject}", quoted(program));
-        format!(" --worker {}", quoted(command))
-    };
+    let told = |subject: &SubjectId| reproduce::worker(subject, &format!("{} worker {subject}", quoted(program)));
     foreign.into_iter().map(told).collect()
 }
 

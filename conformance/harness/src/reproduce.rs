@@ -2,7 +2,7 @@
 
 use printable::quoted;
 use record::ModelRecord;
-use vocabulary::Case;
+use vocabulary::{Case, SubjectId};
 
 /// By `ggauge run`; `arguments` is what has to be said beyond model, settings and filter, each with a space before it.
 pub fn run(arguments: &str) -> impl Fn(&ModelRecord, &Case, &str) -> String {
@@ -10,6 +10,11 @@ pub fn run(arguments: &str) -> impl Fn(&ModelRecord, &Case, &str) -> String {
         let model = quoted(&model.argument);
         format!("ggauge run {model} --settings {} --filter '{filter}'{arguments}", case.settings)
     }
+}
+
+/// What `ggauge run` has to be told to have a subject that a command of the user's serves.
+pub fn worker(subject: &SubjectId, command: &str) -> String {
+    format!(" --worker {}", quoted(format!("{subject}={command}")))
 }
 
 /// By `ggauge matrix`, which has models, prompts and settings of its own.

@@ -114,12 +114,7 @@ impl Expectation {
                 let sane = |check: &Measurement| check.holds() || !matches!(check.check, Check::Finite | Check::Constant);
                 matches!(verdict, Verdict::Measured { checks, .. } if checks.iter().all(sane)) && !verdict.holds()
             }),
-            (Class::Rejects, Outcome::Rejected(_))
-            | (Class::Crashes, Outcome::Crashed { .. } | Outcome::Exited { .. })
-            | (Class::Aborts, Outcome::Aborted)
-            | (Class::TimesOut, Outcome::TimedOut { .. })
-            | (Class::ExceedsMemory, Outcome::OutOfMemory { .. }) => true,
-            _ => false,
+            (class, outcome) => Class::of(outcome) == Some(class),
         }
     }
 }

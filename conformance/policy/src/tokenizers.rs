@@ -4,7 +4,7 @@ use globset::{Glob, GlobMatcher};
 use machine::Error;
 use record::tokenizers::{Ended, TokenizerComparison};
 use serde::Deserialize;
-use vocabulary::{Class, Outcome, SubjectId};
+use vocabulary::{Class, SubjectId};
 
 const DIVERGENCES: &str = include_str!("../tokenizers.toml");
 
@@ -80,20 +80,8 @@ impl Divergence {
     pub fn is_met_by(&self, comparison: &TokenizerComparison) -> bool {
         match &comparison.outcome {
             None => self.class == Class::Diverges && comparison.exact < comparison.texts,
-            Some(Ended { subject, outcome, .. }) => *subject == self.subject && Some(self.class) == class_of(outcome),
+            Some(Ended { subject, outcome, .. }) => *subject == self.subject && Some(self.class) == Class::of(outcome),
         }
-    }
-}
-
-/// How an outcome without ids is called in a row.
-fn class_of(outcome: &Outcome) -> Option<Class> {
-    match outcome {
-        Outcome::Rejected(_) => Some(Class::Rejects),
-        Outcome::Crashed { .. } | Outcome::Exited { .. } => Some(Class::Crashes),
-        Outcome::Aborted => Some(Class::Aborts),
-        Outcome::TimedOut { .. } => Some(Class::TimesOut),
-        Outcome::OutOfMemory { .. } => Some(Class::ExceedsMemory),
-        Outcome::Completed { .. } | Outcome::Unsupported { .. } | Outcome::ProtocolError(_) => None,
     }
 }
 

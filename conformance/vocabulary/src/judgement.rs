@@ -1,5 +1,6 @@
 //! What comparisons come to.
 
+use crate::Outcome;
 use serde::{Deserialize, Serialize};
 
 /// What a comparison comes to once expectations are known. Only this sets the exit code.
@@ -87,4 +88,18 @@ pub enum Class {
     TimesOut,
     /// The worker takes more memory than its limit.
     ExceedsMemory,
+}
+
+impl Class {
+    /// How a case shows it that ended so; nothing where it gave numbers, which have to be looked at, or where nobody was asked.
+    pub fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Rejected(_) => Some(Self::Rejects),
+            Outcome::Crashed { .. } | Outcome::Exited { .. } => Some(Self::Crashes),
+            Outcome::Aborted => Some(Self::Aborts),
+            Outcome::TimedOut { .. } => Some(Self::TimesOut),
+            Outcome::OutOfMemory { .. } => Some(Self::ExceedsMemory),
+            Outcome::Completed { .. } | Outcome::Unsupported { .. } | Outcome::ProtocolError(_) => None,
+        }
+    }
 }

@@ -229,7 +229,7 @@ fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -
 fn again(arguments: &Arguments) -> String {
     let mut again = Vec::new();
     for (subject, command) in &arguments.workers {
-        again.push(format!(" --worker {}", quoted(format!("{subject}={command}"))));
+        again.push(reproduce::worker(subject, command));
     }
     if let Some(tokens) = &arguments.tokens {
         let ids: Vec<_> = tokens.iter().map(ToString::to_string).collect();

@@ -1,7 +1,8 @@
 //! Prints the token ids of a text.
 
-use crate::desk::{Desk, TOKENIZER, print};
+use crate::desk::{Desk, print};
 use clap::Args;
+use harness::subjects;
 use machine::Error;
 use printable::Page;
 use supply::models;
@@ -21,7 +22,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(true)?;
     let path = models::resolve_vocabulary(model, &desk.cache, desk.scratch()?, false, &desk.progress)?;
     let mut workers = desk.workers()?;
-    let worker = workers.get(&TOKENIZER, Settings::Default);
+    let worker = workers.get(&subjects::LLAMA_CPP_CPU, Settings::Default);
     match worker.tokenize(&path, text)? {
         Ok(tokens) => {
             print(&Page::of_lines(&format!("{tokens:?}")))?;

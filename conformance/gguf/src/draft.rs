@@ -247,6 +247,21 @@ impl<'a> Draft<'a> {
         self
     }
 
+    /// Adds a tensor whose data, `place` bytes from the start of the data section, somebody else writes behind what [`Draft::finish`] gives.
+    pub fn tensor_at(&mut self, name: &[u8], dimensions: &[u64], weight_type: WeightType, place: u64) -> &mut Self {
+        self.tensors.push(DraftTensor {
+            name: Cow::Owned(name.to_vec()),
+            name_length: None,
+            dimension_count: None,
+            dimensions: dimensions.into(),
+            type_id: weight_type.id(),
+            offset: Some(place),
+            place: Some(0),
+            data: Cow::Borrowed(&[]),
+        });
+        self
+    }
+
     /// The key of this name, to change it; the first of several.
     pub fn find_key(&mut self, key: &str) -> Option<&mut DraftKey<'a>> {
         self.keys.iter_mut().find(|draft| *draft.key == *key.as_bytes())

@@ -199,6 +199,11 @@ impl<'a> Split<'a> {
         self.files.iter().flat_map(File::tensors)
     }
 
+    /// The tensors of all files with their bytes, in order.
+    pub fn data(&self) -> impl Iterator<Item = (&'a [u8], &Tensor<'a>)> {
+        self.files.iter().flat_map(|file| file.tensors().iter().map(|tensor| (file.data(tensor), tensor)))
+    }
+
     /// Tokens in the vocabulary, as [`File::vocabulary_size`].
     pub fn vocabulary_size(&self) -> Option<u64> {
         self.tensor("token_embd.weight").map(|(_, tensor)| tensor.rows())

@@ -234,6 +234,14 @@ impl<'a> Array<'a> {
         self.len == 0
     }
 
+    /// The first `count` elements; all where there are no more. Elements without a fixed size, texts and arrays, all stay.
+    #[must_use]
+    pub fn first(self, count: u64) -> Self {
+        let size = self.element_type.size();
+        let cut = size.and_then(|size| self.bytes.get(..usize::try_from(count.checked_mul(size)?).ok()?));
+        cut.map_or(self, |bytes| Self { len: self.len.min(count), bytes, ..self })
+    }
+
     /// One element of fixed size, without a walk over those before it.
     pub(crate) fn number(self, index: u64) -> Option<Value<'a>> {
         let size = self.element_type.size()?;

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::{fs, io, time::Instant};
 use supply::models::{InUse, Model};
 use tempfile::TempDir;
-use vocabulary::{Case, Limits, Relation, Scale, Schedule, SubjectId, Tuning, transcript::Reader};
+use vocabulary::{Case, Limits, Noise, Relation, Schedule, SubjectId, Tuning, transcript::Reader};
 
 /// Runs a plan. `subjects` goes into the Record as it is; `reproduce` gives the command that runs a case again, from its model, the case, and the
 /// filter that keeps it.
@@ -95,7 +95,7 @@ struct Flow<'r, 'a> {
 
 /// What a case is allowed: the noise of its rounding, or why that is not known, and the limits made from it.
 struct Allowance {
-    noise: Result<Scale, String>,
+    noise: Result<Noise, String>,
     limits: Option<Limits>,
 }
 
@@ -222,7 +222,7 @@ impl Flow<'_, '_> {
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
         let noise = self.truth.noise(self.rig, &mut self.in_use, (model, &group.prompt), rounding, exact)?;
         let key = allowance::key(subject, rounding, &model.architecture, model.family);
-        let limits = noise.as_ref().ok().and_then(|scale| self.rig.policy.tolerances.limits(&key, scale));
+        let limits = noise.as_ref().ok().and_then(|noise| self.rig.policy.tolerances.limits(&key, &noise.scale));
         Ok(Allowance { noise, limits })
     }
 }

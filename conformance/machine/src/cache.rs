@@ -22,6 +22,8 @@ use std::{
 
 /// Reference transcripts beyond this many bytes are dropped, the least recently used first.
 const TRANSCRIPTS_LIMIT: u64 = 4 << 30;
+/// Exact forms of models beyond this many bytes are dropped, the least recently used first.
+const EXACT_LIMIT: u64 = 8 << 30;
 /// The folder of what is remembered of files that were hashed.
 const HASHES: &str = "hashes";
 
@@ -96,6 +98,14 @@ impl Cache {
     /// Where the folder cannot be made.
     pub fn reference(&self) -> Result<PathBuf, Error> {
         self.folder("reference")
+    }
+
+    /// Exact forms of models, each `*.gguf` with a note `*.json` that is as old as its last use.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn exact(&self) -> Result<PathBuf, Error> {
+        self.folder("exact")
     }
 
     /// Vocabularies with expected tokens.
@@ -191,24 +201,37 @@ impl Cache {
     /// Drops the reference transcripts beyond the limit that were not used for longest. What cannot be dropped stays: no run fails
     /// for the sake of tidiness, and another run may have dropped a file first.
     pub fn prune(&self) {
-        let Ok(entries) =
-            self.reference().and_then(|folder| fs::read_dir(&folder).map_err(|error| Error::file(folder, &error)))
-        else {
-            return;
-        };
-        let of = |entry: fs::DirEntry| -> io::Result<(SystemTime, u64, PathBuf)> {
-            let metadata = entry.metadata()?;
-            Ok((metadata.modified()?, metadata.len(), entry.path()))
-        };
-        let mut files: Vec<_> = entries.flatten().filter_map(|entry| of(entry).ok()).collect();
-        files.sort();
-        let mut total: u64 = files.iter().map(|(_, len, _)| len).sum();
-        for (_, len, path) in files {
-            if total <= TRANSCRIPTS_LIMIT {
-                break;
-            }
+        let Ok(folder) = self.reference() else { return };
+        drop_oldest(files_of(&folder).map(|(modified, path)| (modified, vec![path])).collect(), TRANSCRIPTS_LIMIT);
+    }
+
+    /// Drops exact forms that were not used for longest, so that one of so many bytes stays within the limit.
+    pub fn make_room_for_exact(&self, bytes: u64) {
+        let Ok(folder) = self.exact() else { return };
+        let notes = files_of(&folder).filter(|(_, path)| path.extension().is_some_and(|extension| extension == "json"));
+        let with_models = notes.map(|(modified, note)| (modified, vec![note.with_extension("gguf"), note])).collect();
+        drop_oldest(with_models, EXACT_LIMIT.saturating_sub(bytes));
+    }
+}
+
+/// The files of a folder, and when each was written.
+fn files_of(folder: &Path) -> impl Iterator<Item = (SystemTime, PathBuf)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+}
+
+/// Drops the oldest of files that belong together, until at most `limit` bytes are left.
+fn drop_oldest(mut sets: Vec<(SystemTime, Vec<PathBuf>)>, limit: u64) {
+    sets.sort();
+    let size = |paths: &[PathBuf]| -> u64 { paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum() };
+    let mut total: u64 = sets.iter().map(|(_, paths)| size(paths)).sum();
+    for (_, paths) in sets {
+        if total <= limit {
+            break;
+        }
+        total -= size(&paths);
+        for path in paths {
             let _ = fs::remove_file(path);
-            total -= len;
         }
     }
 }

@@ -6,7 +6,7 @@
 use machine::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use vocabulary::{Description, Family, Judgement, Oracle, Outcome, Relation, Scale, Settings, SubjectId, Upshot, Verdict};
+use vocabulary::{Description, Family, Judgement, Oracle, Outcome, OverNoise, Relation, Scale, Settings, SubjectId, Upshot, Verdict};
 
 /// Version of the Record's layout.
 pub const SCHEMA: u32 = 3;
@@ -90,6 +90,9 @@ pub struct ComparisonRecord {
     /// The noise scale the limits were made from: of the candidate against the truth only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<Scale>,
+    /// All positions together: of the candidate against the truth only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_noise: Option<OverNoise>,
     /// What the oracle measured, where both completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,

@@ -20,7 +20,7 @@ mod rows;
 mod weights;
 pub use matrix::Matrix;
 pub use rounding::Rounding;
-pub use rows::Rows;
+pub use rows::{Rows, Sums};
 pub use weights::Weights;
 
 /// Identifies the sources that decide the reference's numbers: part of the key of every cached transcript.

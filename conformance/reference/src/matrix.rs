@@ -1,6 +1,6 @@
 //! A matrix in the mapped file, and its product with the activations of all positions.
 
-use crate::rows::{LANES, Rows, dot};
+use crate::rows::{LANES, Rows, Sums, dot};
 use gguf::{WeightType, codec};
 use rayon::prelude::*;
 
@@ -21,6 +21,11 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
+    /// The type of the stored weights.
+    pub fn weight_type(&self) -> WeightType {
+        self.weight_type
+    }
+
     fn row_bytes(&self) -> usize {
         self.bytes.len().checked_div(self.rows).unwrap_or(0)
     }
@@ -57,15 +62,21 @@ impl<'a> Matrix<'a> {
     }
 
     /// The product for the outputs `first..first + count` alone, for a matrix whose whole product would not fit in memory.
-    pub fn multiply_part(&self, first: usize, count: usize, inputs: &Rows) -> Rows {
+    pub fn multiply_part(&self, first: usize, count: usize, inputs: &Rows, sums: Sums) -> Rows {
         let positions = inputs.len();
         if positions == 0 {
             return Rows::zeros(0, count);
         }
         let mut by_output = vec![0.0; count * positions];
-        by_output.par_chunks_mut(ROWS_AT_A_TIME * positions).enumerate().for_each(|(block, out)| {
-            self.multiply_rows(first + block * ROWS_AT_A_TIME, inputs, out);
-        });
+        let blocks = by_output.par_chunks_mut(ROWS_AT_A_TIME * positions).enumerate();
+        let rows_of = |block: usize| first + block * ROWS_AT_A_TIME;
+        match sums {
+            Sums::Exact => blocks.for_each(|(block, out)| self.multiply_rows(rows_of(block), inputs, out)),
+            Sums::Single => {
+                let inputs: Vec<f32> = inputs.data.iter().map(|&x| x as f32).collect();
+                blocks.for_each(|(block, out)| self.multiply_rows_in_single(rows_of(block), &inputs, out));
+            }
+        }
         let mut outputs = Rows::zeros(positions, count);
         transpose(&by_output, positions, &mut outputs.data);
         outputs
@@ -89,6 +100,33 @@ impl<'a> Matrix<'a> {
                             out[row * positions + position] = dot(weights, input);
                         }
                     }
+                }
+            }
+        });
+    }
+
+    /// [`Matrix::multiply_rows`] with [`Sums::Single`]: terms are added one after the other, and the outputs beside each other.
+    fn multiply_rows_in_single(&self, first: usize, inputs: &[f32], out: &mut [f64]) {
+        let positions = inputs.len() / self.columns;
+        let rows = out.len() / positions;
+        let mut weights = vec![0.0; rows * self.columns];
+        self.decode(first, &mut weights);
+        let mut by_column = vec![[0f32; ROWS_AT_A_TIME]; self.columns];
+        for (row, weights) in weights.chunks_exact(self.columns).enumerate() {
+            for (column, &weight) in by_column.iter_mut().zip(weights) {
+                column[row] = weight as f32;
+            }
+        }
+        pulp::Arch::new().dispatch(|| {
+            for (position, input) in inputs.chunks_exact(self.columns).enumerate() {
+                let mut sums = [0f32; ROWS_AT_A_TIME];
+                for (weights, x) in by_column.iter().zip(input) {
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum += weight * x;
+                    }
+                }
+                for (row, &sum) in sums.iter().take(rows).enumerate() {
+                    out[row * positions + position] = sum.into();
                 }
             }
         });
@@ -130,7 +168,7 @@ fn transpose(by_output: &[f64], positions: usize, by_position: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rounding;
+    use crate::{Rounding, rows::dot_with};
 
     #[test]
     fn tiles_have_the_bits_of_single_products() {
@@ -154,6 +192,20 @@ mod tests {
         let outputs = matrix.multiply(&inputs, &Rounding::EXACT);
         assert_eq!(outputs.row(0), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(outputs.row(1), [4.0, 7.0, 10.0, 13.0, 16.0, 19.0]);
-        assert_eq!(matrix.multiply_part(4, 2, &inputs).row(1), [16.0, 19.0]);
+        for sums in [Sums::Exact, Sums::Single] {
+            assert_eq!(matrix.multiply_part(4, 2, &inputs, sums).row(1), [16.0, 19.0]);
+        }
+    }
+
+    #[test]
+    fn sums_in_single_lose_what_f32_loses() {
+        // A term too small for the last bit of the sum before it is lost, and would not be in another order.
+        let bytes: Vec<u8> = [1.0f32, f32::EPSILON / 4.0, f32::EPSILON / 4.0].into_iter().flat_map(f32::to_le_bytes).collect();
+        let matrix = Matrix { weight_type: WeightType::F32, bytes: &bytes, rows: 1, columns: 3 };
+        let inputs = Rows { width: 3, data: vec![1.0, 1.0, 2.0] };
+        let product = |sums| matrix.multiply_part(0, 1, &inputs, sums).data[0];
+        assert_eq!(product(Sums::Single), 1.0);
+        assert_eq!(product(Sums::Exact), 1.0 + 0.75 * f64::from(f32::EPSILON));
+        assert_eq!(dot_with(Sums::Single, &[1.0, f64::from(f32::EPSILON / 4.0)], &[1.0, 1.0]), 1.0);
     }
 }

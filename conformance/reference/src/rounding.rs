@@ -6,7 +6,10 @@
 //!
 //! Formats and which weight type takes which: `vec_dot_type` in ggml's `ggml-cpu.c`, the same in candle's `k_quants.rs`.
 
-use crate::operations::{Activation, Operations, Rotary, softmax};
+use crate::{
+    Sums,
+    operations::{Activation, Operations, Rotary, softmax},
+};
 use gguf::WeightType;
 use half::{bf16, f16};
 use std::str::FromStr;
@@ -186,6 +189,15 @@ impl Operations for Rounding {
     fn outputs(&self, row: &mut [f64]) {
         if self.activations != Activations::Exact {
             each(row, |x| f64::from(x as f32));
+        }
+    }
+
+    /// In f32 where the matrix is multiplied in f32; sums of blocks end in far coarser numbers than these.
+    fn sums(&self, weight_type: WeightType) -> Sums {
+        match self.activations {
+            Activations::Single => Sums::Single,
+            Activations::ByWeightType { .. } if !weight_type.is_quantized() => Sums::Single,
+            _ => Sums::Exact,
         }
     }
 

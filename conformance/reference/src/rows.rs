@@ -77,3 +77,30 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
     sums.iter().sum::<f64>() + rest
 }
+
+/// How a product adds its terms up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    /// In f64.
+    Exact,
+    /// In f32, one term after the other: of all orders in which a runtime may add, the one that carries the last bits of a long sum furthest.
+    Single,
+}
+
+impl Sums {
+    /// `sum + a * b`.
+    pub(crate) fn add(self, sum: f64, a: f64, b: f64) -> f64 {
+        match self {
+            Self::Exact => sum + a * b,
+            Self::Single => (sum as f32 + a as f32 * b as f32).into(),
+        }
+    }
+}
+
+/// The dot product of two rows of equal length, added up as `sums` says.
+pub(crate) fn dot_with(sums: Sums, a: &[f64], b: &[f64]) -> f64 {
+    match sums {
+        Sums::Exact => dot(a, b),
+        Sums::Single => a.iter().zip(b).fold(0.0, |sum, (&a, &b)| sums.add(sum, a, b)),
+    }
+}

@@ -4,6 +4,7 @@
 pub mod adapters;
 pub mod argument;
 pub mod builds;
+pub mod exact;
 pub mod files;
 pub mod fingerprint;
 pub mod manifests;

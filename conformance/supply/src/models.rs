@@ -235,6 +235,12 @@ impl Model {
         &self.record
     }
 
+    /// The same, which a user gets with another argument.
+    #[must_use]
+    pub(crate) fn asked_for_as(self, argument: &str) -> Self {
+        Self { record: ModelRecord { argument: argument.into(), ..self.record }, ..self }
+    }
+
     /// True for a model made from a recipe.
     pub fn is_tiny(&self) -> bool {
         self.recipe.is_some()

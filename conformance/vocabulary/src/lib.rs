@@ -24,7 +24,7 @@ mod verdict;
 pub use case::{Case, Schedule, Settings, SubjectId, Tuning};
 pub use contents::{Contents, KeyValue, LONGEST_TEXT, ReadValue, TensorEntry, escape};
 pub use judgement::{Class, Judgement, Oracle, Upshot};
-pub use limits::{Limits, Scale};
+pub use limits::{Limits, Noise, OverNoise, Scale};
 pub use model::Family;
 pub use outcome::{BadAnswer, Outcome, Rejection, RejectionClass, Stage};
 pub use reached::Reached;

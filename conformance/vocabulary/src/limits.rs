@@ -62,3 +62,38 @@ impl Scale {
         [self.nmse, self.kl_mean, self.kl_max, self.rms].iter().all(|value| value.is_finite())
     }
 }
+
+/// How far a rounding moves the reference on a prompt.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Noise {
+    /// The worst of it.
+    pub scale: Scale,
+    /// NMSE of each position, in order.
+    pub nmse: Vec<f64>,
+}
+
+impl Noise {
+    /// The larger of the two in everything; both are of the same prompt.
+    #[must_use]
+    pub fn at_least(self, floor: &Self) -> Self {
+        let nmse = self.nmse.iter().zip(&floor.nmse).map(|(a, b)| a.max(*b)).collect();
+        Self { scale: self.scale.at_least(floor.scale), nmse }
+    }
+
+    /// False where a limit made from this would be no number.
+    pub fn is_finite(&self) -> bool {
+        self.scale.is_finite() && self.nmse.iter().all(|nmse| nmse.is_finite())
+    }
+}
+
+/// All positions of a case together: how far it is from the truth, in units of how far the rounded reference is.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OverNoise {
+    /// Positions at which both are off.
+    pub positions: u64,
+    /// Mean over them of the natural logarithm of NMSE over the rounded reference's NMSE.
+    #[serde(with = "crate::verdict::number")]
+    pub log_mean: f64,
+}

@@ -3,7 +3,7 @@
 use super::{oracle::Incomparable, settle::Settled};
 use policy::Expectation;
 use record::ComparisonRecord;
-use vocabulary::{Case, Check, Judgement, Measurement, Oracle, SubjectId, Verdict};
+use vocabulary::{Case, Check, Judgement, Measurement, Oracle, OverNoise, SubjectId, Verdict};
 
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
@@ -13,6 +13,8 @@ pub(super) struct Judged {
     pub(super) blame: Vec<SubjectId>,
     pub(super) reason: Option<String>,
     pub(super) issue: Option<String>,
+    /// All positions together, where the truth has them.
+    pub(super) over_noise: Option<OverNoise>,
 }
 
 /// The verdict of a case that gave no logits.
@@ -24,7 +26,7 @@ pub(super) fn not_completed() -> Verdict {
 impl Judged {
     /// Nothing was measured, and why.
     pub(super) fn nothing(judgement: Judgement, why: &str) -> Self {
-        Self { judgement, verdict: None, blame: Vec::new(), reason: Some(why.into()), issue: None }
+        Self { judgement, verdict: None, blame: Vec::new(), reason: Some(why.into()), issue: None, over_noise: None }
     }
 
     /// What outcomes alone decide.
@@ -35,6 +37,7 @@ impl Judged {
             blame: if settled.blamed { vec![subject.clone()] } else { Vec::new() },
             reason: Some(settled.reason),
             issue: None,
+            over_noise: None,
         }
     }
 
@@ -43,7 +46,7 @@ impl Judged {
         match verdict {
             Ok(verdict) => {
                 let judgement = if verdict.holds() { Judgement::Pass } else { Judgement::Fail };
-                Self { judgement, verdict: Some(verdict), blame: Vec::new(), reason: None, issue: None }
+                Self { judgement, verdict: Some(verdict), blame: Vec::new(), reason: None, issue: None, over_noise: None }
             }
             Err(why) => {
                 let reason = why.to_string();
@@ -96,6 +99,7 @@ impl Judged {
             against,
             relation: None,
             noise: None,
+            over_noise: self.over_noise,
             verdict: self.verdict,
             judgement: self.judgement,
             blame: self.blame,

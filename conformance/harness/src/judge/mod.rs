@@ -13,7 +13,7 @@ use policy::Expectations;
 use record::{ComparisonRecord, ModelRecord};
 use settle::{PairSide, settle, settle_pair};
 use std::collections::BTreeMap;
-use vocabulary::{Case, Judgement, Limits, Oracle, Outcome, Relation, Scale, Schedule, SubjectId, transcript::Reader};
+use vocabulary::{Case, Judgement, Limits, Noise, Oracle, Outcome, Relation, Schedule, SubjectId, transcript::Reader};
 
 /// A case that was executed: its logits or what else became of it, and what it is allowed.
 pub struct Executed {
@@ -22,7 +22,7 @@ pub struct Executed {
     /// What it gave.
     pub answer: Answer<Reader>,
     /// How far its rounding moves the reference, or why that is not known.
-    pub noise: Result<Scale, String>,
+    pub noise: Result<Noise, String>,
     /// The limits made from that, where some are calibrated.
     pub limits: Option<Limits>,
 }
@@ -109,6 +109,10 @@ impl Judge<'_> {
         if let Some(Err(Incomparable::Candidate(why))) = &measured {
             outcome = bad_transcript(why);
         }
+        let over_noise = match (&measured, noise) {
+            (Some(Ok(measured)), Ok(noise)) => measured.over(noise),
+            _ => None,
+        };
         let settled = settle(&outcome, group.exact.as_ref().map(|_| ()));
         let mut judged = match (settled, measured, limits) {
             (Some(settled), ..) => Judged::settled(settled, &case.subject),
@@ -129,7 +133,7 @@ impl Judge<'_> {
                 judged.apply(expectation, met);
             }
         }
-        Ok(judged)
+        Ok(Judged { over_noise, ..judged })
     }
 
     /// Holds a case under a change against what it was.
@@ -257,7 +261,7 @@ impl Judge<'_> {
         let (id, against) = (executed.case.to_string(), crate::subjects::exact_reference());
         let reproduce = (self.reproduce)(group.model, &executed.case, &id);
         let comparison = judged.clone().record(Oracle::Reference, id, &executed.case, against, reproduce);
-        ComparisonRecord { noise: executed.noise.clone().ok(), ..comparison }
+        ComparisonRecord { noise: executed.noise.as_ref().ok().map(|noise| noise.scale), ..comparison }
     }
 
     fn of_pair(&self, group: &ExecutedGroup<'_>, a: &Executed, b: &Executed, judged: Judged) -> ComparisonRecord {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use vocabulary::{Check, Limits, Measurement, Scale, Verdict, transcript::Reader};
+use vocabulary::{Check, Limits, Measurement, Noise, OverNoise, Scale, Verdict, transcript::Reader};
 
 /// What was measured at one position.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +27,8 @@ pub struct PositionsCompared {
     complete: bool,
 }
 
-/// Raised when [`Scale`] or what goes into it changes: cached scales of another version are not read.
-pub const SCALE_VERSION: u32 = 1;
+/// Raised when [`Noise`] or what goes into it changes: what is cached of another version is not read.
+pub const SCALE_VERSION: u32 = 2;
 
 /// Why two transcripts cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -241,6 +241,26 @@ impl PositionsCompared {
             kl_max: self.worst(|p| p.kl).0,
             rms: self.worst(|p| p.rms).0,
         }
+    }
+
+    /// How far the rounded reference is, where this compares it with the exact one.
+    pub fn noise(&self) -> Noise {
+        Noise { scale: self.scale(), nmse: self.positions.iter().map(|position| position.nmse).collect() }
+    }
+
+    /// All positions together, in units of what the rounded reference is off at the same ones; `None` where nothing is off.
+    pub fn over(&self, noise: &Noise) -> Option<OverNoise> {
+        let of_noise = |position: &Position| noise.nmse.get(usize::try_from(position.position).ok()?).copied();
+        let logs: Vec<f64> = self
+            .positions
+            .iter()
+            .filter_map(|position| Some((position.nmse, of_noise(position)?)))
+            // Not a number is none that could be small.
+            .filter(|&(nmse, noise)| !(nmse <= 0.0) && noise > 0.0)
+            .map(|(nmse, noise)| (nmse / noise).ln())
+            .collect();
+        let positions = logs.len() as u64;
+        (positions > 0).then(|| OverNoise { positions, log_mean: logs.iter().sum::<f64>() / positions as f64 })
     }
 
     /// The verdict under `limits`.

@@ -22,7 +22,7 @@ use std::{
 };
 use supply::{models::Model, prompts::Prompt};
 use vocabulary::{
-    Scale,
+    Noise, Scale,
     transcript::{self, Reader},
 };
 
@@ -76,19 +76,20 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// A noise scale as it is kept.
+/// Noise as it is kept.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
     made_from: String,
     crc32: u32,
-    scale: Scale,
+    noise: Noise,
 }
 
 impl Kept {
-    fn of(origin: &Origin<'_>, scale: Scale) -> Self {
-        let numbers = [scale.nmse, scale.kl_mean, scale.kl_max, scale.rms].map(f64::to_le_bytes);
-        Self { made_from: origin.digest.clone(), crc32: crc32fast::hash(numbers.as_flattened()), scale }
+    fn of(origin: &Origin<'_>, noise: Noise) -> Self {
+        let Scale { nmse, kl_mean, kl_max, rms } = noise.scale;
+        let numbers: Vec<_> = [nmse, kl_mean, kl_max, rms].iter().chain(&noise.nmse).map(|x| x.to_le_bytes()).collect();
+        Self { made_from: origin.digest.clone(), crc32: crc32fast::hash(numbers.as_flattened()), noise }
     }
 }
 
@@ -190,7 +191,7 @@ impl<'a> Truths<'a> {
     ///
     /// # Errors
     /// Where the cache has no folder.
-    pub fn find_scale(&mut self, origin: &Origin<'_>) -> Result<Option<Scale>, Error> {
+    pub fn find_noise(&mut self, origin: &Origin<'_>) -> Result<Option<Noise>, Error> {
         let path = origin.path(self.cache, "json")?;
         let json = match small::read(&path) {
             Ok(json) => json,
@@ -203,9 +204,9 @@ impl<'a> Truths<'a> {
         let kept: Result<Kept, _> = serde_json::from_slice(&json);
         let why = match kept {
             Ok(kept) => {
-                let again = Kept::of(origin, kept.scale);
-                if kept.made_from == again.made_from && kept.crc32 == again.crc32 && kept.scale.is_finite() {
-                    return Ok(Some(kept.scale));
+                let again = Kept::of(origin, kept.noise);
+                if kept.made_from == again.made_from && kept.crc32 == again.crc32 && again.noise.is_finite() {
+                    return Ok(Some(again.noise));
                 }
                 "its checksum is of other numbers, or it was made from something else".into()
             }
@@ -219,8 +220,8 @@ impl<'a> Truths<'a> {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn keep_scale(&self, origin: &Origin<'_>, scale: Scale) -> Result<(), Error> {
-        let json = serde_json::to_vec(&Kept::of(origin, scale)).unwrap_or_default();
+    pub fn keep_noise(&self, origin: &Origin<'_>, noise: &Noise) -> Result<(), Error> {
+        let json = serde_json::to_vec(&Kept::of(origin, noise.clone())).unwrap_or_default();
         files::write_whole(&origin.path(self.cache, "json")?, &json)
     }
 

@@ -22,7 +22,7 @@ use supply::{
     weights,
 };
 use vocabulary::{
-    Outcome, Refusal, Scale, Schedule, Settings, Subject,
+    Noise, Outcome, Refusal, Schedule, Settings, Subject,
     transcript::{Reader, Writer},
 };
 
@@ -87,11 +87,11 @@ impl<'a> Truth<'a> {
         (model, prompt): (&Model, &Prompt),
         rounding: Rounding,
         exact: &Reader,
-    ) -> Result<Result<Scale, String>, Error> {
+    ) -> Result<Result<Noise, String>, Error> {
         let noise = self.noise_of(rig, in_use, (model, prompt), rounding, exact)?;
-        let (Ok(scale), Some(floor)) = (&noise, rounding.floor()) else { return Ok(noise) };
+        let (Ok(_), Some(floor)) = (&noise, rounding.floor()) else { return Ok(noise) };
         let floor = self.noise_of(rig, in_use, (model, prompt), floor, exact)?;
-        Ok(floor.map(|floor| scale.at_least(floor)))
+        Ok(floor.and_then(|floor| Ok(noise?.at_least(&floor))))
     }
 
     fn noise_of(
@@ -101,26 +101,26 @@ impl<'a> Truth<'a> {
         (model, prompt): (&Model, &Prompt),
         rounding: Rounding,
         exact: &Reader,
-    ) -> Result<Result<Scale, String>, Error> {
+    ) -> Result<Result<Noise, String>, Error> {
         let of_truth = Origin::of(model, prompt, Rounding::EXACT);
         if let Some(why) = self.broken.get(of_truth.digest()) {
             return Ok(Err(why.clone()));
         }
         let origin = Origin::of(model, prompt, rounding);
-        let kept = self.kept.find_scale(&origin);
+        let kept = self.kept.find_noise(&origin);
         self.tell(rig)?;
-        if let Some(scale) = kept? {
-            return Ok(Ok(scale));
+        if let Some(noise) = kept? {
+            return Ok(Ok(noise));
         }
         let rounded = rig.scratch.join("noise.safetensors");
         let not_known = |why: &str| Ok(Err(format!("the noise of {} is not known: {why}", rounding.name())));
-        let scale = match reference(rig, model, prompt, rounding, &rounded)? {
-            Ok(transcript) => oracle::compare(&transcript, exact).map(|comparison| comparison.scale()),
+        let noise = match reference(rig, model, prompt, rounding, &rounded)? {
+            Ok(transcript) => oracle::compare(&transcript, exact).map(|comparison| comparison.noise()),
             Err(outcome) => return not_known(&outcome.words()),
         };
         let _ = fs::remove_file(&rounded);
-        let scale = match scale {
-            Ok(scale) if scale.is_finite() => scale,
+        let noise = match noise {
+            Ok(noise) if noise.is_finite() => noise,
             Ok(_) => return Ok(Err(format!("the noise of {} is not finite", rounding.name()))),
             // The truth is what it is: of weights that are no numbers there is no other.
             Err(Incomparable::TruthBroken { position }) => {
@@ -135,8 +135,8 @@ impl<'a> Truth<'a> {
             Err(why) => return not_known(&why.to_string()),
         };
         in_use.check()?;
-        self.kept.keep_scale(&origin, scale)?;
-        Ok(Ok(scale))
+        self.kept.keep_noise(&origin, &noise)?;
+        Ok(Ok(noise))
     }
 }
 

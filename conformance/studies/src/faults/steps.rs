@@ -3,7 +3,7 @@
 use gguf::WeightType;
 use half::f16;
 use reference::{
-    Rounding, Rows,
+    Rounding, Rows, Sums,
     operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, NormKind, Operations, Pairs, Rotary, Router},
 };
 use std::ops::Range;
@@ -170,6 +170,10 @@ impl Operations for Faulty {
 
     fn outputs(&self, row: &mut [f64]) {
         self.rounding.outputs(row);
+    }
+
+    fn sums(&self, weight_type: WeightType) -> Sums {
+        self.rounding.sums(weight_type)
     }
 
     fn cached(&self, row: &mut [f64]) {

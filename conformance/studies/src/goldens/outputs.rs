@@ -40,7 +40,7 @@ impl Outputs {
         } else {
             None
         };
-        let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(scale, limits)| GoldenNoise::of(scale, limits));
+        let noise = noise.as_ref().ok().zip(limits.as_ref()).map(|(noise, limits)| GoldenNoise::of(&noise.scale, limits));
         let golden = Golden::of(case, &read, prompt, CaseAnswer { answer, noise, continuation: continuation.as_ref() });
         self.model = Some(read);
         files::write_whole(&self.folder.join(format!("{case}.toml")), golden.text().as_bytes())

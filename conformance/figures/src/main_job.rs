@@ -132,6 +132,7 @@ impl Key {
                 Oracle::Reference => format!("{} {}", comparison.candidate, comparison.settings),
                 Oracle::Differential => format!("{} ~ {}", comparison.against, comparison.candidate),
                 Oracle::Metamorphic => format!("{} ~ {}", comparison.candidate, comparison.relation.map_or("", Relation::name)),
+                Oracle::Together => format!("{} {}, all together", comparison.candidate, comparison.settings),
             };
             self.model == format!("{} {}", comparison.model, comparison.weights)
                 && self.compared == compared

@@ -12,6 +12,7 @@ use crate::{
     truth::{Truth, kept::Truths},
 };
 use machine::{Error, cache::Cache, files, interrupt};
+use policy::tolerances;
 use printable::hex;
 use record::{CaseRecord, ModelRecord, Record, SCHEMA, SubjectRecord};
 use sha2::{Digest, Sha256};
@@ -220,9 +221,13 @@ impl Flow<'_, '_> {
     ) -> Result<Allowance, Error> {
         let software = self.rig.workers.get(subject, group.settings).description.software;
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
+        let rounding = if model.is_exact { rounding.with_single_sums() } else { rounding };
         let noise = self.truth.noise(self.rig, &mut self.in_use, (model, &group.prompt), rounding, exact)?;
         let key = allowance::key(subject, rounding, &model.architecture, model.family);
-        let limits = noise.as_ref().ok().and_then(|noise| self.rig.policy.tolerances.limits(&key, &noise.scale));
+        let limits = noise.as_ref().ok().and_then(|noise| match rounding.has_single_sums() {
+            true => Some(tolerances::of_single_sums(&noise.scale)),
+            false => self.rig.policy.tolerances.limits(&key, &noise.scale),
+        });
         Ok(Allowance { noise, limits })
     }
 }

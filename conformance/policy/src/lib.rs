@@ -10,7 +10,7 @@ mod expectations;
 mod patterns;
 mod readers;
 mod tokenizers;
-mod tolerances;
+pub mod tolerances;
 
 pub use expectations::{Expectation, Expectations, Experiment};
 pub use patterns::Pattern;

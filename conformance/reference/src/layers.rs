@@ -10,7 +10,7 @@ use crate::{
 impl Matrix<'_> {
     /// The product with every row of `inputs`: `rows` outputs a position.
     pub fn multiply(&self, inputs: &Rows, operations: &dyn Operations) -> Rows {
-        let mut outputs = self.multiply_part(0, self.rows, &self.rounded(inputs, operations), operations.sums(self.weight_type));
+        let mut outputs = self.multiply_part(0, self.rows, &self.rounded(inputs, operations), operations.sums());
         outputs.iter_mut().for_each(|row| operations.outputs(row));
         outputs
     }

@@ -21,11 +21,6 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// The type of the stored weights.
-    pub fn weight_type(&self) -> WeightType {
-        self.weight_type
-    }
-
     fn row_bytes(&self) -> usize {
         self.bytes.len().checked_div(self.rows).unwrap_or(0)
     }

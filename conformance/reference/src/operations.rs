@@ -17,8 +17,8 @@ pub trait Operations: Sync {
     /// What comes out of a matrix, a norm, a rotation, or a step of attention.
     fn outputs(&self, _row: &mut [f64]) {}
 
-    /// How a product with a matrix of `weight_type` adds up. Keys and values are as a matrix of f32.
-    fn sums(&self, _weight_type: WeightType) -> Sums {
+    /// How products add up.
+    fn sums(&self) -> Sums {
         Sums::Exact
     }
 
@@ -270,7 +270,7 @@ impl Attention {
     pub fn apply<O: Operations + ?Sized>(&self, queries: &Rows, keys: &Rows, values: &Rows, operations: &O) -> Rows {
         let mut outputs = Rows::zeros(queries.len(), self.heads * self.head);
         let width = outputs.width;
-        let sums = operations.sums(WeightType::F32);
+        let sums = operations.sums();
         outputs.data.par_chunks_exact_mut(width).enumerate().for_each(|(position, output)| {
             let first = self.window.map_or(0, |window| (position + 1).saturating_sub(window));
             for (index, out) in output.chunks_exact_mut(self.head).enumerate() {

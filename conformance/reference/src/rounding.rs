@@ -30,6 +30,8 @@ pub struct Rounding {
     cpu_output: bool,
     /// Values are added up with weights of f16 and divided by the sum of the weights as they were before.
     f16_weights: bool,
+    /// Products are added up in f32, one term after the other.
+    single_sums: bool,
 }
 
 /// What flash attention adds to the largest score before it takes exponentials: `FATTN_KQ_MAX_OFFSET` of llama.cpp's
@@ -39,6 +41,8 @@ const FLASH_OFFSET: f64 = 3.0 * 0.6931;
 
 /// Suffix of the name of a rounding whose output matrix is on the CPU.
 const CPU_OUTPUT: &str = "-cpu-output";
+/// Suffix of the name of a rounding with sums in f32.
+const SINGLE_SUMS: &str = "-single-sums";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Activations {
@@ -81,6 +85,7 @@ impl Rounding {
         angles: Angles::Exact,
         cpu_output: false,
         f16_weights: false,
+        single_sums: false,
     };
     /// f32 activations and nothing else: candle with `CANDLE_DEQUANTIZE_ALL=1`.
     pub const SINGLE: Self = Self { name: "single", activations: Activations::Single, angles: Angles::Product, ..Self::EXACT };
@@ -144,6 +149,19 @@ impl Rounding {
         self.cpu_output
     }
 
+    /// The same with every product added up in f32, one term after the other: of all orders in which a runtime may add, the one that carries the last
+    /// bits of long sums furthest. Where nothing coarser is rounded, as with weights of f32, this bounds what a correct runtime is off by, whatever
+    /// its compiler, its driver or the number of its threads; without it a rounding says what f32 does to each step and nothing of its sums.
+    #[must_use]
+    pub fn with_single_sums(self) -> Self {
+        Self { single_sums: true, ..self }
+    }
+
+    /// True where every product is added up in f32, one term after the other.
+    pub fn has_single_sums(self) -> bool {
+        self.single_sums
+    }
+
     /// True where GELU is looked up in a table of f16 by f16.
     pub fn has_table(self) -> bool {
         self.f16_gelu
@@ -151,13 +169,14 @@ impl Rounding {
 
     /// The name, which is the device part of the subject's id: `reference@f64`, `reference@candle`.
     pub fn name(self) -> String {
-        format!("{}{}", self.name, if self.cpu_output { CPU_OUTPUT } else { "" })
+        let suffix = |has: bool, suffix: &'static str| if has { suffix } else { "" };
+        [self.name, suffix(self.single_sums, SINGLE_SUMS), suffix(self.cpu_output, CPU_OUTPUT)].concat()
     }
 
     /// The rounding that the output matrix meets.
     #[must_use]
     pub fn of_output(self) -> Self {
-        if self.cpu_output { Self::LLAMA_CPP_STRICT } else { self }
+        if self.cpu_output { Self { single_sums: self.single_sums, ..Self::LLAMA_CPP_STRICT } } else { self }
     }
 }
 
@@ -192,13 +211,8 @@ impl Operations for Rounding {
         }
     }
 
-    /// In f32 where the matrix is multiplied in f32; sums of blocks end in far coarser numbers than these.
-    fn sums(&self, weight_type: WeightType) -> Sums {
-        match self.activations {
-            Activations::Single => Sums::Single,
-            Activations::ByWeightType { .. } if !weight_type.is_quantized() => Sums::Single,
-            _ => Sums::Exact,
-        }
+    fn sums(&self) -> Sums {
+        if self.single_sums { Sums::Single } else { Sums::Exact }
     }
 
     fn cached(&self, row: &mut [f64]) {
@@ -253,10 +267,12 @@ impl FromStr for Rounding {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let (base, on_cpu) = name.strip_suffix(CPU_OUTPUT).map_or((name, false), |base| (base, true));
+        let without = |name: &'_ str, suffix| name.strip_suffix(suffix).map_or((name.to_owned(), false), |base| (base.into(), true));
+        let (base, cpu_output) = without(name, CPU_OUTPUT);
+        let (base, single_sums) = without(&base, SINGLE_SUMS);
         let found = Self::ALL.into_iter().find(|rounding| rounding.name == base);
         found
-            .map(|rounding| Self { cpu_output: on_cpu, ..rounding })
+            .map(|rounding| Self { cpu_output, single_sums, ..rounding })
             .ok_or_else(|| format!("no such rounding: {name}; there are {}", Self::ALL.map(Self::name).join(", ")))
     }
 }

@@ -98,9 +98,14 @@ pub fn table(record: &Record, style: Style) -> Page {
                 Oracle::Reference => format!("{} {}", first.candidate, first.settings),
                 Oracle::Differential => format!("  {} ~ {}", first.against, first.candidate),
                 Oracle::Metamorphic => format!("  {} ~ {}", first.candidate, first.relation.map_or("", Relation::name)),
+                Oracle::Together => format!("  {} {}, all together", first.candidate, first.settings),
+            };
+            let nmse = match row.worst(Check::OverNoise) {
+                Some(factor) => format!("{:.2} / {:.2} x noise", factor.measured, factor.limit),
+                None => against_limit(row.worst(Check::Nmse)),
             };
             let prompts = if style.verbose { first.prompt.clone() } else { row.comparisons.len().to_string() };
-            let top_one = if positions == 0 { "-".into() } else { format!("{equal}/{positions} ({judged})") };
+            let top_one = if positions == 0 || first.oracle == Oracle::Together { "-".into() } else { format!("{equal}/{positions} ({judged})") };
             let mut judgement = painted(first.judgement.words(), first.judgement, style);
             let mut blamed: Vec<String> = row.comparisons.iter().flat_map(|c| &c.blame).map(ToString::to_string).collect();
             blamed.sort();
@@ -113,7 +118,7 @@ pub fn table(record: &Record, style: Style) -> Page {
                 compared.into(),
                 first.schedule.into(),
                 prompts.into(),
-                against_limit(row.worst(Check::Nmse)).into(),
+                nmse.into(),
                 against_limit(row.worst(Check::KlMax)).into(),
                 top_one.into(),
                 judgement,
@@ -214,7 +219,7 @@ pub(crate) fn explain(comparison: &ComparisonRecord) -> Option<String> {
         (_, Some(Measurement { check: Check::Outcome, .. })) => match comparison.oracle {
             // The reason says who did not.
             Oracle::Differential => "they did not both give logits".into(),
-            Oracle::Reference | Oracle::Metamorphic => "it did not give logits".into(),
+            Oracle::Reference | Oracle::Metamorphic | Oracle::Together => "it did not give logits".into(),
         },
         (_, Some(decisive)) => {
             let place = decisive.position.map_or_else(String::new, |position| format!(" at position {position}"));

@@ -109,10 +109,9 @@ impl Session for ReferenceSession {
             }
             let of_output = self.rounding.of_output();
             let hidden = model.output.rounded(&model.hidden(tokens, &self.rounding), &of_output);
-            let sums = of_output.sums(model.output.weight_type());
             for start in (0..self.vocabulary_size).step_by(TOKENS_AT_A_TIME) {
                 let count = TOKENS_AT_A_TIME.min(self.vocabulary_size - start);
-                let logits = model.output.multiply_part(start, count, &hidden, sums);
+                let logits = model.output.multiply_part(start, count, &hidden, of_output.sums());
                 for (position, row) in logits.iter().enumerate() {
                     // The one rounding of the exact pass: transcripts hold f32, which adds 1e-15 to an NMSE.
                     let row: Vec<f32> =

@@ -95,7 +95,7 @@ pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> 
     files::write_whole(&note, &serde_json::to_vec(&made).unwrap_or_default())?;
     let exact = Model::open(&path, Some(&model.name), Some(&format!("{}-{form}", model.weights)), cache, progress)?;
     drop(alone);
-    Ok(Ok(exact.asked_for_as(&model.argument)))
+    Ok(Ok(exact.as_exact_form_of(&model.argument)))
 }
 
 /// What was written.

@@ -31,6 +31,8 @@ pub struct Model {
     pub shards: usize,
     /// The recipe of a tiny model.
     pub recipe: Option<Recipe>,
+    /// Its weights are the values of another model's as f32: [`crate::exact`].
+    pub is_exact: bool,
     /// Its files as they were before they were hashed; none of a tiny model.
     files: Vec<(PathBuf, Stamp)>,
 }
@@ -162,7 +164,7 @@ impl Model {
             bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
             argument: name.map_or_else(|| path.display().to_string(), str::to_owned),
         };
-        Ok(Self { record, path: path.into(), shards: files.files().len(), recipe: None, files: Vec::new() })
+        Ok(Self { record, path: path.into(), shards: files.files().len(), recipe: None, is_exact: false, files: Vec::new() })
     }
 
     /// A model of which nothing is known but the parts of its case ids.
@@ -179,7 +181,7 @@ impl Model {
             bos: None,
             argument: String::new(),
         };
-        Self { record, path: PathBuf::new(), shards: 1, recipe: None, files: Vec::new() }
+        Self { record, path: PathBuf::new(), shards: 1, recipe: None, is_exact: false, files: Vec::new() }
     }
 
     /// Makes a tiny model in `folder`.
@@ -235,10 +237,10 @@ impl Model {
         &self.record
     }
 
-    /// The same, which a user gets with another argument.
+    /// The same as the exact form of the model that a user asks for with this argument.
     #[must_use]
-    pub(crate) fn asked_for_as(self, argument: &str) -> Self {
-        Self { record: ModelRecord { argument: argument.into(), ..self.record }, ..self }
+    pub(crate) fn as_exact_form_of(self, argument: &str) -> Self {
+        Self { record: ModelRecord { argument: argument.into(), ..self.record }, is_exact: true, ..self }
     }
 
     /// True for a model made from a recipe.

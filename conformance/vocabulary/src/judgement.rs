@@ -70,6 +70,8 @@ pub enum Oracle {
     Differential,
     /// A subject against itself, under a change that must not matter.
     Metamorphic,
+    /// A subject against the truth at all positions of all prompts together.
+    Together,
 }
 
 /// How a known divergence shows itself.

@@ -22,6 +22,8 @@ pub enum Check {
     TopOne,
     /// Logits of which some bit differs, where none may: their number, which must be 0.
     Bits,
+    /// Geometric mean over all positions of NMSE, in units of the rounded reference's at the same position.
+    OverNoise,
     /// How a subject ended or what it rejected, where two must agree or a completed case was expected; 0 when as it should be.
     Outcome,
 }

@@ -4,6 +4,7 @@
 mod judged;
 pub mod oracle;
 pub mod settle;
+pub mod together;
 
 use crate::answer::{Answer, bad_transcript, outcome_of};
 use judged::{Judged, not_completed};

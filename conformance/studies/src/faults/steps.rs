@@ -172,8 +172,8 @@ impl Operations for Faulty {
         self.rounding.outputs(row);
     }
 
-    fn sums(&self, weight_type: WeightType) -> Sums {
-        self.rounding.sums(weight_type)
+    fn sums(&self) -> Sums {
+        self.rounding.sums()
     }
 
     fn cached(&self, row: &mut [f64]) {

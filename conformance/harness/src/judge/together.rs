@@ -1,0 +1,124 @@
+//! All positions of all prompts together: how many times its noise a subject is off everywhere. The worst position, which the other checks look at,
+//! says little of a subject that is off everywhere by a little.
+
+use record::{ComparisonRecord, ModelRecord, Record};
+use std::collections::BTreeMap;
+use vocabulary::{Case, Check, Judgement, Measurement, Oracle, Schedule, Settings, SubjectId, Verdict};
+
+/// The word for all prompts in ids.
+pub const ALL_PROMPTS: &str = "all-prompts";
+/// Prompts that it takes to know how much they differ.
+const LEAST_PROMPTS: usize = 4;
+/// Standard errors that the factor may be beyond its limit by chance.
+const STANDARD_ERRORS: f64 = 3.0;
+
+/// A factor over the noise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factor {
+    /// Geometric mean over all positions of NMSE over the rounded reference's NMSE.
+    pub value: f64,
+    /// Standard error of the logarithm of it, from how much prompts differ.
+    pub standard_error: f64,
+    /// The positions.
+    pub positions: u64,
+}
+
+/// The factor of prompts, each with its positions and the mean logarithm over them; `None` where they are too few to know its error.
+fn factor(prompts: &[(u64, f64)]) -> Option<Factor> {
+    let count = prompts.len() as f64;
+    let positions: u64 = prompts.iter().map(|(positions, _)| positions).sum();
+    if prompts.len() < LEAST_PROMPTS {
+        return None;
+    }
+    let weight = |positions: u64| positions as f64 / prompts.iter().map(|(positions, _)| positions).sum::<u64>() as f64;
+    let mean: f64 = prompts.iter().map(|&(positions, log)| weight(positions) * log).sum();
+    let variance: f64 = prompts.iter().map(|&(positions, log)| (weight(positions) * (log - mean)).powi(2)).sum();
+    Some(Factor { value: mean.exp(), standard_error: (variance * count / (count - 1.0)).sqrt(), positions })
+}
+
+/// Everything that prompts are taken together over.
+type Key<'a> = (&'a str, &'a str, Schedule, Settings, &'a SubjectId);
+
+/// The factors of a Record, in the order in which their first cases stand there. Cases of a known divergence are no part of them: what is wrong there is
+/// said there.
+pub fn factors(record: &Record) -> Vec<(&ComparisonRecord, Factor)> {
+    let mut places: BTreeMap<Key<'_>, usize> = BTreeMap::new();
+    let mut pools: Vec<(&ComparisonRecord, Vec<(u64, f64)>)> = Vec::new();
+    for comparison in &record.comparisons {
+        let is_plain = matches!(comparison.judgement, Judgement::Pass | Judgement::Fail) && comparison.reason.is_none();
+        let Some(over) = comparison.over_noise.filter(|_| is_plain) else { continue };
+        let ComparisonRecord { model, weights, schedule, settings, candidate, .. } = comparison;
+        let place = *places.entry((model, weights, *schedule, *settings, candidate)).or_insert(pools.len());
+        if place == pools.len() {
+            pools.push((comparison, Vec::new()));
+        }
+        if let Some((_, prompts)) = pools.get_mut(place) {
+            prompts.push((over.positions, over.log_mean));
+        }
+    }
+    pools.into_iter().filter_map(|(first, prompts)| Some((first, factor(&prompts)?))).collect()
+}
+
+/// Judges the factors of a Record: `limit` is the largest that a correct subject has in a case like this, `None` where that is not known.
+pub fn judge(
+    record: &Record,
+    limit: impl Fn(&ModelRecord, &ComparisonRecord) -> Option<f64>,
+    reproduce: &dyn Fn(&ModelRecord, &Case, &str) -> String,
+) -> Vec<ComparisonRecord> {
+    let model_of = |comparison: &ComparisonRecord| {
+        record.models.iter().find(|model| model.name == comparison.model && model.weights == comparison.weights)
+    };
+    let judged = |(first, factor): (&ComparisonRecord, Factor)| {
+        let model = model_of(first)?;
+        let limit = limit(model, first)? * (STANDARD_ERRORS * factor.standard_error).exp();
+        let check = Measurement { check: Check::OverNoise, measured: factor.value, limit, position: None };
+        let case = Case {
+            model: first.model.clone(),
+            weights: first.weights.clone(),
+            prompt: ALL_PROMPTS.into(),
+            schedule: first.schedule,
+            settings: first.settings,
+            subject: first.candidate.clone(),
+        };
+        let every = Case { prompt: "*".into(), ..case.clone() };
+        let judgement = if check.holds() { Judgement::Pass } else { Judgement::Fail };
+        Some(ComparisonRecord {
+            id: case.to_string(),
+            oracle: Oracle::Together,
+            prompt: ALL_PROMPTS.into(),
+            noise: None,
+            over_noise: None,
+            verdict: Some(Verdict::Measured {
+                checks: vec![check],
+                positions: factor.positions,
+                top_one_judged: 0,
+                top_one_equal: 0,
+                slope: 0.0,
+            }),
+            judgement,
+            blame: if judgement == Judgement::Fail { vec![first.candidate.clone()] } else { Vec::new() },
+            reason: None,
+            issue: None,
+            reproduce: reproduce(model, &case, &every.to_string()),
+            ..first.clone()
+        })
+    };
+    factors(record).into_iter().filter_map(judged).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_is_a_geometric_mean_with_an_error_from_the_prompts() {
+        assert_eq!(factor(&[(5, 0.1); 3]), None, "three prompts say nothing of a fourth");
+        let same = factor(&[(5, 2f64.ln()), (1, 2f64.ln()), (7, 2f64.ln()), (2, 2f64.ln())]).unwrap();
+        assert!((same.value - 2.0).abs() < 1e-12 && same.standard_error < 1e-12 && same.positions == 15, "{same:?}");
+        // Four of the same length, at +-0.2 from their mean of 0: the error of a mean of four is 0.2 / sqrt(3).
+        let apart = factor(&[(3, 0.2), (3, -0.2), (3, 0.2), (3, -0.2)]).unwrap();
+        assert!((apart.value - 1.0).abs() < 1e-12);
+        assert!((apart.standard_error - 0.2 / 3f64.sqrt()).abs() < 1e-12, "{apart:?}");
+        assert!(factor(&[(1, f64::NAN); 4]).unwrap().value.is_nan(), "which no limit holds");
+    }
+}

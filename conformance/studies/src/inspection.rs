@@ -267,8 +267,7 @@ pub fn rules() -> Vec<RuleRow> {
         id: rule.id(),
         severity: severity_of(rule),
         meaning: rule.meaning(),
-        llama_cpp: rule.llama_cpp().words(),
-        candle: rule.candle().words(),
+        runtimes: vec![("llama.cpp", rule.llama_cpp().words()), ("candle", rule.candle().words())],
         is_of_weights: false,
     });
     let loads = Stance::Accepts.words();
@@ -276,8 +275,7 @@ pub fn rules() -> Vec<RuleRow> {
         id: rule.id(),
         severity: rule.severity(),
         meaning: rule.meaning(),
-        llama_cpp: loads,
-        candle: loads,
+        runtimes: vec![("llama.cpp", loads), ("candle", loads)],
         is_of_weights: true,
     });
     of_format.chain(of_weights).collect()

@@ -1,11 +1,12 @@
 //! Runs models on subjects and judges what they give.
 
-use crate::desk::{Desk, colored, print, say};
+use crate::desk::{Desk, colored, filter, print, say};
 use clap::Args;
 use harness::{
     clock::Clock,
+    emulated::Emulated,
     event::Listener,
-    plan::{Filter, Plan},
+    plan::Plan,
     progress::Progress,
     reproduce,
     rig::Policy,
@@ -20,13 +21,14 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use studies::{
     goldens::{held, outputs::Outputs},
     matrix,
+    names::ModelNames,
 };
 use supply::{
     manifests::Manifest,
     models::{self, Model},
     prompts::{self, Prompt},
 };
-use vocabulary::{Schedule, Settings, SubjectId, Upshot};
+use vocabulary::{Case, Schedule, Settings, SubjectId, Upshot};
 
 /// Run models on subjects and judge the results (the default).
 #[derive(Debug, Args)]
@@ -92,7 +94,7 @@ fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(arguments.json)?;
-    let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let filter = filter(arguments.filter.as_deref())?;
     let expectations = match &arguments.expectations {
         _ if arguments.no_expectations => Expectations::default(),
         Some(path) => Expectations::read(path)?,
@@ -105,8 +107,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         return Err(Error::input(folder.display(), "there is no such folder", next).into());
     }
 
+    let pinned = Manifest::all()?;
     let names = if arguments.models.is_empty() {
-        Manifest::all()?.into_iter().map(|manifest| manifest.name).collect()
+        pinned.iter().map(|manifest| manifest.name.clone()).collect()
     } else {
         arguments.models.clone()
     };
@@ -128,12 +131,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
 
     let (subjects, records) =
         desk.choose_subjects(&arguments.subjects, &arguments.workers, &arguments.settings, &mut workers)?;
-    let universe = universe(&models, &prompts, &subjects)?;
-    policy.expectations.check_all_match(&universe.names())?;
-    let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
+    policy.expectations.check_all_match(&universe(&models, &prompts, &pinned, &subjects)?)?;
     let schedules = if arguments.schedules.is_empty() { Schedule::OF_EVERY_RUN.to_vec() } else { arguments.schedules.clone() };
-    // A GPU that is emulated on the CPU takes seconds a token: it gets the short prompts.
-    let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
+    let emulated = Emulated::among(&records);
+    let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| emulated.gets(subject, prompt);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
     if plan.groups.is_empty() {
         return Err(match &arguments.filter {
@@ -207,22 +208,26 @@ fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers
     Ok(all)
 }
 
-/// Every case that this ggauge knows of, whatever this run and this machine have: what expectations must match.
-fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> anyhow::Result<Plan> {
-    let mut all_subjects: BTreeSet<SubjectId> = subjects.iter().cloned().collect();
-    all_subjects.extend(subjects::known());
-    let all_subjects: Vec<_> = all_subjects.into_iter().collect();
-    let named = |name: &String| Prompt { name: name.clone(), tokens: vec![0], short: true };
-    let of_corpora: Vec<Prompt> = prompts::all()?.keys().map(named).collect();
-    let mut models = models.to_vec();
-    let mut prompts = prompts.to_vec();
-    for manifest in Manifest::all()? {
-        models.push(Model::named(&manifest.name, &manifest.weights, &manifest.architecture));
-        prompts.push(of_corpora.clone());
+/// Every case that this ggauge knows of, whatever this run and this machine have, each with its model's architecture: what expectations must match.
+fn universe<'a>(
+    models: &'a [Model],
+    prompts: &[Vec<Prompt>],
+    pinned: &'a [Manifest],
+    subjects: &[SubjectId],
+) -> anyhow::Result<Vec<(Case, &'a str)>> {
+    let all: BTreeSet<SubjectId> = subjects.iter().cloned().chain(subjects::known()).collect();
+    let all: Vec<_> = all.into_iter().collect();
+    let mut cases: Vec<(Case, &'a str)> = matrix::names(&all);
+    for (model, prompts) in models.iter().zip(prompts) {
+        let names = ModelNames { model: &model.name, weights: &model.weights, architecture: &model.architecture };
+        prompts.iter().for_each(|prompt| cases.extend(names.cases(&prompt.name, &Schedule::OF_EVERY_RUN, &all)));
     }
-    let plan =
-        Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All);
-    Ok(matrix::with_names(plan, &all_subjects))
+    let of_corpora = prompts::all()?;
+    for manifest in pinned {
+        let names = ModelNames { model: &manifest.name, weights: &manifest.weights, architecture: &manifest.architecture };
+        of_corpora.keys().for_each(|prompt| cases.extend(names.cases(prompt, &Schedule::OF_EVERY_RUN, &all)));
+    }
+    Ok(cases)
 }
 
 /// What has to be said again to run a case of this run again, beyond its model, settings and filter.

@@ -1,8 +1,7 @@
 //! Tries a release of a runtime.
 
-use crate::desk::{Desk, Shown, parse_crate, print, say};
+use crate::desk::{Desk, Shown, filter, print, say};
 use clap::Args;
-use harness::plan::Filter;
 use machine::{Error, files, lock};
 use printable::{Form, Page};
 use record::{
@@ -17,7 +16,7 @@ use std::{
 use studies::upgrade::{self, Cases, UpgradeSide};
 use supply::{
     builds,
-    releases::{self, Wanted},
+    releases::{self, CrateVersion, Wanted},
 };
 use vocabulary::{SubjectId, Upshot};
 
@@ -38,8 +37,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "VERSION")]
     from: Option<String>,
     /// Another version of one of the new release's crates; may be repeated.
-    #[arg(long, value_name = "CRATE=VERSION", value_parser = parse_crate)]
-    with: Vec<(String, String)>,
+    #[arg(long, value_name = "CRATE=VERSION")]
+    with: Vec<CrateVersion>,
     /// The checkout of ggauge to build, where it is not the one around the current folder.
     #[arg(long, value_name = "FOLDER")]
     source: Option<PathBuf>,
@@ -107,7 +106,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         Ok(UpgradeSide { release, program })
     };
     let sides = [side(before)?, side(after)?];
-    let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let filter = filter(arguments.filter.as_deref())?;
     let models = upgrade::real_models(&arguments.models, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?;
     let subject = SubjectId::new(&own.runtime, "cpu").map_err(anyhow::Error::msg)?;
     let cases = Cases { subject: &subject, models: &models, filter: &filter };

@@ -129,6 +129,7 @@ impl Plan {
     }
 
     /// Every schedule of every run for all of `models`; `prompts` are theirs.
+    #[expect(clippy::too_many_arguments, reason = "the axes of a plan, each of which is another type")]
     pub fn new(
         models: Vec<Model>,
         prompts: &[Vec<Prompt>],

@@ -135,6 +135,7 @@ impl Flow<'_, '_> {
     }
 
     /// Executes a case, and gives the sha256 of its transcript beside it.
+    #[expect(clippy::too_many_arguments, reason = "a case is a model, a group and a subject, each of which lives elsewhere")]
     fn execute(
         &mut self,
         model: &Model,
@@ -174,6 +175,7 @@ impl Flow<'_, '_> {
     }
 
     /// Executes a case once more under a change that must not matter. The folder has what it gave.
+    #[expect(clippy::too_many_arguments, reason = "a case is a model, a group and a subject, each of which lives elsewhere")]
     fn execute_changed(
         &mut self,
         model: &Model,
@@ -210,6 +212,7 @@ impl Flow<'_, '_> {
     }
 
     /// What a subject is allowed on a prompt that is fed by `schedule`.
+    #[expect(clippy::too_many_arguments, reason = "a case is a model, a group and a subject, each of which lives elsewhere")]
     fn allowance(
         &mut self,
         model: &Model,

@@ -106,7 +106,7 @@ fn what_is_no_recipe_says_why() {
 
 /// Tensors that our reader does not ask for.
 fn may_be_missing(architecture: Architecture, tensor: &str) -> bool {
-    let is_bias = tensor.ends_with(".bias") && !tensor.contains("_norm");
+    let is_bias = tensor.ends_with("bias") && !tensor.contains("_norm");
     is_bias || tensor.starts_with("rope_") || tensor == "output.weight" && architecture != Architecture::Olmo2
 }
 
@@ -141,7 +141,7 @@ fn a_tensor_that_is_missing_or_has_another_shape_and_a_key_of_another_type_are_r
             let mut draft = gguf::Draft::from(&file);
             let key = std::str::from_utf8(key).unwrap();
             draft.remove_key(key).bool(key, true);
-            let is_flag = key.ends_with(".finetuned");
+            let is_flag = key.contains(".finetuned");
             assert_eq!(rule_of(&draft), (!is_flag).then_some(gguf::Rule::KeyType), "{recipe}: {key}");
         }
     }

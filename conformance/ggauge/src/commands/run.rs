@@ -16,8 +16,13 @@ use harness::{
 use machine::Error;
 use policy::{Expectations, Tolerances};
 use printable::{Page, quoted};
+use record::Record;
 use report::{Style, goldens, picture};
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use studies::{
     goldens::{held, outputs::Outputs},
     matrix,
@@ -95,12 +100,7 @@ fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(arguments.json)?;
     let filter = filter(arguments.filter.as_deref())?;
-    let expectations = match &arguments.expectations {
-        _ if arguments.no_expectations => Expectations::default(),
-        Some(path) => Expectations::read(path)?,
-        None => Expectations::shipped()?,
-    };
-    let policy = Policy { tolerances: Tolerances::shipped()?, expectations };
+    let policy = policy(arguments)?;
     // Now, not after minutes.
     if let Some(folder) = arguments.goldens.as_ref().filter(|folder| !folder.is_dir()) {
         let next = "give golden/outputs of a checkout, or a folder like it";
@@ -108,22 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     }
 
     let pinned = Manifest::all()?;
-    let names = if arguments.models.is_empty() {
-        pinned.iter().map(|manifest| manifest.name.clone()).collect()
-    } else {
-        arguments.models.clone()
-    };
-    let mut models = Vec::new();
-    for name in &names {
-        models.push(models::resolve(name, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?);
-    }
-    let mut ids = BTreeSet::new();
-    for model in &models {
-        if !ids.insert((&model.name, &model.weights)) {
-            let why = format!("a second model with the ids {}/{}", model.name, model.weights);
-            return Err(Error::input(&model.argument, why, "run them one after the other, or rename one of the files").into());
-        }
-    }
+    let models = models(arguments, &pinned, &desk)?;
     let limits = WorkerLimits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
     let commands = arguments.workers.iter().cloned().collect();
     let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch()?.into());
@@ -137,17 +122,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| emulated.gets(subject, prompt);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
     if plan.groups.is_empty() {
-        return Err(match &arguments.filter {
-            Some(filter) => {
-                Error::input(format!("filter `{filter}`"), "no case is left", "loosen it; `ggauge run --json` prints case ids")
-            }
-            None => Error::input(
-                "the subjects",
-                "none of them can be run",
-                "`ggauge subjects` says which can, and why others cannot",
-            ),
-        }
-        .into());
+        return Err(nothing_to_do(arguments.filter.as_deref()).into());
     }
     let again = again(arguments);
     let scratch = desk.scratch()?;
@@ -177,8 +152,55 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         say(&Page::of(format_args!("Record, picture, timings and logs: {}", folder.display())));
     }
     let (Some(folder), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.upshot()) };
+    hold(&record, outputs, folder, arguments.json)
+}
+
+/// What is judged by: limits, and the known divergences that were asked for.
+fn policy(arguments: &Arguments) -> Result<Policy, Error> {
+    let expectations = match &arguments.expectations {
+        _ if arguments.no_expectations => Expectations::default(),
+        Some(path) => Expectations::read(path)?,
+        None => Expectations::shipped()?,
+    };
+    Ok(Policy { tolerances: Tolerances::shipped()?, expectations })
+}
+
+/// The models that were asked for, or every pinned one, no two of which have the same ids.
+fn models(arguments: &Arguments, pinned: &[Manifest], desk: &Desk) -> anyhow::Result<Vec<Model>> {
+    let names: Vec<&String> = if arguments.models.is_empty() {
+        pinned.iter().map(|manifest| &manifest.name).collect()
+    } else {
+        arguments.models.iter().collect()
+    };
+    let mut models: Vec<Model> = Vec::new();
+    for name in names {
+        let model = models::resolve(name, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?;
+        if models.iter().any(|other| other.name == model.name && other.weights == model.weights) {
+            let why = format!("a second model with the ids {}/{}", model.name, model.weights);
+            return Err(Error::input(&model.argument, why, "run them one after the other, or rename one of the files").into());
+        }
+        models.push(model);
+    }
+    Ok(models)
+}
+
+/// Why a plan has no case.
+fn nothing_to_do(filter: Option<&str>) -> Error {
+    match filter {
+        Some(filter) => {
+            Error::input(format!("filter `{filter}`"), "no case is left", "loosen it; `ggauge run --json` prints case ids")
+        }
+        None => {
+            let next = "`ggauge subjects` says which can, and why others cannot";
+            Error::input("the subjects", "none of them can be run", next)
+        }
+    }
+}
+
+/// Holds what the cases of a run gave, which lies in `outputs`, against the goldens in `folder`.
+fn hold(record: &Record, outputs: &Path, folder: &Path, is_json: bool) -> anyhow::Result<Upshot> {
     let held = held::against(folder, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
-    if arguments.json {
+    if is_json {
         say(&goldens::report(&held));
     } else {
         let mut page = Page::of("");
@@ -220,12 +242,12 @@ fn universe<'a>(
     let mut cases: Vec<(Case, &'a str)> = matrix::names(&all);
     for (model, prompts) in models.iter().zip(prompts) {
         let names = ModelNames { model: &model.name, weights: &model.weights, architecture: &model.architecture };
-        prompts.iter().for_each(|prompt| cases.extend(names.cases(&prompt.name, &Schedule::OF_EVERY_RUN, &all)));
+        cases.extend(prompts.iter().flat_map(|prompt| names.cases(&prompt.name, &Schedule::OF_EVERY_RUN, &all)));
     }
     let of_corpora = prompts::all()?;
     for manifest in pinned {
         let names = ModelNames { model: &manifest.name, weights: &manifest.weights, architecture: &manifest.architecture };
-        of_corpora.keys().for_each(|prompt| cases.extend(names.cases(prompt, &Schedule::OF_EVERY_RUN, &all)));
+        cases.extend(of_corpora.keys().flat_map(|prompt| names.cases(prompt, &Schedule::OF_EVERY_RUN, &all)));
     }
     Ok(cases)
 }

@@ -59,6 +59,7 @@ pub struct Promotion<'a> {
 ///
 /// # Errors
 /// Where the input cannot be read, nothing can be written, or no process started.
+#[expect(clippy::too_many_lines, reason = "one input, from found to taken in")]
 pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     let Promotion { artifact, target, folder, limits, .. } = *promotion;
     if fuzz::target(target).is_none() {

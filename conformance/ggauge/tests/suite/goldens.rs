@@ -145,6 +145,7 @@ fn files(folder: &Path, extension: &str) -> BTreeSet<String> {
 }
 
 /// Runs one prompt in single shot and writes the outputs; the outputs' folder and the Record.
+#[expect(clippy::too_many_arguments, reason = "a test says all of it in a line")]
 fn run_one(
     model: Model,
     prompt: Prompt,

@@ -171,6 +171,7 @@ impl Judge<'_> {
     }
 
     /// A failure under a change may be a known divergence: one about the relation, or one that is there in one schedule and not in the other.
+    #[expect(clippy::too_many_arguments, reason = "a trial is a case, its change, and what came of both")]
     fn expect_of_trial(
         &self,
         group: &ExecutedGroup<'_>,

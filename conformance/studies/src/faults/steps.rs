@@ -364,6 +364,7 @@ fn interleaved(rows: &Rows, attention: &Attention) -> Rows {
 }
 
 /// Attention to the positions that `sees` names.
+#[expect(clippy::too_many_arguments, reason = "attention is of queries, keys and values")]
 fn attend_to(
     attention: &Attention,
     queries: &Rows,

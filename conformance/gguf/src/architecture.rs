@@ -323,7 +323,7 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
         required: &[RMS],
         tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED],
     },
-    // source: llama-cpp-sys-2 `llama.cpp/src/models/gemma2.cpp:40` `// same as tok_embd, duplicated to allow offloading`
+    // source: llama-cpp-sys-2 `llama.cpp/src/models/gemma2.cpp:37` `// same as tok_embd, duplicated to allow offloading`
     Architecture {
         name: "gemma2",
         required: &[RMS],
@@ -345,7 +345,7 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
             ROPE_FACTORS,
         ],
     },
-    // source: llama-cpp-sys-2 `llama.cpp/src/models/olmo2.cpp:36-53` `output      = create_tensor(tn(LLM_TENSOR_OUTPUT,` to `layer.ffn_post_norm = create_tensor`
+    // source: llama-cpp-sys-2 `llama.cpp/src/models/olmo2.cpp:36` `output      = create_tensor(tn(LLM_TENSOR_OUTPUT,`
     Architecture {
         name: "olmo2",
         required: &[RMS],

@@ -1,7 +1,7 @@
 //! Where everything is: the checkout, the cache, the compiler, and the environment as far as the driver reads it.
 
 use crate::{chosen, state::State, words::failed};
-use fuzzing::{TARGETS, Target};
+use fuzzing::{TARGETS, Target, catalogue::PROGRAM};
 use machine::{Error, external};
 use std::{
     cell::OnceCell,
@@ -11,8 +11,6 @@ use std::{
 
 /// The variable that names the targets of a smoke run and of a night, where not all.
 const CHOSEN: &str = "GGAUGE_FUZZ_TARGETS";
-/// The variable that names the `ggauge` whose workers are judged.
-pub(crate) const PROGRAM: &str = "GGAUGE_FUZZ_PROGRAM";
 
 /// The compiler, as far as the targets' builds depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,18 @@
 //! How a target's program is run: libFuzzer's options and the sanitizers', which inputs it begins with, and what is kept of what it writes.
 
 use crate::{
-    desk::{Desk, PROGRAM},
+    desk::Desk,
     flavour::Flavour,
     log::{self, Status},
     state,
     words::{print, say},
 };
 use anyhow::Context;
-use fuzzing::{Target, catalogue::Input, statistics};
+use fuzzing::{
+    Target,
+    catalogue::{Input, PROGRAM},
+    statistics,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use machine::{external, watched::Bounds};
 use printable::Page;

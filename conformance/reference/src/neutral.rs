@@ -1,13 +1,15 @@
 //! Keys that no module in `architectures/` asks for: which of them say nothing, and at which values the others do.
 //!
-//! A converter writes what a configuration holds, and llama.cpp's own writer (`llama-model-saver.cpp`) every number that it has a field for,
-//! whether a graph uses it or not. A reference that refused such files would judge next to nothing; one that passed over whatever it does
-//! not know would not be exact. So a key says nothing where that follows from what llama.cpp reads: `load_hparams` of `llama-model.cpp` for
-//! every architecture, `load_arch_hparams` of `src/models/*.cpp` for each. What neither reads cannot change its numbers.
+//! A converter writes what a configuration holds, and llama.cpp's own writer (`llama-model-saver.cpp`) every number that it has
+//! a field for, whether a graph uses it or not. A reference that refused such files would judge next to nothing; one that
+//! passed over whatever it does not know would not be exact. So a key says nothing where that follows from what llama.cpp
+//! reads: `load_hparams` of `llama-model.cpp` for every architecture, `load_arch_hparams` of `src/models/*.cpp` for each. What
+//! neither reads cannot change its numbers.
 //!
-//! Of what neither reads, a clamp, a cap, a scale or a window would still change a graph like ours in the hands of a runtime that honours it:
-//! a file with one means another model than the one computed here. Such a key is taken at the values at which it changes nothing, and at
-//! the default that llama.cpp's writer puts into every file. Any other value is refused, and so is a key that stands nowhere here.
+//! Of what neither reads, a clamp, a cap, a scale or a window would still change a graph like ours in the hands of a runtime
+//! that honours it: a file with one means another model than the one computed here. Such a key is taken at the values at which
+//! it changes nothing, and at the default that llama.cpp's writer puts into every file. Any other value is refused, and so is a
+//! key that stands nowhere here.
 //!
 //! What holds for one architecture alone, or depends on a model's other numbers, its module says by [`crate::Weights::neutral`].
 
@@ -63,8 +65,8 @@ fn integer(value: Value<'_>) -> Option<f64> {
     }
 }
 
-/// At which values a key without the architecture's name says nothing, in every architecture that does not ask for it; `None` for a key
-/// of which nobody here has heard.
+/// At which values a key, without the architecture's name, says nothing in every architecture that does not ask for it; `None`
+/// for a key of which nobody here has heard.
 pub(crate) fn of(key: &str, experts: bool) -> Option<Neutral> {
     if matches(SAYS_NOTHING, key) || (!experts && matches(OF_EXPERTS, key)) {
         return Some(Neutral::Any);
@@ -96,14 +98,14 @@ const SAYS_NOTHING: &[&str] = &[
     "classifier.*",
     "dense_2_*",
     "dense_3_*",
-    // Of stretching that does not happen: YaRN, and architectures with factors for long prompts, ask for the context before it. Llama.cpp
-    // reads the flag for every architecture, and Granite alone acts on it.
+    // Of stretching that does not happen: YaRN, and architectures with factors for long prompts, ask for the context before it.
+    // The flag llama.cpp reads for every architecture, and Granite alone acts on it.
     "rope.scaling.original_context_length",
     "rope.scaling.finetuned",
     // Of sliding layers, where there are none: `attention.sliding_window` is a number below.
     "attention.sliding_window_pattern",
     "rope.freq_base_swa",
-    // Of parts with tensors of their own. A file that had the part would have those, and a tensor that nothing asks for is refused.
+    // Of parts with tensors of their own. A file with the part has those too, and a tensor that nothing asks for is refused.
     "activation.*",
     "attention.compress_*",
     "attention.decay_lora_rank",
@@ -135,15 +137,15 @@ const SAYS_NOTHING: &[&str] = &[
     "token_shift_count",
     "wkv.*",
     "xielu.*",
-    // Of experts, and read by none of ours: llama.cpp's graphs divide by the sum of the chosen whatever the first says, and its writer says
-    // false of them; the others are of groups, which are refused by their count.
+    // Of experts, and read by none of ours: llama.cpp's graphs divide by the sum of the chosen whatever the first says, of
+    // which its writer says false; the others are of groups, which are refused by their count.
     "expert_weights_norm",
     "expert_group_used_count",
     "expert_group_scale",
     "experts_per_group",
 ];
 
-/// What says nothing of a model without experts. Of these too the counts are below: llama.cpp ends on one of the chosen without experts.
+/// What says nothing of a model without experts. Counts of the chosen are below: without experts, llama.cpp ends on one.
 const OF_EXPERTS: &[&str] = &[
     "leading_dense_block_count",
     "expert_feed_forward_length",
@@ -163,7 +165,7 @@ const OF_EXPERTS: &[&str] = &[
 const FLAGS: &[(&str, bool)] =
     &[("attention.causal", true), ("hrm.prefix_lm", false), ("swin_norm", false), ("use_parallel_residual", false)];
 
-/// Numbers that say nothing: none, the factor 1, or what llama.cpp's writer gives every model as the default of a field.
+/// Numbers that say nothing: none, the factor 1, or the default of a field, which llama.cpp's writer gives every model.
 const NUMBERS: &[(&str, &[f64])] = &[
     // Scales. llama.cpp takes a 0 for none.
     ("embedding_scale", &[0.0, 1.0]),
@@ -198,7 +200,8 @@ const NUMBERS: &[(&str, &[f64])] = &[
     ("hrm.h_cycles", &[0.0]),
     ("hrm.l_cycles", &[0.0]),
     ("num_loops", &[0.0, 1.0]),
-    // Rotation. YaRN's numbers are those of its authors, which llama.cpp's graphs have where none of ours reads them; -1 is its default.
+    // Rotation. YaRN's numbers are those of its authors, which llama.cpp takes where an architecture does not read them, as
+    // none of ours does; -1 is its word for that.
     ("attention.rope_pattern", &[1.0]),
     ("rope.dimension_sections", &[0.0]),
     ("rope.scaling.alpha", &[0.0]),

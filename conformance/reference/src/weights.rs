@@ -43,8 +43,8 @@ impl<'a> Weights<'a> {
         Ok(Self { files, architecture, used: RefCell::default(), neutral: RefCell::default() })
     }
 
-    /// The weights of what was parsed, leniently: one file, which is a model of its own whatever its keys say of others, or the files of a
-    /// split model.
+    /// The weights of what was parsed, leniently: one file, which is a model of its own whatever its keys say of others, or the
+    /// files of a split model.
     ///
     /// # Errors
     /// Where they do not fit together, or of two tensors or keys of one name which counts is anyone's guess.
@@ -172,13 +172,14 @@ impl<'a> Weights<'a> {
         Ok(self.optional_count(suffix)?.unwrap_or(default))
     }
 
-    /// A count among the architecture's keys, where there is one. At most 2^24, so that no product of two overflows. Where llama.cpp takes an
-    /// array of one count a layer, so does this, if they are all the same: its graphs for these architectures have the first for all.
+    /// A count among the architecture's keys, where there is one. At most 2^24, so that no product of two overflows. Where
+    /// llama.cpp takes an array of one count a layer, so does this, if they are all the same: its graphs for these
+    /// architectures have the first for all.
     fn optional_count(&self, suffix: &str) -> Result<Option<usize>, Refusal> {
         let key = self.key(suffix);
         match self.metadata().get(&key) {
             Some(Value::Array(array)) if BY_LAYER.contains(&suffix) => {
-                let counts = self.counts(&key, array, self.count("block_count")?)?;
+                let counts = counts(&key, array, self.count("block_count")?)?;
                 match counts.first() {
                     Some(first) if counts.iter().all(|count| count == first) => Ok(Some(*first)),
                     _ => Err(Refusal::Unsupported(format!(
@@ -197,15 +198,6 @@ impl<'a> Weights<'a> {
                 value => Ok(value.map(|value| value as usize)),
             },
         }
-    }
-
-    /// The counts of an array, one for each of `layers` layers.
-    fn counts(&self, key: &str, array: Array<'_>, layers: usize) -> Result<Vec<usize>, Refusal> {
-        let counts: Option<Vec<usize>> =
-            array.values().map(|value| value.as_u64().filter(|&n| n <= 1 << 24).map(|n| n as usize)).collect();
-        counts.filter(|counts| counts.len() == layers).ok_or_else(|| {
-            Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not one count for each of {layers} layers"))
-        })
     }
 
     /// A count among the architecture's keys that must be there and not be 0.
@@ -229,10 +221,11 @@ impl<'a> Weights<'a> {
         let Some(Value::Array(array)) = self.metadata().get(&key) else {
             return Ok(vec![self.count(suffix)?; layers]);
         };
-        self.counts(&self.key(suffix), array, layers)
+        counts(&self.key(suffix), array, layers)
     }
 
-    /// A truth value for each of `layers` layers, where the file has an array of them: of truth values, or of counts that are 0 or not.
+    /// A truth value for each of `layers` layers, where the file has an array of them: of truth values, or of counts that are 0
+    /// or not.
     ///
     /// # Errors
     /// Where it is made of something else, or has another length.
@@ -369,8 +362,8 @@ impl<'a> Weights<'a> {
         self.left_over().into_iter().map(|(key, ..)| key).collect()
     }
 
-    /// Refuses a file that has a tensor, or a key of its architecture, which nothing has asked for and which could change the result of a model
-    /// that has `experts`, or none.
+    /// Refuses a file that has a tensor, or a key of its architecture, which nothing has asked for and which could change the
+    /// result of a model that has `experts`, or none.
     ///
     /// # Errors
     /// [`Refusal::Unsupported`], naming the first of them.
@@ -394,8 +387,8 @@ impl<'a> Weights<'a> {
         unknown.map_or(Ok(()), |name| Err(self.unknown("tensor", &name)))
     }
 
-    /// True for a factor on a matrix that the model has, or on what goes into it, where it is 1 throughout. llama.cpp loads such factors for
-    /// every architecture, and not every graph multiplies by them.
+    /// True for a factor on a matrix that the model has, or on what goes into it, where it is 1 throughout. llama.cpp loads
+    /// such factors for every architecture, and not every graph multiplies by them.
     fn is_factor_of_one(&self, name: &str) -> bool {
         let matrix = name.strip_suffix(".scale").or_else(|| name.strip_suffix(".input_scale"));
         let is_of_ours = matrix.is_some_and(|matrix| self.used.borrow().contains(&format!("{matrix}.weight")));
@@ -412,6 +405,15 @@ impl<'a> Weights<'a> {
             self.architecture
         ))
     }
+}
+
+/// The counts of an array, one for each of `layers` layers.
+fn counts(key: &str, array: Array<'_>, layers: usize) -> Result<Vec<usize>, Refusal> {
+    let counts: Option<Vec<usize>> =
+        array.values().map(|value| value.as_u64().filter(|&n| n <= 1 << 24).map(|n| n as usize)).collect();
+    counts.filter(|counts| counts.len() == layers).ok_or_else(|| {
+        Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not one count for each of {layers} layers"))
+    })
 }
 
 /// What it comes to that a file, or files together, cannot be read.

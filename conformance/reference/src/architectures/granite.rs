@@ -1,8 +1,9 @@
 //! Granite 3. Model cards and `modeling_granite.py` of Hugging Face's `transformers`.
 //!
-//! Llama's blocks with four numbers of its own: `embedding_scale` multiplies the embeddings, `residual_scale` what is added to the stream,
-//! `attention.scale` stands in place of one over the root of the head's size, and `logit_scale` divides the logits. Without
-//! `rope.scaling.finetuned`, or where it is true, heads rotate as Llama's do, with `rope_freqs` where the file has them.
+//! Llama's blocks with four numbers of its own: `embedding_scale` multiplies the embeddings, `residual_scale` what is added to
+//! the stream, `attention.scale` stands in place of one over the root of the head's size, and `logit_scale` divides the logits.
+//! Without `rope.scaling.finetuned`, or where it is true, heads rotate as Llama's do, with `rope_freqs` where the file has
+//! them.
 
 use super::{Activation, Block, Embedding, Finish, Loader, Mixer, Model, NormKind, Pairs, Refusal, Weights};
 

@@ -1,9 +1,9 @@
 //! Llama and Mixtral. Touvron et al., arXiv 2302.13971 and 2307.09288; frequency factors: Llama 3.1, arXiv 2407.21783; mixture of
 //! experts: Jiang et al., arXiv 2401.04088.
 //!
-//! Pre-norm blocks: `h += W_o attention(norm(h))`, then `h += W_down (silu(W_gate x) * W_up x)` with `x = norm(h)`. Adjacent elements
-//! rotate together: GGUF's converter has permuted the rows of queries and keys for that. `rope_freqs` divides the frequencies. Any linear map may
-//! have a bias, experts' apart.
+//! Pre-norm blocks: `h += W_o attention(norm(h))`, then `h += W_down (silu(W_gate x) * W_up x)` with `x = norm(h)`. Adjacent
+//! elements rotate together: GGUF's converter has permuted the rows of queries and keys for that. `rope_freqs` divides the
+//! frequencies. Any linear map may have a bias, experts' apart.
 
 use super::{Activation, Loader, Mixer, Model, NormKind, Pairs, Refusal, Weights};
 

@@ -59,7 +59,8 @@ pub fn has_gelu(name: &str) -> bool {
 /// Reads the model that `weights` holds.
 ///
 /// # Errors
-/// [`Refusal::Unsupported`] for an architecture, key or tensor the reference does not know; a rejection where something is missing.
+/// [`Refusal::Unsupported`] for an architecture, key or tensor the reference does not know; a rejection where something is
+/// missing.
 pub fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let name = weights.architecture();
     let Some((_, activation, load)) = ARCHITECTURES.iter().find(|(known, ..)| *known == name) else {
@@ -145,8 +146,8 @@ impl<'w, 'a> Loader<'w, 'a> {
         (0..self.layers).map(|index| block(Layer { loader: self, index })).collect()
     }
 
-    /// The rotation that the keys `rope.*` ask for: its base, how positions are stretched, and `rope.scaling.attn_factor` on what rotates.
-    /// A factor without a type is a linear one, and the type `none` takes a factor back, as in llama.cpp.
+    /// The rotation that the keys `rope.*` ask for: its base, how positions are stretched, and `rope.scaling.attn_factor` on
+    /// what rotates. A factor without a type is a linear one, and the type `none` takes a factor back, as in llama.cpp.
     fn rotary(&self, pairs: Pairs) -> Result<Rotary, Refusal> {
         let base = self.weights.positive("rope.freq_base")?.unwrap_or(10_000.0);
         self.rotary_of(pairs, base)
@@ -176,7 +177,8 @@ impl<'w, 'a> Loader<'w, 'a> {
             // Its factors are tensors, which the architectures that have them read.
             Some("longrope") if factor == 1.0 => Ok(rotary),
             Some("yarn") if base > 1.0 => {
-                // What a configuration says of the factor on what rotates, where it is what follows anyway. llama.cpp does not read it here.
+                // What a configuration says of the factor on what rotates, where it is what follows anyway. llama.cpp does not
+                // read it here.
                 weights.neutral_at("rope.scaling.yarn_attn_factor", [1.0, yarn_magnitude(factor)]);
                 Ok(rotary.by_yarn(factor, base, self.context_before_stretching()?))
             }
@@ -194,8 +196,9 @@ impl<'w, 'a> Loader<'w, 'a> {
         }
     }
 
-    /// Which layers see a sliding window, and how far: `attention.sliding_window`, and `attention.sliding_window_pattern`, which says of each
-    /// layer whether it does, or is a number of which every so many layers, counted from 1, is global. Without a window all layers are.
+    /// Which layers see a sliding window, and how far: `attention.sliding_window`, and `attention.sliding_window_pattern`,
+    /// which says of each layer whether it does, or is a number of which every so many layers, counted from 1, is global.
+    /// Without a window all layers are.
     fn windows(&self, window: usize, pattern: usize) -> Result<Vec<Option<usize>>, Refusal> {
         let (weights, key) = (self.weights, "attention.sliding_window_pattern");
         let window = weights.count_or("attention.sliding_window", window)?;
@@ -459,9 +462,10 @@ impl Rotary {
         self
     }
 
-    /// Stretched by `factor` where a pair turns less than once in the `context` that the model was trained on, as it was where it turns
-    /// more than 32 times, and in between in proportion; what rotates times `1 + 0.1 ln(factor)`. Peng et al., arXiv 2309.00071, whose
-    /// ramp begins and ends at whole pairs in the authors' code and in ggml. As in ggml, `rope.scaling.attn_factor` comes on top.
+    /// Stretched by `factor` where a pair turns less than once in the `context` that the model was trained on, as it was where
+    /// it turns more than 32 times, and in between in proportion; what rotates times `1 + 0.1 ln(factor)`. Peng et al., arXiv
+    /// 2309.00071, whose ramp begins and ends at whole pairs in the authors' code and in ggml. As in ggml,
+    /// `rope.scaling.attn_factor` comes on top.
     fn by_yarn(mut self, factor: f64, base: f64, context: usize) -> Self {
         let dimensions = 2.0 * self.frequencies.len() as f64;
         let pair_that_turns = |times: f64| dimensions * (context as f64 / (times * 2.0 * PI)).ln() / (2.0 * base.ln());

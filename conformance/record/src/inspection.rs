@@ -36,6 +36,9 @@ pub struct Inspection {
     pub weights: Vec<WeightTotals>,
     /// Every rule that is broken, at the first place where it is; of weights every tensor that has one that is odd.
     pub findings: Vec<Breach>,
+    /// Keys of the architecture that the exact reference passes over, because they change nothing, in the file's order. Empty
+    /// where it refuses the model.
+    pub ignored_by_the_reference: Vec<Text>,
     /// It has words and no tensor, and no rule about tensors concerns it.
     #[serde(skip)]
     pub is_vocabulary: bool,

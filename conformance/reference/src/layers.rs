@@ -282,6 +282,11 @@ impl Model<'_> {
         self.blocks.iter().flat_map(|block| block.feed_forward.activations())
     }
 
+    /// True where a feed-forward part has experts.
+    pub fn has_experts(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block.feed_forward, FeedForward::Experts { .. }))
+    }
+
     /// Takes a prompt, which begins at position 0, through all layers and the last norm: one row a position.
     pub fn hidden(&self, tokens: &[u32], operations: &dyn Operations) -> Rows {
         let mut h = operations.embed(&self.embedding, tokens);

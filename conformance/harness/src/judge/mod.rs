@@ -1,9 +1,11 @@
 //! What was executed, judged: outcomes and transcripts in, comparisons out. Nothing here starts a process, reads a clock, or knows a file but
 //! transcripts that are there.
 
+mod exponential;
 mod judged;
 pub mod oracle;
 pub mod settle;
+mod sums;
 
 use crate::answer::{Answer, bad_transcript, outcome_of};
 use judged::{Judged, not_completed};

@@ -1,4 +1,4 @@
-//! Glue to libFuzzer; the target is `ggauge::fuzz::logits_differential`.
+//! Glue to libFuzzer; the target is `fuzzing::logits_differential`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ggauge::fuzz::logits_differential(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::logits_differential(data));

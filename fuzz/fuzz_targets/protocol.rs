@@ -1,4 +1,4 @@
-//! Glue to libFuzzer; the target is `ggauge::fuzz::protocol`.
+//! Glue to libFuzzer; the target is `fuzzing::protocol`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ggauge::fuzz::protocol(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::protocol(data));

@@ -105,12 +105,7 @@ fn of_the_code(texts: &mut Texts) -> Result<(), Error> {
     }
     let source = read(&texts.root.join("conformance/gguf/src/architecture.rs"))?;
     let of_rules = source.split("const ARCHITECTURES:").nth(1).map_or(0, |list| list.matches("name: \"").count());
-    for (path, sentence) in [
-        (CHANGELOG, "keys, tensors and tokenizers of {} architectures;"),
-        (CONTRIBUTING, "the checks of {} architectures in our reader"),
-    ] {
-        texts.sentence(path, sentence, &[in_words(of_rules)])?;
-    }
+    texts.sentence(CHANGELOG, "keys, tensors and tokenizers of {} architectures;", &[in_words(of_rules)])?;
     of_the_fuzzing(texts)?;
     of_the_policy(texts)?;
     of_the_corpora(texts)?;

@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn a_run_follows_from_limits_expectations_cells_and_runtimes_and_not_from_words() {
-        let plan = Plan::of(vec![supply::models::Model::named("llama", "f32", "llama")]);
+        let tiny = |recipe: &str| supply::models::Model::planned(&recipe.parse().unwrap(), Path::new("/")).unwrap();
+        let plan = Plan::of(vec![tiny("llama/f32")]);
         let tolerances = Tolerances::shipped().unwrap();
         let row = |class: &str, reason: &str| {
             let text = format!("[[expectation]]\nsubject = 'candle@cpu'\nclass = '{class}'\nreason = '{reason}'");
@@ -232,7 +233,7 @@ mod tests {
         let mut wider = tolerances.clone();
         wider.tolerance[0].nmse.multiplier *= 1.01;
         let mut other = plan.clone();
-        other.models[0] = supply::models::Model::planned(&"llama/f32@1".parse().unwrap(), Path::new("/")).unwrap();
+        other.models[0] = tiny("llama/f32@1");
         for after in [
             basis(&other, &tolerances, &row("diverges", "why"), &lock("1.0.0")),
             basis(&plan, &wider, &row("diverges", "why"), &lock("1.0.0")),

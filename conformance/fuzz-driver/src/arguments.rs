@@ -8,7 +8,9 @@ use crate::{
 };
 use clap::Parser;
 use fuzzing::{TARGETS, Target};
+use printable::Page;
 use std::{
+    ffi::OsString,
     num::{NonZeroU32, NonZeroU64},
     path::PathBuf,
 };
@@ -128,6 +130,21 @@ pub(crate) enum Question {
 }
 
 impl Arguments {
+    /// Those of the command line. Where they are none, the process ends with what clap says of them as they are printed.
+    pub(crate) fn of_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let printable = std::env::args_os().map(|argument| OsString::from(printable::line(&argument.to_string_lossy())));
+            match Self::try_parse_from(printable) {
+                Err(error) => error.exit(),
+                // They were refused for what is not printable in them.
+                Ok(_) => {
+                    Page::of_lines(&error.to_string()).say();
+                    std::process::exit(Stop::Wrong(String::new()).code().into())
+                }
+            }
+        })
+    }
+
     /// What is asked.
     ///
     /// # Errors

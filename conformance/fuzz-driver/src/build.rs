@@ -4,10 +4,10 @@
 use crate::{
     desk::{Compiler, Desk},
     flavour::Flavour,
-    processes,
     words::say,
 };
 use fuzzing::Target;
+use machine::external;
 use std::{path::Path, process::Command};
 
 /// What cargo gives rustc for every crate of a target: `AddressSanitizer`, and the counters that libFuzzer looks through.
@@ -43,18 +43,18 @@ fn run(desk: &Desk, flavour: Flavour, checkout: &Path, only: Option<&Target>) ->
     let compiler = desk.compiler()?;
     let folder = flavour.folder(desk);
     // Packages, and what a build that was cut off has left: a shell's work, which other scripts share.
-    let mut prepare = processes::program(desk.root.join("scripts/fuzz"), &desk.root);
+    let mut prepare = external::program(desk.root.join("scripts/fuzz"), &desk.root);
     prepare.arg("--prepare").arg(&compiler.llvm).arg(&folder);
-    processes::succeed(prepare)?;
+    external::succeed(prepare)?;
     let what = only.map_or("the targets", |target| target.name);
     say(format!("building {what} ({}); the first time takes a quarter of an hour", flavour.name()));
-    processes::succeed(command(flavour, compiler, &folder, checkout, only))
+    Ok(external::succeed(command(flavour, compiler, &folder, checkout, only))?)
 }
 
 /// The command that builds.
 fn command(flavour: Flavour, compiler: &Compiler, folder: &Path, checkout: &Path, only: Option<&Target>) -> Command {
     // From there, so that the repository's cargo configuration is found.
-    let mut cargo = processes::program("cargo", &checkout.join("fuzz"));
+    let mut cargo = external::program("cargo", &checkout.join("fuzz"));
     cargo.args(["build", "--locked", "--target", &compiler.triple]);
     match only {
         Some(target) => cargo.args(["--bin", target.name]),

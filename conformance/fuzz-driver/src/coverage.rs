@@ -5,10 +5,11 @@ use crate::{
     desk::Desk,
     engine::{self, Kept},
     flavour::Flavour,
-    processes, report, seeds, state,
+    report, seeds, state,
     words::{failed, print, say},
 };
 use fuzzing::Target;
+use machine::{external, watched::Bounds};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -44,12 +45,12 @@ pub(crate) fn run(desk: &Desk, targets: &[&'static Target]) -> anyhow::Result<()
         return Err(failed("nothing was counted"));
     }
     let all = counts.join("all.profdata");
-    let mut merge = processes::program(desk.compiler()?.tool("llvm-profdata"), &desk.root);
+    let mut merge = external::program(desk.compiler()?.tool("llvm-profdata"), &desk.root);
     merge.args(["merge", "-sparse", "-o"]).arg(&all).args(&counted);
-    processes::succeed(merge)?;
+    external::succeed(merge)?;
     // Whoever reports meanwhile has the old one or the new one.
     let partial = counts.join("summary.partial");
-    let mut export = processes::program(desk.compiler()?.tool("llvm-cov"), &desk.root);
+    let mut export = external::program(desk.compiler()?.tool("llvm-cov"), &desk.root);
     export.args(["export", "-summary-only", "-instr-profile"]).arg(&all);
     for (number, program) in programs.iter().enumerate() {
         if number > 0 {
@@ -58,7 +59,7 @@ pub(crate) fn run(desk: &Desk, targets: &[&'static Target]) -> anyhow::Result<()
         export.arg(program);
     }
     export.stdout(File::create(&partial)?).stderr(File::create(desk.state.log("coverage"))?);
-    processes::succeed(export)?;
+    external::succeed(export)?;
     fs::rename(&partial, counts.join("summary.json"))?;
     print(&report::coverage(&desk.state))
 }
@@ -79,7 +80,7 @@ fn count(desk: &Desk, target: &'static Target, program: &Path, counts: &Path) ->
         command.args(["-timeout=60", "-rss_limit_mb=4096"]).args(inputs);
         command.stdout(output.try_clone()?).stderr(output.try_clone()?);
         // However it ends, the others go on.
-        processes::run(command, Some(MOST), |_| ())?;
+        external::watch(command, Bounds { time: Some(MOST), ..Bounds::default() }, |_| ())?;
     }
     let raw = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -89,9 +90,9 @@ fn count(desk: &Desk, target: &'static Target, program: &Path, counts: &Path) ->
     // At once: each is as large as the program's tables.
     let merged = counts.join(format!("{}.profdata", target.name));
     let is_merged = !raw.is_empty() && {
-        let mut merge = processes::program(desk.compiler()?.tool("llvm-profdata"), &desk.root);
+        let mut merge = external::program(desk.compiler()?.tool("llvm-profdata"), &desk.root);
         merge.args(["merge", "-sparse", "-failure-mode=all", "-o"]).arg(&merged).args(&raw);
-        processes::run(merge, None, |_| ())?.is_some_and(|status| status.success())
+        external::watch(merge, Bounds::default(), |_| ())?.is_success()
     };
     for path in raw {
         fs::remove_file(path)?;

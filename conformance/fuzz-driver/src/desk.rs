@@ -1,7 +1,8 @@
 //! Where everything is: the checkout, the cache, the compiler, and the environment as far as the driver reads it.
 
-use crate::{chosen, processes, state::State, words::failed};
-use fuzzing::{TARGETS, Target};
+use crate::{chosen, state::State, words::failed};
+use fuzzing::{TARGETS, Target, catalogue::PROGRAM};
+use machine::{Error, external};
 use std::{
     cell::OnceCell,
     env, fs,
@@ -10,8 +11,6 @@ use std::{
 
 /// The variable that names the targets of a smoke run and of a night, where not all.
 const CHOSEN: &str = "GGAUGE_FUZZ_TARGETS";
-/// The variable that names the `ggauge` whose workers are judged.
-pub(crate) const PROGRAM: &str = "GGAUGE_FUZZ_PROGRAM";
 
 /// The compiler, as far as the targets' builds depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +66,10 @@ impl Desk {
         if let Some(compiler) = self.compiler.get() {
             return Ok(compiler);
         }
-        let mut rustc = processes::program("rustc", &self.root);
+        let mut rustc = external::program("rustc", &self.root);
         rustc.arg("-vV");
-        let compiler = Compiler::parse(&processes::output(rustc)?)
+        let said = external::output(rustc, |why| Error::input("rustc", why, "install the toolchain of rust-toolchain.toml"))?;
+        let compiler = Compiler::parse(&said)
             .ok_or_else(|| failed("`rustc -vV` says neither what it builds for nor which LLVM it has"))?;
         Ok(self.compiler.get_or_init(|| compiler))
     }

@@ -1,15 +1,21 @@
 //! How a target's program is run: libFuzzer's options and the sanitizers', which inputs it begins with, and what is kept of what it writes.
 
 use crate::{
-    desk::{Desk, PROGRAM},
+    desk::Desk,
     flavour::Flavour,
     log::{self, Status},
-    processes, state,
-    words::{line, print, say},
+    state,
+    words::{print, say},
 };
 use anyhow::Context;
-use fuzzing::{Target, catalogue::Input, statistics};
+use fuzzing::{
+    Target,
+    catalogue::{Input, PROGRAM},
+    statistics,
+};
 use indicatif::{ProgressBar, ProgressStyle};
+use machine::{external, watched::Bounds};
+use printable::Page;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -59,7 +65,7 @@ pub(crate) enum Kept {
 /// # Errors
 /// Where there is no compiler to ask for its tools.
 pub(crate) fn program(desk: &Desk, target: &Target, binary: &Path, kept: Kept) -> anyhow::Result<Command> {
-    let mut command = processes::program(binary, &desk.root);
+    let mut command = external::program(binary, &desk.root);
     let symbolizer = in_path(&desk.compiler()?.tool("llvm-symbolizer"));
     command.env("ASAN_SYMBOLIZER_PATH", &symbolizer).env("UBSAN_SYMBOLIZER_PATH", &symbolizer);
     let reports = match kept {
@@ -97,9 +103,9 @@ fn in_path(name: &str) -> PathBuf {
 pub(crate) fn prepare(desk: &Desk, target: &Target) -> anyhow::Result<()> {
     // Up to date as well as there: without its workers such a target would judge nothing.
     if target.workers && !desk.program().1 {
-        let mut ggauge = processes::program(desk.root.join("scripts/ggauge"), &desk.root);
+        let mut ggauge = external::program(desk.root.join("scripts/ggauge"), &desk.root);
         ggauge.arg("subjects").stdout(std::process::Stdio::null());
-        processes::succeed(ggauge)?;
+        external::succeed(ggauge)?;
     }
     desk.state.prepare(target)
 }
@@ -142,15 +148,15 @@ pub(crate) fn slice(desk: &Desk, target: &Target, seconds: u64, jobs: u32, flavo
     bar.set_style(
         ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} s").unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let ended = processes::run(command, None, |elapsed| bar.set_position(elapsed.as_secs()));
+    let ended = external::watch(command, Bounds::default(), |elapsed| bar.set_position(elapsed.as_secs()));
     bar.finish_and_clear();
     desk.state.collect(target)?;
-    if !ended?.is_some_and(|status| status.success()) {
+    if !ended?.is_success() {
         say(format!("{}: there are findings, or the engine could not start: the log says which", target.name));
     }
     let text = state::read(&log).unwrap_or_default();
     if let Some(words) = log::status_line(&text) {
-        print(&format!("{}\n", line(words)))?;
+        print(&Page::of(words))?;
     }
     Ok(log::status(&text))
 }
@@ -168,7 +174,7 @@ pub(crate) fn apart(desk: &Desk, target: &Target, binary: &Path, arguments: &[St
     let mut command = program(desk, target, binary, Kept::No)?;
     command.args(options(desk, target)).arg("-seed=1").args(arguments);
     writes_to(&mut command, File::create(log).with_context(|| log.display().to_string())?)?;
-    Ok(processes::run(command, None, |_| ())?.is_some_and(|status| status.success()))
+    Ok(external::watch(command, Bounds::default(), |_| ())?.is_success())
 }
 
 /// Keeps a corpus to inputs that reach something of their own, where it has become large.
@@ -187,8 +193,7 @@ pub(crate) fn merge(desk: &Desk, target: &Target) -> anyhow::Result<()> {
     command.arg(format!("-rss_limit_mb={}", limits.memory)).arg("-detect_leaks=0");
     command.arg(&new).arg(&corpus).arg(committed(desk, target));
     writes_to(&mut command, File::create(desk.state.log(&format!("merge-{}", target.name)))?)?;
-    let merged = processes::run(command, Some(MERGING), |_| ())?.is_some_and(|status| status.success());
-    if merged {
+    if external::watch(command, Bounds { time: Some(MERGING), ..Bounds::default() }, |_| ())?.is_success() {
         desk.state.replace_corpus(target, &new)?;
     } else {
         state::remove(&new)?;

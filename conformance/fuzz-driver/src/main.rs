@@ -13,7 +13,6 @@ mod flavour;
 mod log;
 mod overnight;
 mod planted;
-mod processes;
 mod report;
 mod seeds;
 mod smoke;
@@ -21,15 +20,16 @@ mod state;
 mod words;
 
 use arguments::{Arguments, Question};
-use clap::Parser;
 use desk::Desk;
 use flavour::Flavour;
 use fuzzing::{TARGETS, Target};
+use machine::interrupt;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let answered = processes::listen().map_err(Into::into).and_then(|()| answer(arguments));
+    let arguments = Arguments::of_command_line();
+    // What ends a slice or puts the programs back takes longer than a moment.
+    let answered = interrupt::listen_patiently().map_err(Into::into).and_then(|()| answer(arguments));
     match answered {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => words::stopped(&error).into(),

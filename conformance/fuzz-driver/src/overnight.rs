@@ -5,10 +5,11 @@ use crate::{
     desk::Desk,
     engine,
     flavour::Flavour,
-    report, seeds, state,
+    report, seeds,
     words::{print, say},
 };
 use fuzzing::Target;
+use machine::files;
 use std::time::Instant;
 
 /// Seconds of a round's slice are at least these.
@@ -44,7 +45,7 @@ pub(crate) fn run(desk: &Desk, targets: &[&'static Target], seconds: u64, jobs: 
     }
     let report = report::all(&desk.state);
     let path = desk.state.folder().join("report.txt");
-    state::write_whole(&path, report.as_bytes())?;
+    files::write_whole(&path, report.as_bytes())?;
     print(&report)?;
     say(format!("the report is in {}", path.display()));
     Ok(())

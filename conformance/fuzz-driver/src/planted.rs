@@ -6,11 +6,12 @@ use crate::{
     desk::Desk,
     engine,
     flavour::Flavour,
-    log, processes, seeds, state,
+    log, seeds, state,
     words::{failed, say, show_end, wrong},
 };
 use anyhow::Context;
 use fuzzing::Target;
+use machine::{external, interrupt};
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -77,11 +78,7 @@ pub(crate) fn run(desk: &Desk, names: &[String], minutes: u64) -> anyhow::Result
     let found =
         bugs.iter().map(|bug| Ok((bug, plant(desk, bug, &patches, &copy, minutes)?))).collect::<anyhow::Result<Vec<_>>>();
     // Whatever happens, the programs with a bug in them are not what is left behind: cargo puts the others back, which it still has.
-    let was_interrupted = processes::forget_interrupt();
-    let restored = build::all(desk, Flavour::Checked);
-    if was_interrupted {
-        processes::interrupt_again();
-    }
+    let restored = interrupt::set_aside(|| build::all(desk, Flavour::Checked));
     let found = found?;
     restored?;
     state::remove(&copy)?;
@@ -143,9 +140,9 @@ fn plant(desk: &Desk, bug: &Bug, patches: &[PathBuf], copy: &Path, minutes: u64)
 fn copy_sources(desk: &Desk, bug: &Bug, patches: &[PathBuf], copy: &Path) -> anyhow::Result<()> {
     state::remove(copy)?;
     fs::create_dir_all(copy)?;
-    let mut cp = processes::program("cp", &desk.root);
+    let mut cp = external::program("cp", &desk.root);
     cp.arg("-a").args(COPIED).arg(copy);
-    processes::succeed(cp)?;
+    external::succeed(cp)?;
     let mut touched: BTreeSet<String> = BTreeSet::new();
     for patch in patches {
         touched.extend(changed(&fs::read_to_string(patch)?).map(str::to_owned));
@@ -153,11 +150,11 @@ fn copy_sources(desk: &Desk, bug: &Bug, patches: &[PathBuf], copy: &Path) -> any
     for path in touched.iter().map(|path| copy.join(path)).filter(|path| path.is_file()) {
         File::options().write(true).open(path)?.set_modified(SystemTime::now())?;
     }
-    let mut git = processes::program("git", copy);
+    let mut git = external::program("git", copy);
     // The copy is in no repository, whatever the cache is in.
     git.env("GIT_CEILING_DIRECTORIES", desk.state.folder());
     git.arg("apply").arg(desk.root.join("fuzz/planted").join(format!("{}.patch", bug.name)));
-    processes::succeed(git)
+    Ok(external::succeed(git)?)
 }
 
 #[cfg(test)]

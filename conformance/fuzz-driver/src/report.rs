@@ -4,11 +4,11 @@
 use crate::{
     log::Status,
     state::{State, read},
-    words::line,
 };
+use printable::Page;
 use regex::Regex;
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, sync::LazyLock};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::LazyLock};
 use time::{OffsetDateTime, macros::format_description};
 use vocabulary::Reached;
 
@@ -18,8 +18,12 @@ const SITES: usize = 40;
 const LONGEST: usize = 200;
 
 /// The whole report.
-pub(crate) fn all(state: &State) -> String {
-    [executions(state), stages(state), findings(state), coverage(state)].concat()
+pub(crate) fn all(state: &State) -> Page {
+    let mut page = executions(state);
+    for part in [stages(state), findings(state), coverage(state)] {
+        page.append(&part);
+    }
+    page
 }
 
 /// A number with commas.
@@ -36,7 +40,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// Sums over all slices, by target and build.
-fn executions(state: &State) -> String {
+fn executions(state: &State) -> Page {
     let mut totals: Vec<((String, String), Status)> = Vec::new();
     for (slice, status) in state.slices() {
         let key = (slice.target, slice.flavour);
@@ -55,8 +59,8 @@ fn executions(state: &State) -> String {
             totals.push((key, status));
         }
     }
-    let mut page = String::new();
-    let _ = writeln!(
+    let mut page = Page::default();
+    writeln!(
         page,
         "{:22}{:>10}{:>14}{:>9}{:>9}{:>8}{:>10}{:>8}  crashes/timeouts/memory",
         "target", "build", "executions", "seconds", "exec/s", "edges", "features", "corpus"
@@ -64,18 +68,15 @@ fn executions(state: &State) -> String {
     for ((target, flavour), total) in &totals {
         let Status { runs, edges, features, corpus, ooms, timeouts, crashes, seconds } = total;
         let rate = grouped(((*runs as f64) / (*seconds).max(1) as f64).round_ties_even() as u64);
-        let _ = writeln!(
+        writeln!(
             page,
-            "{:22}{:>10}{:>14}{seconds:>9}{rate:>9}{edges:>8}{features:>10}{corpus:>8}  {crashes}/{timeouts}/{ooms}",
-            line(target),
-            line(flavour),
+            "{target:22}{flavour:>10}{:>14}{seconds:>9}{rate:>9}{edges:>8}{features:>10}{corpus:>8}  {crashes}/{timeouts}/{ooms}",
             grouped(*runs)
         );
     }
     if !totals.is_empty() {
         let sum = |of: fn(&Status) -> u64| totals.iter().map(|(_, total)| of(total)).sum::<u64>();
-        let _ =
-            writeln!(page, "{:22}{:>10}{:>14}{:>9}", "all", "", grouped(sum(|total| total.runs)), sum(|total| total.seconds));
+        writeln!(page, "{:22}{:>10}{:>14}{:>9}", "all", "", grouped(sum(|total| total.runs)), sum(|total| total.seconds));
     }
     page
 }
@@ -88,12 +89,12 @@ fn listed(folder: PathBuf) -> Vec<PathBuf> {
 }
 
 fn name(path: &std::path::Path) -> String {
-    line(&path.file_name().unwrap_or_default().to_string_lossy())
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// How far inputs came, from the targets' own counts.
-fn stages(state: &State) -> String {
-    let mut page = String::new();
+fn stages(state: &State) -> Page {
+    let mut page = Page::default();
     for folder in listed(state.folder().join("statistics")) {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for file in listed(folder.clone()).into_iter().filter(|file| file.extension().is_some_and(|end| end == "json")) {
@@ -106,22 +107,24 @@ fn stages(state: &State) -> String {
         if counts.is_empty() {
             continue;
         }
-        let _ = writeln!(page, "\n{}: how far inputs came", name(&folder));
+        page.blank();
+        writeln!(page, "{}: how far inputs came", name(&folder));
         let is_stage = |what: &str| Reached::ALL.iter().any(|stage| stage.words() == what);
         let total: u64 = counts.iter().filter(|(what, _)| is_stage(what)).map(|(_, count)| count).sum();
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         for (what, count) in counts {
             let share = if is_stage(&what) { format!("{:6.1} %", 100.0 * count as f64 / total as f64) } else { String::new() };
-            let _ = writeln!(page, "  {:>12}  {share:>9}  {}", grouped(count), line(&what));
+            writeln!(page, "  {:>12}  {share:>9}  {what}", grouped(count));
         }
     }
     page
 }
 
 /// Inputs that ended a process, and what sanitizers said.
-fn findings(state: &State) -> String {
-    let mut page = "\n".to_owned();
+fn findings(state: &State) -> Page {
+    let mut page = Page::default();
+    page.blank();
     for folder in listed(state.folder().join("artifacts")) {
         let mut kinds: Vec<(String, u64)> = Vec::new();
         for artifact in listed(folder.clone()) {
@@ -133,17 +136,18 @@ fn findings(state: &State) -> String {
         }
         if !kinds.is_empty() {
             let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-            let _ = writeln!(page, "{}: {} in {}", name(&folder), kinds.join(", "), line(&folder.display().to_string()));
+            writeln!(page, "{}: {} in {}", name(&folder), kinds.join(", "), folder.display());
         }
     }
     for folder in listed(state.folder().join("reports")) {
         let sites = sites(&read(&folder.join("sites.txt")).unwrap_or_default());
         if !sites.is_empty() {
-            let _ = writeln!(page, "\n{}: sites that sanitizers reported (processes that said so)", name(&folder));
+            page.blank();
+            writeln!(page, "{}: sites that sanitizers reported (processes that said so)", name(&folder));
         }
         for (place, count) in sites.into_iter().take(SITES) {
             let place: String = place.chars().take(LONGEST).collect();
-            let _ = writeln!(page, "  {count:>6}  {}", line(&place));
+            writeln!(page, "  {count:>6}  {place}");
         }
     }
     page
@@ -218,34 +222,38 @@ fn is_of(parser: &str, path: &str) -> bool {
 }
 
 /// Lines and regions of each parser that the corpora reach, where that was counted.
-pub(crate) fn coverage(state: &State) -> String {
+pub(crate) fn coverage(state: &State) -> Page {
+    let mut page = Page::default();
+    page.blank();
     let path = state.folder().join("coverage/summary.json");
     let Ok(metadata) = fs::metadata(&path) else {
-        return "\ncoverage: not counted yet; `scripts/fuzz --coverage` does\n".into();
+        writeln!(page, "coverage: not counted yet; `scripts/fuzz --coverage` does");
+        return page;
     };
     let read = read(&path).unwrap_or_default();
     let export: Export = match serde_json::from_str(&read) {
         Ok(export) => export,
-        Err(error) => return format!("\ncoverage: {}: {}\n", line(&path.display().to_string()), line(&error.to_string())),
+        Err(error) => {
+            writeln!(page, "coverage: {}: {error}", path.display());
+            return page;
+        }
     };
     let when = metadata.modified().map(OffsetDateTime::from).ok();
     let when = when.and_then(|when| when.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).ok());
-    let mut page = format!("\ncoverage, counted {}\n", when.unwrap_or_default());
-    let _ = writeln!(page, "{:26}{:>28}{:>28}{:>18}", "parser", "lines reached", "regions reached", "functions");
+    writeln!(page, "coverage, counted {}", when.unwrap_or_default());
+    writeln!(page, "{:26}{:>28}{:>28}{:>18}", "parser", "lines reached", "regions reached", "functions");
     let files: Vec<&Source> = export.data.iter().take(1).flat_map(|data| &data.files).collect();
     for (label, parser) in PARSERS {
         let of_parser: Vec<_> = files.iter().filter(|file| is_of(parser, &file.filename)).collect();
-        let _ = write!(page, "{label:26}");
+        write!(page, "{label:26}");
         for (what, width, with_share) in [("lines", 28, true), ("regions", 28, true), ("functions", 18, false)] {
             let sum = |which: &str| of_parser.iter().map(|file| file.number(what, which)).sum::<u64>();
             let (reached, total) = (sum("covered"), sum("count"));
-            let mut cell = format!("{} of {}", grouped(reached), grouped(total));
-            if with_share {
-                let _ = write!(cell, " ({:.0} %)", 100.0 * reached as f64 / total.max(1) as f64);
-            }
-            let _ = write!(page, "{cell:>width$}");
+            let share = 100.0 * reached as f64 / total.max(1) as f64;
+            let share = if with_share { format!(" ({share:.0} %)") } else { String::new() };
+            write!(page, "{:>width$}", format!("{} of {}{share}", grouped(reached), grouped(total)));
         }
-        page.push('\n');
+        page.blank();
     }
     page
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::Context;
 use fuzzing::seeds;
+use printable::Page;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -27,7 +28,7 @@ pub(crate) fn of_code(desk: &Desk) -> anyhow::Result<()> {
         fs::write(folder.join(target).join(name), bytes)?;
         total += bytes.len();
     }
-    print(&format!("{} seeds of {total} bytes in {}\n", seeds.len(), folder.display()))
+    print(&Page::of(format_args!("{} seeds of {total} bytes in {}", seeds.len(), folder.display())))
 }
 
 /// Makes seeds of the vocabularies that `ggauge fetch` got, where they are not there yet.

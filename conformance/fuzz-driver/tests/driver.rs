@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -407,6 +407,20 @@ fn lists_are_for_people_and_for_fleets() {
     assert!(said(&output).starts_with("fuzz: there is no target sing; there are header_ours "), "{output:?}");
     let output = machine.run_on("codec,sing", &["--smoke"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_command_is_said_in_printable_words() {
+    let machine = Machine::new();
+    for argument in ["sing\x1b[2J", "--sing\x1b[2J"] {
+        let output = machine.run(&[argument]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(said(&output).contains("sing\\u{1b}[2J") && !said(&output).contains('\x1b'), "{output:?}");
+    }
+    let mut command = machine.command(&[]);
+    let output = command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(said(&output).starts_with("error: invalid UTF-8"), "{output:?}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub enum Needs {
     Candle,
     /// llama.cpp.
     LlamaCpp,
-    /// The harness, with both runtimes.
+    /// The harness, whose runtimes are in workers.
     Harness,
 }
 
@@ -88,6 +88,9 @@ pub struct Target {
     /// What it counts (`statistics`) where it has compared something: from the seeds alone, each at least once.
     pub compares: &'static [&'static str],
 }
+
+/// The variable that names the `ggauge` whose workers are judged by targets that start some, where the process is none itself.
+pub const PROGRAM: &str = "GGAUGE_FUZZ_PROGRAM";
 
 /// What evaluating both tokens counts.
 const EVALUATED: &[&str] = &["two tokens evaluated"];

@@ -1,10 +1,13 @@
 //! Fuzz targets as library code, in the manner of wasmtime's `crates/fuzzing`: generators and oracles live here, know no engine, and
-//! build on stable. `fuzz/` is the glue to libFuzzer, a few lines a target; `fuzz-driver` builds and runs it; `ggauge` replays what was found.
+//! build on stable. `fuzz/` is the glue to libFuzzer, a few lines a target; `fuzz-driver` builds and runs it; `ggauge replay` and `ggauge promote` ask
+//! [`regressions`].
 //!
 //! A target is a function of bytes that returns where everything is as it should be, and does not return where something is not: it
 //! panics, or the runtime under test panics, aborts, crashes, hangs or takes too much memory. [`catalogue`] has all facts of each;
 //! [`known`] has what was filed, so that fuzzing goes on past it; [`statistics`] counts how far inputs came, so that no target is blind
 //! without anybody noticing.
+//!
+//! Runtimes and the harness are features: whoever needs no more than the catalogue links none of them.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(all(feature = "llama-cpp", feature = "candle")),
@@ -16,6 +19,8 @@ pub mod generators;
 pub mod known;
 mod memory;
 pub mod oracles;
+#[cfg(feature = "harness")]
+pub mod regressions;
 pub mod seeds;
 pub mod statistics;
 mod targets;
@@ -26,6 +31,8 @@ pub use targets::{codec, function, header_differential, header_ours, round_trip,
 pub use targets::{header_candle, load_candle};
 #[cfg(feature = "llama-cpp")]
 pub use targets::{header_llama_cpp, load_llama_cpp};
+#[cfg(feature = "harness")]
+pub use targets::{logits_differential, protocol};
 
 use catalogue::Input;
 use generators::{headers, models};

@@ -1,8 +1,14 @@
-//! The targets of this crate: each a generator handed to an oracle.
+//! The targets: each a generator handed to an oracle.
 //!
 //! Each panics, or ends the process, where it has found something that is not filed; what it checks is said by its oracle.
 #![allow(clippy::missing_panics_doc, reason = "to panic is what a target is for")]
 
+#[cfg(feature = "harness")]
+use crate::{
+    generators::recipes::RecipeCase,
+    oracles::{logits, protocol as lines},
+    statistics,
+};
 use crate::{
     generators::{blocks::CodecRow, headers, models, text::TextCase},
     oracles::{codec as blocks, header, load, tokenizer as text},
@@ -65,8 +71,22 @@ pub fn load_llama_cpp(input: &[u8]) {
     }
 }
 
-/// The function of a target, by its name in the catalogue. `None` for one whose runtime this build lacks, and for those that need the harness,
-/// which stands above this crate.
+/// Lines of the worker protocol and what else people write.
+#[cfg(feature = "harness")]
+pub fn protocol(input: &[u8]) {
+    lines::check(input);
+}
+
+/// Random valid recipes, through every CPU subject.
+#[cfg(feature = "harness")]
+pub fn logits_differential(input: &[u8]) {
+    match RecipeCase::draw(input) {
+        Some(case) => logits::check(&case),
+        None => statistics::count("no recipe"),
+    }
+}
+
+/// The function of a target, by its name in the catalogue. `None` for one that needs a runtime, or the harness, that this build lacks.
 pub fn function(name: &str) -> Option<fn(&[u8])> {
     Some(match name {
         "header_ours" => header_ours,
@@ -82,6 +102,10 @@ pub fn function(name: &str) -> Option<fn(&[u8])> {
         "load_candle" => load_candle,
         #[cfg(feature = "llama-cpp")]
         "load_llama_cpp" => load_llama_cpp,
+        #[cfg(feature = "harness")]
+        "protocol" => protocol,
+        #[cfg(feature = "harness")]
+        "logits_differential" => logits_differential,
         _ => return None,
     })
 }

@@ -52,3 +52,12 @@ fn compare_two_transcripts(bencher: Bencher) {
         oracle::compare(&a, &b).expect("they fit").scale()
     });
 }
+
+/// One position, in memory: the arithmetic alone, at the vocabularies of `SmolLM2` and Gemma 3.
+#[divan::bench(args = [49_152, 262_144])]
+fn compare_two_rows(bencher: Bencher, vocabulary: usize) {
+    let row = |noise: f32| (0..vocabulary).map(|i| ((i * 31) % 1009) as f32 / 100.0 + (i % 3) as f32 * noise).collect();
+    let (a, b): (Vec<f32>, Vec<f32>) = (row(0.01), row(0.0));
+    let (a, b) = ([(0, a)], [(0, b)]);
+    bencher.counter(BytesCount::new(2 * vocabulary * 4)).bench_local(|| oracle::compare_rows_of(&a, &b));
+}

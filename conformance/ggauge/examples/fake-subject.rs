@@ -31,6 +31,7 @@ use vocabulary::{
 /// What a child of this program is told to do.
 const EATS_AT_ONCE: &str = "eat-memory-at-once";
 
+#[expect(clippy::too_many_lines, reason = "one conversation, in its order")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let behaviour = arguments.next().unwrap_or_default();

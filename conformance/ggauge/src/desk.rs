@@ -5,13 +5,14 @@ use clap::Args;
 use ggauge::runtimes;
 use harness::{
     event::Listener,
+    plan::Filter,
     progress as bars,
     rig::{Policy, Rig},
     subjects,
     worker::pool::{self, Workers},
 };
 use indicatif::ProgressBar;
-use machine::{cache::Cache, scratch::Scratch};
+use machine::{Error, cache::Cache, scratch::Scratch};
 use printable::{Form, Page};
 use record::{Folder, SubjectRecord};
 use report::layout::{DEFAULT_WIDTH, Layout};
@@ -151,6 +152,11 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("finding the ggauge executable, which is also the workers'")
 }
 
+/// The cases that a command's `--filter` keeps: all without one.
+pub(crate) fn filter(text: Option<&str>) -> Result<Filter, Error> {
+    text.map_or(Ok(Filter::All), Filter::parse)
+}
+
 /// Shows how far the work is, unless nothing is to be shown but what is printed.
 pub(crate) fn progress(quiet: bool) -> ProgressBar {
     if quiet { ProgressBar::hidden() } else { bars::progress_bar() }
@@ -197,9 +203,4 @@ impl Shown {
     pub(crate) fn form(&self) -> Form {
         if self.markdown { Form::Markdown } else { Form::Text }
     }
-}
-
-pub(crate) fn parse_crate(text: &str) -> Result<(String, String), String> {
-    let (name, version) = text.split_once('=').ok_or("expected CRATE=VERSION, such as llama-cpp-sys-2=0.1.161")?;
-    Ok((name.to_owned(), version.to_owned()))
 }

@@ -2,6 +2,7 @@
 
 use crate::prompts;
 use harness::{
+    emulated::Emulated,
     plan::{Filter, Plan},
     reproduce,
     rig::{Policy, Rig},
@@ -95,10 +96,8 @@ impl Gauge {
         let has_ramps = prompts.iter().any(|prompt| prompt.name.starts_with("ramp-"));
         let described = |subject| workers.describe(subject, self.settings, &model.path);
         let records = subjects.iter().map(described).collect::<Result<Vec<SubjectRecord>, _>>()?;
-        let is_software =
-            |subject: &SubjectId| records.iter().any(|record| record.subject == *subject && record.description.software);
-        // A GPU that is emulated on the CPU takes seconds a token: it gets the short prompts.
-        let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !is_software(subject);
+        let emulated = Emulated::among(&records);
+        let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| emulated.gets(subject, prompt);
         let plan = Plan::new(vec![model], &[prompts], &Schedule::OF_EVERY_RUN, &[self.settings], &subjects, runs, &Filter::All);
         let policy = Policy { tolerances: Tolerances::shipped()?, expectations: Expectations::shipped()? };
         let mut rig =

@@ -27,15 +27,9 @@
 
 #[doc(hidden)]
 pub mod exit;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzz;
 mod gauge;
 #[doc(hidden)]
 pub mod prompts;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod regressions;
 #[doc(hidden)]
 pub mod runtimes;
 mod serve;

@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Count,
     /// A count, or an array of one for each layer: int32 or uint32.
     CountPerLayer,
+    /// Which layers: every how many, or an array that says it of each layer: bool, int32 or uint32.
+    Layers,
     /// float32.
     Real,
     /// A string.
@@ -23,12 +25,15 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn takes(self, value: Value<'_>) -> bool {
         match (self, value) {
-            (Self::Count | Self::CountPerLayer, Value::U32(_) | Value::U64(_))
+            (Self::Count | Self::CountPerLayer | Self::Layers, Value::U32(_) | Value::U64(_))
             | (Self::Real, Value::F32(_))
             | (Self::Text, Value::String(_))
             | (Self::Flag, Value::Bool(_)) => true,
             (Self::CountPerLayer, Value::Array(array)) => {
                 matches!(array.element_type(), ValueType::I32 | ValueType::U32)
+            }
+            (Self::Layers, Value::Array(array)) => {
+                matches!(array.element_type(), ValueType::Bool | ValueType::I32 | ValueType::U32)
             }
             _ => false,
         }
@@ -38,6 +43,7 @@ impl Kind {
         match self {
             Self::Count => "uint32 or uint64",
             Self::CountPerLayer => "uint32 or uint64, or an array of int32 or uint32",
+            Self::Layers => "uint32 or uint64, or an array of bool, int32 or uint32",
             Self::Real => "float32",
             Self::Text => "string",
             Self::Flag => "bool",
@@ -80,10 +86,13 @@ pub(crate) const COMMON: &[(&str, Kind)] = &[
     ("attention.key_length", Kind::Count),
     ("attention.value_length", Kind::Count),
     ("attention.sliding_window", Kind::Count),
+    ("attention.sliding_window_pattern", Kind::Layers),
+    ("attention.scale", Kind::Real),
     ("attention.layer_norm_epsilon", Kind::Real),
     ("attention.layer_norm_rms_epsilon", Kind::Real),
     ("rope.dimension_count", Kind::Count),
     ("rope.freq_base", Kind::Real),
+    ("rope.freq_base_swa", Kind::Real),
     ("rope.scaling.type", Kind::Text),
     ("rope.scaling.factor", Kind::Real),
     ("rope.scaling.original_context_length", Kind::Count),
@@ -93,6 +102,11 @@ pub(crate) const COMMON: &[(&str, Kind)] = &[
     ("use_parallel_residual", Kind::Flag),
     ("attention.max_alibi_bias", Kind::Real),
     ("attention.clamp_kqv", Kind::Real),
+    ("attn_logit_softcapping", Kind::Real),
+    ("final_logit_softcapping", Kind::Real),
+    ("embedding_scale", Kind::Real),
+    ("residual_scale", Kind::Real),
+    ("logit_scale", Kind::Real),
     ("shortconv.l_cache", Kind::Count),
 ];
 
@@ -162,9 +176,6 @@ pub(crate) type Row = (&'static str, &'static [Size], Need);
 /// What nearly every decoder has.
 const DECODER: &[Row] = &[
     ("token_embd.weight", &[Width, Vocabulary], Required),
-    ("output.weight", &[Width, Vocabulary], Optional),
-    ("output.bias", &[Vocabulary], Optional),
-    ("blk.*.attn_norm.weight", &[Width], Required),
     ("blk.*.attn_q.weight", &[Width, Queries], Split),
     ("blk.*.attn_k.weight", &[Width, Keys], Split),
     ("blk.*.attn_v.weight", &[Width, Values], Split),
@@ -179,6 +190,9 @@ const DECODER: &[Row] = &[
     ("blk.*.ffn_down.bias", &[Width], Optional),
     ("blk.*.ffn_up.bias", &[Hidden], Optional),
 ];
+/// The embedding stands in where there is none.
+const OUTPUT: &[Row] = &[("output.weight", &[Width, Vocabulary], Optional), ("output.bias", &[Vocabulary], Optional)];
+const ATTENTION_NORM: &[Row] = &[("blk.*.attn_norm.weight", &[Width], Required)];
 const OUTPUT_NORM: &[Row] = &[("output_norm.weight", &[Width], Required)];
 const FEED_FORWARD_NORM: &[Row] = &[("blk.*.ffn_norm.weight", &[Width], Required)];
 const GATED: &[Row] = &[
@@ -229,25 +243,45 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
     Architecture {
         name: "llama",
         required: &[RMS, "rope.dimension_count"],
-        tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, GATED, EXPERTS, ROPE_FREQUENCIES, ROPE_FACTORS],
+        tensors: &[
+            DECODER,
+            OUTPUT,
+            ATTENTION_NORM,
+            OUTPUT_NORM,
+            FEED_FORWARD_NORM,
+            GATED,
+            EXPERTS,
+            ROPE_FREQUENCIES,
+            ROPE_FACTORS,
+        ],
     },
-    Architecture { name: "qwen2", required: &[RMS], tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, GATED] },
-    Architecture { name: "qwen3", required: &[RMS], tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, GATED, HEAD_NORMS] },
+    Architecture {
+        name: "qwen2",
+        required: &[RMS],
+        tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED],
+    },
+    Architecture {
+        name: "qwen3",
+        required: &[RMS],
+        tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED, HEAD_NORMS],
+    },
     Architecture {
         name: "qwen3moe",
         required: &[RMS, "expert_count", "expert_used_count", "expert_feed_forward_length"],
-        tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, HEAD_NORMS, EXPERTS],
+        tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, HEAD_NORMS, EXPERTS],
     },
     Architecture {
         name: "gemma3",
         required: &[RMS],
-        tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, GATED, HEAD_NORMS, POST_NORMS],
+        tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED, HEAD_NORMS, POST_NORMS],
     },
     Architecture {
         name: "phi2",
         required: &["attention.layer_norm_epsilon"],
         tensors: &[
             DECODER,
+            OUTPUT,
+            ATTENTION_NORM,
             OUTPUT_NORM,
             &[
                 ("output_norm.bias", &[Width], Required),
@@ -259,18 +293,20 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
     Architecture {
         name: "phi3",
         required: &[RMS],
-        tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, GATED_IN_ONE, ROPE_FACTORS],
+        tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED_IN_ONE, ROPE_FACTORS],
     },
     Architecture {
         name: "glm4",
         required: &[RMS],
-        tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, GATED_IN_ONE, POST_NORMS],
+        tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED_IN_ONE, POST_NORMS],
     },
     Architecture {
         name: "lfm2",
         required: &[RMS, "shortconv.l_cache"],
         tensors: &[
             DECODER,
+            OUTPUT,
+            ATTENTION_NORM,
             FEED_FORWARD_NORM,
             GATED,
             HEAD_NORMS,
@@ -282,5 +318,48 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
             ],
         ],
     },
-    Architecture { name: "smollm3", required: &[RMS], tensors: &[DECODER, OUTPUT_NORM, FEED_FORWARD_NORM, GATED] },
+    Architecture {
+        name: "smollm3",
+        required: &[RMS],
+        tensors: &[DECODER, OUTPUT, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED],
+    },
+    // source: llama-cpp-sys-2 `llama.cpp/src/models/gemma2.cpp:37` `// same as tok_embd, duplicated to allow offloading`
+    Architecture {
+        name: "gemma2",
+        required: &[RMS],
+        tensors: &[DECODER, ATTENTION_NORM, OUTPUT_NORM, FEED_FORWARD_NORM, GATED, POST_NORMS],
+    },
+    // source: llama-cpp-sys-2 `llama.cpp/src/models/granite.cpp:7` `ml.get_key(LLM_KV_LOGIT_SCALE,                 hparams.f`
+    Architecture {
+        name: "granite",
+        required: &[RMS, "logit_scale"],
+        tensors: &[
+            DECODER,
+            OUTPUT,
+            ATTENTION_NORM,
+            OUTPUT_NORM,
+            FEED_FORWARD_NORM,
+            GATED,
+            EXPERTS,
+            ROPE_FREQUENCIES,
+            ROPE_FACTORS,
+        ],
+    },
+    // source: llama-cpp-sys-2 `llama.cpp/src/models/olmo2.cpp:36` `output      = create_tensor(tn(LLM_TENSOR_OUTPUT,`
+    Architecture {
+        name: "olmo2",
+        required: &[RMS],
+        tensors: &[
+            DECODER,
+            OUTPUT_NORM,
+            GATED,
+            POST_NORMS,
+            &[
+                ("output.weight", &[Width, Vocabulary], Required),
+                // Normed over all heads at once.
+                ("blk.*.attn_q_norm.weight", &[Queries], Attention),
+                ("blk.*.attn_k_norm.weight", &[Keys], Attention),
+            ],
+        ],
+    },
 ];

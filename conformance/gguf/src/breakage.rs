@@ -128,6 +128,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "a row for each rule")]
     fn break_model_rule(&mut self, rule: Rule) -> Result<(), CannotBreak> {
         let cannot = |why| CannotBreak { rule, why };
         let architecture = self.find_key("general.architecture").and_then(|key| key.value.get(8..).map(<[u8]>::to_vec));

@@ -250,7 +250,10 @@ fn check_tensors(
                 Sparse => sparse,
             };
             match (view.find)(&name) {
-                Some(tensor) => check_shape(tensor, sizes, layer, vocabulary, numbers, findings)?,
+                Some(tensor) => {
+                    let expected: Vec<u64> = sizes.iter().map(|&size| numbers.size(size, layer, vocabulary)).collect();
+                    check_shape(tensor, &expected, numbers.name, findings)?;
+                }
                 None if required => {
                     findings.report(Rule::TensorMissing, || Finding {
                         rule: Rule::TensorMissing,
@@ -291,15 +294,7 @@ fn check_unexpected(
     Ok(())
 }
 
-fn check_shape(
-    tensor: &Tensor<'_>,
-    sizes: &[Size],
-    layer: u64,
-    vocabulary: u64,
-    numbers: &Numbers<'_, '_>,
-    findings: &mut Findings,
-) -> Result<(), Finding> {
-    let expected: Vec<u64> = sizes.iter().map(|&size| numbers.size(size, layer, vocabulary)).collect();
+fn check_shape(tensor: &Tensor<'_>, expected: &[u64], architecture: &str, findings: &mut Findings) -> Result<(), Finding> {
     // Dimensions of 1 at the end say nothing, and some writers add them.
     let same = tensor.dimensions.len() >= expected.len()
         && tensor.dimensions.iter().zip(expected.iter().chain(std::iter::repeat(&1))).all(|(a, b)| a == b);
@@ -311,7 +306,7 @@ fn check_shape(
         offset: tensor.entry,
         field: format!("tensor {} dimensions", shown(tensor.name)),
         found: tensor.dimensions.to_string(),
-        expected: format!("{}, as the keys of `{}` say", shape(&expected), numbers.name),
+        expected: format!("{}, as the keys of `{}` say", shape(expected), architecture),
     })
 }
 

@@ -22,6 +22,7 @@ impl<'a> Cursor<'a> {
 
     /// A finding about the field that begins `back` bytes before this position.
     #[cold]
+    #[expect(clippy::too_many_arguments, reason = "what a finding has, and where")]
     pub(crate) fn finding(&self, rule: Rule, back: usize, field: &str, found: String, expected: String) -> Finding {
         Finding { rule, offset: self.at.saturating_sub(back) as u64, field: field.into(), found, expected }
     }

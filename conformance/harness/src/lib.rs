@@ -7,6 +7,7 @@
 pub mod allowance;
 pub mod answer;
 pub mod clock;
+pub mod emulated;
 pub mod event;
 pub mod judge;
 pub mod plan;

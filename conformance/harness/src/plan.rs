@@ -129,6 +129,7 @@ impl Plan {
     }
 
     /// Every schedule of every run for all of `models`; `prompts` are theirs.
+    #[expect(clippy::too_many_arguments, reason = "the axes of a plan, each of which is another type")]
     pub fn new(
         models: Vec<Model>,
         prompts: &[Vec<Prompt>],
@@ -223,11 +224,6 @@ impl Plan {
         self.index();
     }
 
-    /// Every case with its model's architecture: what patterns are held against.
-    pub fn names(&self) -> Vec<(Case, &str)> {
-        self.cases().map(|(case, model)| (case, model.architecture.as_str())).collect()
-    }
-
     /// Every case with its model, in order.
     pub fn cases(&self) -> impl Iterator<Item = (Case, &Model)> {
         self.groups.iter().flat_map(|group| {
@@ -240,6 +236,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn group(subjects: &[&str]) -> Group {
         Group {
@@ -282,7 +279,8 @@ mod tests {
 
     #[test]
     fn what_is_added_again_after_sorting_is_not_there_twice() {
-        let mut plan = Plan::of(vec![Model::named("b", "f32", "llama"), Model::named("a", "f32", "llama")]);
+        let tiny = |recipe: &str| Model::planned(&recipe.parse().unwrap(), Path::new("/")).unwrap();
+        let mut plan = Plan::of(vec![tiny("llama/f32@2"), tiny("llama/f32@1")]);
         let prompt = Prompt { name: "ramp-8".into(), tokens: vec![0; 8], short: true };
         let subjects = ["candle@cpu".parse().unwrap()];
         let add = |plan: &mut Plan, models: &[usize]| {

@@ -136,6 +136,7 @@ impl Flow<'_, '_> {
     }
 
     /// Executes a case, and gives the sha256 of its transcript beside it.
+    #[expect(clippy::too_many_arguments, reason = "a case is a model, a group and a subject, each of which lives elsewhere")]
     fn execute(
         &mut self,
         model: &Model,
@@ -175,6 +176,7 @@ impl Flow<'_, '_> {
     }
 
     /// Executes a case once more under a change that must not matter. The folder has what it gave.
+    #[expect(clippy::too_many_arguments, reason = "a case is a model, a group and a subject, each of which lives elsewhere")]
     fn execute_changed(
         &mut self,
         model: &Model,
@@ -211,6 +213,7 @@ impl Flow<'_, '_> {
     }
 
     /// What a subject is allowed on a prompt that is fed by `schedule`.
+    #[expect(clippy::too_many_arguments, reason = "a case is a model, a group and a subject, each of which lives elsewhere")]
     fn allowance(
         &mut self,
         model: &Model,

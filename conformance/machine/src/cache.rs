@@ -24,6 +24,8 @@ use std::{
 const TRANSCRIPTS_LIMIT: u64 = 4 << 30;
 /// Exact forms of models beyond this many bytes are dropped, the least recently used first.
 const EXACT_LIMIT: u64 = 8 << 30;
+/// The folder of downloaded models.
+const MODELS: &str = "models";
 /// The folder of what is remembered of files that were hashed.
 const HASHES: &str = "hashes";
 
@@ -89,7 +91,16 @@ impl Cache {
     /// # Errors
     /// Where the folder cannot be made; the same for all folders here.
     pub fn models(&self) -> Result<PathBuf, Error> {
-        self.folder("models")
+        self.folder(MODELS)
+    }
+
+    /// Where the file of a downloaded model is or will be. For those who only read: nothing is made.
+    pub fn model(&self, file: &str) -> PathBuf {
+        let folder = self.root.join(MODELS);
+        for folder in [&self.root, &folder] {
+            warn_of_others(folder);
+        }
+        folder.join(file)
     }
 
     /// Reference transcripts and noise scales.

@@ -2,7 +2,8 @@
 //! user happens to be. People run ggauge where they unpacked a model, and interpreters, package managers and the shims of version managers take
 //! code and settings from there: `pip/__main__.py`, `.npmrc`, `.cargo/config.toml`, `rust-toolchain.toml`, `.python-version`.
 //!
-//! Other people's programs are run to their end: interruptible, with bounded output, and gone with all they started when they are stopped.
+//! Other people's programs are run to their end: interruptible, with bounded output, and gone with all they started when they are stopped. What
+//! they say is kept for the error, or goes where the user reads it.
 
 use crate::{
     Error,
@@ -18,11 +19,13 @@ use std::{
 /// Bytes of output that are kept for an error text.
 const KEPT: usize = 1 << 16;
 /// How often a program is looked at.
-const WATCH: Duration = Duration::from_millis(50);
+const WATCH: Duration = Duration::from_millis(20);
+/// How long a program may tidy up that is stopped in what the user sees of it.
+const NOTICE: Duration = Duration::from_secs(3);
 
-/// Other people's program, such as python3, npm or cargo, in a folder of ours or of a checkout that the user named. Names on its command line
-/// are relative to that folder, and so are relative folders in the user's PATH and PYTHONPATH.
-pub fn program(name: &str, folder: &Path) -> Command {
+/// A program such as python3, npm, cargo or one that was built, in a folder of ours or of a checkout that the user named. Names on its command
+/// line are relative to that folder, and so are relative folders in the user's PATH and PYTHONPATH.
+pub fn program(name: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut command = new(name);
     // Some programs believe the variable.
     command.current_dir(folder).env("PWD", folder);
@@ -82,7 +85,15 @@ pub fn is_there(name: &str, folder: &Path) -> Result<bool, Error> {
 ///
 /// # Errors
 /// Where it cannot be started or fails, with the line of its output that says why; and where the user interrupted.
-pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), Error> {
+pub fn run(command: Command, failed: impl Fn(&str) -> Error) -> Result<(), Error> {
+    output(command, failed).map(|_| ())
+}
+
+/// The same, and gives what it wrote to stdout: the first 64 KiB, with U+FFFD for what is no text.
+///
+/// # Errors
+/// As [`run`].
+pub fn output(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<String, Error> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = command.get_program().to_string_lossy().into_owned();
     let started = Watched::start(command, Bounds::default());
@@ -90,8 +101,8 @@ pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), E
     let outputs = [Captured::of(child.take_stderr(), KEPT), Captured::of(child.take_stdout(), KEPT)];
     let end = child.until_its_end(WATCH)?;
     let [stderr, stdout] = outputs.map(Captured::last);
-    if matches!(end, End::ByItself(Some(status)) if status.success()) {
-        return Ok(());
+    if end.is_success() {
+        return Ok(stdout);
     }
     // pip, npm and cargo mark the lines that say why; the rest is advice, and with cargo the place.
     let marked = |line: &&str| line.contains("ERROR") || line.contains("npm error") || line.starts_with("error");
@@ -102,9 +113,42 @@ pub fn run(mut command: Command, failed: impl Fn(&str) -> Error) -> Result<(), E
     Err(failed(reason.as_deref().map_or("it failed without a word", str::trim)))
 }
 
+/// Runs a program whose words go where its command says, to the user or into a log, and gives how it ended. One that is stopped, by its bounds or
+/// by the user, may tidy up for some seconds. `tell` hears every now and then how long it has been running.
+///
+/// # Errors
+/// Where it cannot be started, and where the user interrupted.
+pub fn watch(mut command: Command, bounds: Bounds, tell: impl Fn(Duration)) -> Result<End, Error> {
+    command.stdin(Stdio::null());
+    let program = command.get_program().to_string_lossy().into_owned();
+    let child = Watched::start(command, bounds).map_err(|error| Error::Harness {
+        what: program,
+        why: format!("it cannot be started: {error}"),
+        next: "see that it is installed and may be run, and run the same command again".into(),
+    })?;
+    child.with_notice(NOTICE).until_its_end_telling(WATCH, tell)
+}
+
+/// Runs such a program without bounds, which must succeed.
+///
+/// # Errors
+/// As [`watch`], and where it fails: the user has read why.
+pub fn succeed(command: Command) -> Result<(), Error> {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if watch(command, Bounds::default(), |_| ())?.is_success() {
+        return Ok(());
+    }
+    Err(Error::Harness {
+        what: format!("{program} failed"),
+        why: "nothing more was done".into(),
+        next: "mend what it says above, and run the same command again".into(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watched::Excess;
     use printable::{line, quoted};
     use std::{os::unix::ffi::OsStrExt, path::PathBuf, time::Instant};
 
@@ -122,6 +166,32 @@ mod tests {
         let line = "echo advice >&2; echo 'ERROR: no network' >&2; echo more >&2; exit 1";
         let error = run(shell(line), |why| Error::input("sh", why, "look")).unwrap_err();
         assert!(error.to_string().starts_with("sh: ERROR: no network"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_fails_or_is_not_there_is_an_error_whoever_reads_its_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let failed = |why: &str| Error::input("sh", why, "look");
+        assert_eq!(output(shell("echo words; echo more >&2"), failed).unwrap(), "words\n");
+        assert!(output(program("no-such-program", folder.path()), failed).is_err());
+        assert!(succeed(shell("exit 0")).is_ok());
+        let error = succeed(shell("exit 3")).unwrap_err().to_string();
+        assert!(error.starts_with("sh failed: nothing more was done\nnext: "), "{error}");
+        let error = succeed(program("no-such-program", folder.path())).unwrap_err().to_string();
+        assert!(error.starts_with("no-such-program: it cannot be started: "), "{error}");
+    }
+
+    #[test]
+    fn a_program_writes_where_its_command_says_until_its_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = program("sh", folder.path());
+        command.args(["-c", "pwd; echo \"$PWD\"; read line || echo nothing; exec sleep 100"]);
+        command.stdout(std::fs::File::create(folder.path().join("log")).unwrap());
+        let bounds = Bounds { time: Some(Duration::from_millis(500)), ..Bounds::default() };
+        assert_eq!(watch(command, bounds, |_| ()).unwrap(), End::Stopped(Excess::Time));
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        let here = folder.path().display();
+        assert_eq!(log, format!("{here}\n{here}\nnothing\n"));
     }
 
     #[test]

@@ -106,6 +106,13 @@ pub fn has_ended(child: &Child) -> bool {
     pid(child.id()).is_none_or(|id| !matches!(waitid(WaitId::Pid(id), options), Ok(None)))
 }
 
+/// Tells a child that has a group of its own, and that group, to end.
+pub fn tell_to_end(child: &Child) {
+    if let Some(group) = pid(child.id()) {
+        let _ = kill_process_group(group, Signal::TERM);
+    }
+}
+
 /// Ends a child that has a group of its own, and everything that it started; says how the child ended, where it did within reason.
 pub fn kill(child: &mut Child) -> Option<ExitStatus> {
     if let Some(root) = pid(child.id()) {

@@ -25,19 +25,26 @@ const GRACE: Duration = Duration::from_millis(800);
 /// The exit code of a program that was interrupted from the keyboard: a shell's 128 and the number of SIGINT.
 pub const EXIT_CODE: u8 = 130;
 
-/// Begins to listen. A second Ctrl-C ends the process at once.
+/// Begins to listen, for work that notices in time and has more to do then than a moment allows. Only a second Ctrl-C ends the process before
+/// that does.
+///
+/// # Errors
+/// Where the system refuses the handlers.
+pub fn listen_patiently() -> io::Result<()> {
+    for signal in signals() {
+        flag::register_conditional_shutdown(signal, EXIT_CODE.into(), INTERRUPTED.clone())?;
+        flag::register(signal, INTERRUPTED.clone())?;
+    }
+    ignore_file_size_signal()
+}
+
+/// Begins to listen. A second Ctrl-C ends the process at once, and so does work that does not notice the first.
 ///
 /// # Errors
 /// Where the system refuses the handlers.
 pub fn listen() -> io::Result<()> {
-    let code = i32::from(EXIT_CODE);
-    let mut signals = vec![consts::SIGINT, consts::SIGTERM];
-    signals.extend((!outlives_its_terminal()).then_some(consts::SIGHUP));
-    for &signal in &signals {
-        flag::register_conditional_shutdown(signal, code, INTERRUPTED.clone())?;
-        flag::register(signal, INTERRUPTED.clone())?;
-    }
-    let mut signals = Signals::new(signals)?;
+    listen_patiently()?;
+    let mut signals = Signals::new(signals())?;
     thread::spawn(move || {
         if signals.forever().next().is_some() {
             thread::sleep(GRACE);
@@ -51,10 +58,16 @@ pub fn listen() -> io::Result<()> {
             {
                 eprintln!("ggauge: {}", Error::Interrupted);
             }
-            process::exit(code);
+            process::exit(EXIT_CODE.into());
         }
     });
-    ignore_file_size_signal()
+    Ok(())
+}
+
+/// What asks us to stop.
+fn signals() -> Vec<i32> {
+    let hangup = (!outlives_its_terminal()).then_some(consts::SIGHUP);
+    [consts::SIGINT, consts::SIGTERM].into_iter().chain(hangup).collect()
 }
 
 /// True where we were started to go on after the terminal is closed, as `nohup` does. Where the system does not tell, it may be so.
@@ -86,6 +99,16 @@ pub fn ignore_file_size_signal() -> io::Result<()> {
 /// True once the user asked to stop.
 pub fn requested() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Does what has to be done before the process ends, as if the user had not asked to stop yet; that they may do again. Afterwards it is as it was.
+pub fn set_aside<T>(work: impl FnOnce() -> T) -> T {
+    let was_requested = INTERRUPTED.swap(false, Ordering::Relaxed);
+    let done = work();
+    if was_requested {
+        INTERRUPTED.store(true, Ordering::Relaxed);
+    }
+    done
 }
 
 /// An error once the user asked to stop.

@@ -54,6 +54,13 @@ pub enum End {
     Stopped(Excess),
 }
 
+impl End {
+    /// True where it ended by itself and says that it did what it should.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::ByItself(Some(status)) if status.success())
+    }
+}
+
 /// A child process. It ends with this value, and with it everything that it started.
 #[derive(Debug)]
 pub struct Watched {
@@ -62,6 +69,8 @@ pub struct Watched {
     since: Instant,
     memory: family::Watch,
     peak_memory: u64,
+    /// How long it may tidy up once it was told to end; where there is no such time, it is not told.
+    notice: Option<Duration>,
     /// Its number may be somebody else's by now.
     is_gone: bool,
 }
@@ -75,7 +84,14 @@ impl Watched {
         // A group of its own: a Ctrl-C reaches us alone, and then we end the whole group.
         let child = command.process_group(0).spawn()?;
         let (since, memory) = (Instant::now(), family::Watch::default());
-        Ok(Self { child, bounds, since, memory, peak_memory: 0, is_gone: false })
+        Ok(Self { child, bounds, since, memory, peak_memory: 0, notice: None, is_gone: false })
+    }
+
+    /// The same child, which is told to end before it is ended, and may take so long to tidy up.
+    #[must_use]
+    pub fn with_notice(mut self, notice: Duration) -> Self {
+        self.notice = Some(notice);
+        self
     }
 
     /// Its process id.
@@ -144,12 +160,22 @@ impl Watched {
     ///
     /// # Errors
     /// Where the user interrupted.
-    pub fn until_its_end(mut self, every: Duration) -> Result<End, Error> {
+    pub fn until_its_end(self, every: Duration) -> Result<End, Error> {
+        self.until_its_end_telling(every, |_| ())
+    }
+
+    /// The same. At every look, `tell` hears how long it has been running.
+    ///
+    /// # Errors
+    /// Where the user interrupted.
+    pub fn until_its_end_telling(mut self, every: Duration, tell: impl Fn(Duration)) -> Result<End, Error> {
+        let started = Instant::now();
         while !self.has_ended() {
             interrupt::check()?;
             if let Some(excess) = self.excess() {
                 return Ok(End::Stopped(excess));
             }
+            tell(started.elapsed());
             thread::sleep(every);
         }
         Ok(End::ByItself(self.end()))
@@ -157,17 +183,30 @@ impl Watched {
 
     /// Gives it so long to end by itself, then ends it. Its status, where it ended by itself and the system says how.
     pub fn end_within(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let patience = Instant::now() + patience;
-        while !self.has_ended() && Instant::now() < patience {
-            thread::sleep(Duration::from_millis(2));
-        }
+        self.wait(patience);
         let by_itself = self.has_ended();
         self.end().filter(|_| by_itself)
     }
 
+    /// Waits until it has ended, and no longer than this.
+    fn wait(&self, patience: Duration) {
+        let patience = Instant::now() + patience;
+        while !self.has_ended() && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Ends what is left of it and of all that it started, before its number can be given to somebody else. Its status, the first time.
     fn end(&mut self) -> Option<ExitStatus> {
-        if std::mem::replace(&mut self.is_gone, true) { None } else { family::kill(&mut self.child) }
+        if self.is_gone {
+            return None;
+        }
+        if let Some(notice) = self.notice.filter(|_| !self.has_ended()) {
+            family::tell_to_end(&self.child);
+            self.wait(notice);
+        }
+        self.is_gone = true;
+        family::kill(&mut self.child)
     }
 }
 
@@ -275,6 +314,37 @@ mod tests {
         assert_eq!(all.len(), 3);
         drop(child);
         assert!(family::are_gone(&all), "{all:?}");
+    }
+
+    #[test]
+    fn who_is_told_to_end_may_tidy_up_and_who_does_not_listen_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let tidied = folder.path().join("tidied");
+        let bounds = Bounds { time: Some(Duration::from_millis(200)), ..Bounds::default() };
+        let end = |line: &str| {
+            let mut command = shell(line);
+            command.stdin(Stdio::null());
+            let child = Watched::start(command, bounds.clone()).unwrap().with_notice(Duration::from_millis(500));
+            child.until_its_end(OFTEN).unwrap()
+        };
+        let tidies = format!("trap ': >{}; exit 0' TERM; while :; do sleep 0.01; done", tidied.display());
+        assert_eq!(end(&tidies), End::Stopped(Excess::Time), "that it then ends by itself makes no difference");
+        assert!(tidied.exists());
+        let alive = folder.path().join("alive");
+        let deaf = format!("trap '' TERM; (while :; do : >{}; sleep 0.01; done) & sleep 100", alive.display());
+        assert_eq!(end(&deaf), End::Stopped(Excess::Time));
+        fs::remove_file(&alive).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        assert!(!alive.exists(), "what it started went on");
+    }
+
+    #[test]
+    fn who_waits_is_told_how_long() {
+        let told = std::cell::Cell::new(Duration::ZERO);
+        let end =
+            Watched::start(shell("sleep 0.3"), Bounds::default()).unwrap().until_its_end_telling(OFTEN, |time| told.set(time));
+        assert!(end.unwrap().is_success());
+        assert!(told.get() >= Duration::from_millis(200), "{told:?}");
     }
 
     #[test]

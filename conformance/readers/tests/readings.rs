@@ -34,6 +34,7 @@ impl File {
         self
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the fields of a tensor's entry")]
     fn tensor(mut self, name: &str, dimensions: &[u64], type_id: u32, offset: u64, len: usize) -> Self {
         let mut entry = string(name.as_bytes());
         entry.extend((dimensions.len() as u32).to_le_bytes());

@@ -1,7 +1,7 @@
 //! What the files of a model hold, and the rules of the format: rows of what `ggauge inspect` and `ggauge rules` tell.
 
 use printable::Text;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use strum::Display;
 use vocabulary::Upshot;
 
@@ -36,6 +36,9 @@ pub struct Inspection {
     pub weights: Vec<WeightTotals>,
     /// Every rule that is broken, at the first place where it is; of weights every tensor that has one that is odd.
     pub findings: Vec<Breach>,
+    /// Keys of the architecture that the exact reference passes over, because they change nothing, in the file's order. Empty
+    /// where it refuses the model.
+    pub ignored_by_the_reference: Vec<Text>,
     /// It has words and no tensor, and no rule about tensors concerns it.
     #[serde(skip)]
     pub is_vocabulary: bool,
@@ -182,8 +185,12 @@ pub fn bits_per_weight(bytes: u64, elements: u64) -> Option<f64> {
     (elements > 0).then(|| bytes as f64 * 8.0 / elements as f64)
 }
 
+fn as_map<S: Serializer>(pairs: &[(&'static str, &'static str)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
+}
+
 /// A rule of the format, as `ggauge rules` lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleRow {
     /// The id.
     pub id: &'static str,
@@ -191,11 +198,9 @@ pub struct RuleRow {
     pub severity: RuleSeverity,
     /// What the rule asks for, and where that comes from.
     pub meaning: &'static str,
-    /// What llama.cpp does with a model that breaks it.
-    #[serde(rename = "llama.cpp")]
-    pub llama_cpp: &'static str,
-    /// What candle does with a model that breaks it.
-    pub candle: &'static str,
+    /// The names of runtimes, and what each does with a model that breaks it.
+    #[serde(flatten, serialize_with = "as_map")]
+    pub runtimes: Vec<(&'static str, &'static str)>,
     /// The rule is about weights, which strict reading does not look at.
     #[serde(skip)]
     pub is_of_weights: bool,

@@ -10,7 +10,7 @@ use crate::{
 impl Matrix<'_> {
     /// The product with every row of `inputs`: `rows` outputs a position.
     pub fn multiply(&self, inputs: &Rows, operations: &dyn Operations) -> Rows {
-        let mut outputs = self.multiply_part(0, self.rows, &self.rounded(inputs, operations), operations.sums());
+        let mut outputs = self.multiply_part(0, self.rows, &self.rounded(inputs, operations), operations.addition());
         outputs.iter_mut().for_each(|row| operations.outputs(row));
         outputs
     }
@@ -280,6 +280,11 @@ impl Model<'_> {
     /// The activation functions of all feed-forward parts.
     pub fn activations(&self) -> impl Iterator<Item = Activation> {
         self.blocks.iter().flat_map(|block| block.feed_forward.activations())
+    }
+
+    /// True where a feed-forward part has experts.
+    pub fn has_experts(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block.feed_forward, FeedForward::Experts { .. }))
     }
 
     /// Takes a prompt, which begins at position 0, through all layers and the last norm: one row a position.

@@ -14,14 +14,15 @@
 pub mod architectures;
 pub mod layers;
 mod matrix;
+mod neutral;
 pub mod operations;
 mod rounding;
 mod rows;
 mod weights;
 pub use matrix::Matrix;
 pub use rounding::Rounding;
-pub use rows::{Rows, Sums};
-pub use weights::Weights;
+pub use rows::{Addition, Rows};
+pub use weights::{Weights, refused};
 
 /// Identifies the sources that decide the reference's numbers: part of the key of every cached transcript.
 pub const FINGERPRINT: &str = env!("REFERENCE_FINGERPRINT");

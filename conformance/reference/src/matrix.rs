@@ -1,6 +1,6 @@
 //! A matrix in the mapped file, and its product with the activations of all positions.
 
-use crate::rows::{LANES, Rows, Sums, dot};
+use crate::rows::{LANES, Rows, Addition, dot};
 use gguf::{WeightType, codec};
 use rayon::prelude::*;
 
@@ -57,7 +57,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The product for the outputs `first..first + count` alone, for a matrix whose whole product would not fit in memory.
-    pub fn multiply_part(&self, first: usize, count: usize, inputs: &Rows, sums: Sums) -> Rows {
+    pub fn multiply_part(&self, first: usize, count: usize, inputs: &Rows, addition: Addition) -> Rows {
         let positions = inputs.len();
         if positions == 0 {
             return Rows::zeros(0, count);
@@ -65,9 +65,9 @@ impl<'a> Matrix<'a> {
         let mut by_output = vec![0.0; count * positions];
         let blocks = by_output.par_chunks_mut(ROWS_AT_A_TIME * positions).enumerate();
         let rows_of = |block: usize| first + block * ROWS_AT_A_TIME;
-        match sums {
-            Sums::Exact => blocks.for_each(|(block, out)| self.multiply_rows(rows_of(block), inputs, out)),
-            Sums::Single => {
+        match addition {
+            Addition::Exact => blocks.for_each(|(block, out)| self.multiply_rows(rows_of(block), inputs, out)),
+            Addition::Single => {
                 let inputs: Vec<f32> = inputs.data.iter().map(|&x| x as f32).collect();
                 blocks.for_each(|(block, out)| self.multiply_rows_in_single(rows_of(block), &inputs, out));
             }
@@ -100,7 +100,7 @@ impl<'a> Matrix<'a> {
         });
     }
 
-    /// [`Matrix::multiply_rows`] with [`Sums::Single`]: terms are added one after the other, and the outputs beside each other.
+    /// [`Matrix::multiply_rows`] with [`Addition::Single`]: terms are added one after the other, and the outputs beside each other.
     fn multiply_rows_in_single(&self, first: usize, inputs: &[f32], out: &mut [f64]) {
         let positions = inputs.len() / self.columns;
         let rows = out.len() / positions;
@@ -187,8 +187,8 @@ mod tests {
         let outputs = matrix.multiply(&inputs, &Rounding::EXACT);
         assert_eq!(outputs.row(0), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(outputs.row(1), [4.0, 7.0, 10.0, 13.0, 16.0, 19.0]);
-        for sums in [Sums::Exact, Sums::Single] {
-            assert_eq!(matrix.multiply_part(4, 2, &inputs, sums).row(1), [16.0, 19.0]);
+        for addition in [Addition::Exact, Addition::Single] {
+            assert_eq!(matrix.multiply_part(4, 2, &inputs, addition).row(1), [16.0, 19.0]);
         }
     }
 
@@ -198,9 +198,9 @@ mod tests {
         let bytes: Vec<u8> = [1.0f32, f32::EPSILON / 4.0, f32::EPSILON / 4.0].into_iter().flat_map(f32::to_le_bytes).collect();
         let matrix = Matrix { weight_type: WeightType::F32, bytes: &bytes, rows: 1, columns: 3 };
         let inputs = Rows { width: 3, data: vec![1.0, 1.0, 2.0] };
-        let product = |sums| matrix.multiply_part(0, 1, &inputs, sums).data[0];
-        assert_eq!(product(Sums::Single), 1.0);
-        assert_eq!(product(Sums::Exact), 1.0 + 0.75 * f64::from(f32::EPSILON));
-        assert_eq!(dot_with(Sums::Single, &[1.0, f64::from(f32::EPSILON / 4.0)], &[1.0, 1.0]), 1.0);
+        let product = |addition| matrix.multiply_part(0, 1, &inputs, addition).data[0];
+        assert_eq!(product(Addition::Single), 1.0);
+        assert_eq!(product(Addition::Exact), 1.0 + 0.75 * f64::from(f32::EPSILON));
+        assert_eq!(dot_with(Addition::Single, &[1.0, f64::from(f32::EPSILON / 4.0)], &[1.0, 1.0]), 1.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Matrix,
-    rows::{Rows, Sums, dot_with},
+    rows::{Rows, Addition, dot_with},
 };
 use gguf::WeightType;
 use rayon::prelude::*;
@@ -18,8 +18,8 @@ pub trait Operations: Sync {
     fn outputs(&self, _row: &mut [f64]) {}
 
     /// How products add up.
-    fn sums(&self) -> Sums {
-        Sums::Exact
+    fn addition(&self) -> Addition {
+        Addition::Exact
     }
 
     /// A key or value on its way into the cache.
@@ -270,19 +270,19 @@ impl Attention {
     pub fn apply<O: Operations + ?Sized>(&self, queries: &Rows, keys: &Rows, values: &Rows, operations: &O) -> Rows {
         let mut outputs = Rows::zeros(queries.len(), self.heads * self.head);
         let width = outputs.width;
-        let sums = operations.sums();
+        let addition = operations.addition();
         outputs.data.par_chunks_exact_mut(width).enumerate().for_each(|(position, output)| {
             let first = self.window.map_or(0, |window| (position + 1).saturating_sub(window));
             for (index, out) in output.chunks_exact_mut(self.head).enumerate() {
                 let part = |at: usize| at * self.head..(at + 1) * self.head;
                 let query = &queries.row(position)[part(index)];
                 let shared = part(index / (self.heads / self.kv_heads));
-                let score = |at: usize| soft_cap(self.soft_cap, dot_with(sums, query, &keys.row(at)[shared.clone()]) * self.scale);
+                let score = |at: usize| soft_cap(self.soft_cap, dot_with(addition, query, &keys.row(at)[shared.clone()]) * self.scale);
                 let mut weights: Vec<f64> = (first..=position).map(score).collect();
                 operations.weigh(&mut weights);
                 for (at, weight) in (first..=position).zip(weights) {
                     for (x, value) in out.iter_mut().zip(&values.row(at)[shared.clone()]) {
-                        *x = sums.add(*x, weight, *value);
+                        *x = addition.add(*x, weight, *value);
                     }
                 }
             }

@@ -7,7 +7,7 @@
 //! Formats and which weight type takes which: `vec_dot_type` in ggml's `ggml-cpu.c`, the same in candle's `k_quants.rs`.
 
 use crate::{
-    Sums,
+    Addition,
     operations::{Activation, Operations, Rotary, softmax},
 };
 use gguf::WeightType;
@@ -211,8 +211,8 @@ impl Operations for Rounding {
         }
     }
 
-    fn sums(&self) -> Sums {
-        if self.single_sums { Sums::Single } else { Sums::Exact }
+    fn addition(&self) -> Addition {
+        if self.single_sums { Addition::Single } else { Addition::Exact }
     }
 
     fn cached(&self, row: &mut [f64]) {

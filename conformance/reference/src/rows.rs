@@ -80,14 +80,14 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// How a product adds its terms up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sums {
+pub enum Addition {
     /// In f64.
     Exact,
     /// In f32, one term after the other: of all orders in which a runtime may add, the one that carries the last bits of a long sum furthest.
     Single,
 }
 
-impl Sums {
+impl Addition {
     /// `sum + a * b`.
     pub(crate) fn add(self, sum: f64, a: f64, b: f64) -> f64 {
         match self {
@@ -97,10 +97,10 @@ impl Sums {
     }
 }
 
-/// The dot product of two rows of equal length, added up as `sums` says.
-pub(crate) fn dot_with(sums: Sums, a: &[f64], b: &[f64]) -> f64 {
-    match sums {
-        Sums::Exact => dot(a, b),
-        Sums::Single => a.iter().zip(b).fold(0.0, |sum, (&a, &b)| sums.add(sum, a, b)),
+/// The dot product of two rows of equal length, added up as `addition` says.
+pub(crate) fn dot_with(addition: Addition, a: &[f64], b: &[f64]) -> f64 {
+    match addition {
+        Addition::Exact => dot(a, b),
+        Addition::Single => a.iter().zip(b).fold(0.0, |sum, (&a, &b)| addition.add(sum, a, b)),
     }
 }

@@ -1,19 +1,35 @@
 //! What a model's files hold, by name: tensors and keys, with a note of what has been asked for.
 
-use crate::Matrix;
-use gguf::{Dimensions, Finding, Metadata, Split, Tensor, Value};
-use std::{cell::RefCell, collections::BTreeSet};
+use crate::{
+    Matrix,
+    neutral::{self, Neutral},
+};
+use gguf::{Array, Dimensions, File, Finding, Metadata, Mode, Rule, Severity, Split, Tensor, Value, WeightType};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeSet};
 use vocabulary::{Refusal, RejectionClass};
 
 /// A model's files, with a note of what has been read from them.
 ///
 /// A specification that ignores a tensor or a key it does not know would not be exact, so [`Weights::finish`] refuses a file
-/// with anything left over.
+/// with anything left over that could change the result.
 pub struct Weights<'a> {
     files: Split<'a>,
     architecture: &'a str,
     used: RefCell<BTreeSet<String>>,
+    /// Keys that say nothing at these values in this model, and in every model only at others.
+    neutral: RefCell<Vec<(&'static str, Neutral)>>,
 }
+
+/// Keys that llama.cpp reads as one number for all layers or as an array of one for each.
+// source: llama-cpp-sys-2 `llama.cpp/src/llama-model.cpp:1397` `ml.get_key_or_arr(LLM_KV_FEED_FORWARD_LENGTH,`
+// source: llama-cpp-sys-2 `llama.cpp/src/models/qwen3moe.cpp:4` `ml.get_key_or_arr(LLM_KV_EXPERT_FEED_FORWARD_LENGTH,`
+const BY_LAYER: &[&str] = &[
+    "feed_forward_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "expert_used_count",
+    "expert_feed_forward_length",
+];
 
 impl<'a> Weights<'a> {
     /// The weights of a parsed file, or of the files of a split model.
@@ -24,7 +40,24 @@ impl<'a> Weights<'a> {
         let files = files.into();
         let nothing = || Refusal::load(RejectionClass::Incomplete, "a model of no file");
         let architecture = files.files().first().ok_or_else(nothing)?.architecture().map_err(incomplete)?;
-        Ok(Self { files, architecture, used: RefCell::default() })
+        Ok(Self { files, architecture, used: RefCell::default(), neutral: RefCell::default() })
+    }
+
+    /// The weights of what was parsed, leniently: one file, which is a model of its own whatever its keys say of others, or the
+    /// files of a split model.
+    ///
+    /// # Errors
+    /// Where they do not fit together, or of two tensors or keys of one name which counts is anyone's guess.
+    pub fn of(files: Vec<File<'a>>) -> Result<Self, Refusal> {
+        let twice = |rule| matches!(rule, Rule::KeyDuplicate | Rule::TensorDuplicate);
+        let mut tolerated = files.iter().flat_map(File::tolerated);
+        if let Some(tolerated) = tolerated.find(|tolerated| twice(tolerated.finding.rule)) {
+            return Err(Refusal::Unsupported(tolerated.finding.to_string()));
+        }
+        match <[_; 1]>::try_from(files) {
+            Ok([file]) => Self::new(file),
+            Err(files) => Self::new(Split::join(files, Mode::Lenient).map_err(refused)?),
+        }
     }
 
     /// The first file has the keys of all.
@@ -139,17 +172,31 @@ impl<'a> Weights<'a> {
         Ok(self.optional_count(suffix)?.unwrap_or(default))
     }
 
-    /// A count among the architecture's keys, where there is one. At most 2^24, so that no product of two overflows.
+    /// A count among the architecture's keys, where there is one. At most 2^24, so that no product of two overflows. Where
+    /// llama.cpp takes an array of one count a layer, so does this, if they are all the same: its graphs for these
+    /// architectures have the first for all.
     fn optional_count(&self, suffix: &str) -> Result<Option<usize>, Refusal> {
         let key = self.key(suffix);
-        if let Some(Value::Array(_)) = self.metadata().get(&key) {
-            return Err(Refusal::Unsupported(format!(
-                "the reference does not know key `{key}` as an array, one value a layer"
-            )));
-        }
-        match self.metadata().u64(&key).map_err(incomplete)? {
-            Some(value) if value > 1 << 24 => Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}"))),
-            value => Ok(value.map(|value| value as usize)),
+        match self.metadata().get(&key) {
+            Some(Value::Array(array)) if BY_LAYER.contains(&suffix) => {
+                let counts = counts(&key, array, self.count("block_count")?)?;
+                match counts.first() {
+                    Some(first) if counts.iter().all(|count| count == first) => Ok(Some(*first)),
+                    _ => Err(Refusal::Unsupported(format!(
+                        "the reference does not know layers of different `{key}`: {}",
+                        Value::Array(array).summary()
+                    ))),
+                }
+            }
+            Some(Value::Array(_)) => {
+                Err(Refusal::Unsupported(format!("the reference does not know key `{key}` as an array, one value a layer")))
+            }
+            _ => match self.metadata().u64(&key).map_err(incomplete)? {
+                Some(value) if value > 1 << 24 => {
+                    Err(Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is {value}")))
+                }
+                value => Ok(value.map(|value| value as usize)),
+            },
         }
     }
 
@@ -174,11 +221,26 @@ impl<'a> Weights<'a> {
         let Some(Value::Array(array)) = self.metadata().get(&key) else {
             return Ok(vec![self.count(suffix)?; layers]);
         };
+        counts(&self.key(suffix), array, layers)
+    }
+
+    /// A truth value for each of `layers` layers, where the file has an array of them: of truth values, or of counts that are 0
+    /// or not.
+    ///
+    /// # Errors
+    /// Where it is made of something else, or has another length.
+    pub fn flags_by_layer(&self, suffix: &str, layers: usize) -> Result<Option<Vec<bool>>, Refusal> {
+        let key = format!("{}.{suffix}", self.architecture);
+        let Some(Value::Array(array)) = self.metadata().get(&key) else { return Ok(None) };
         let key = self.key(suffix);
-        let counts: Option<Vec<usize>> =
-            array.values().map(|value| value.as_u64().filter(|&n| n <= 1 << 24).map(|n| n as usize)).collect();
-        counts.filter(|counts| counts.len() == layers).ok_or_else(|| {
-            Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not one count for each of {layers} layers"))
+        let flag = |value: Value<'_>| match value {
+            Value::Bool(flag) => Some(flag),
+            Value::U32(_) | Value::I32(_) => value.as_u64().map(|count| count != 0),
+            _ => None,
+        };
+        let flags: Option<Vec<bool>> = array.values().map(flag).collect();
+        flags.filter(|flags| flags.len() == layers).map(Some).ok_or_else(|| {
+            Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not one truth value for each of {layers} layers"))
         })
     }
 
@@ -266,30 +328,101 @@ impl<'a> Weights<'a> {
         self.files.tensors().count()
     }
 
-    /// Declares keys that do not change the forward pass.
-    pub fn ignore(&self, suffixes: &[&str]) {
-        for suffix in suffixes {
-            self.key(suffix);
-        }
+    /// Says of a key that nothing asks for at which values it says nothing in this model, whatever is true of others.
+    pub(crate) fn neutral(&self, suffix: &'static str, values: Neutral) {
+        self.neutral.borrow_mut().push((suffix, values));
     }
 
-    /// Refuses a file that has a tensor, or a key of its architecture, which nothing has asked for.
+    /// [`Weights::neutral`] of numbers.
+    pub(crate) fn neutral_at(&self, suffix: &'static str, numbers: impl Into<Vec<f64>>) {
+        self.neutral(suffix, Neutral::Numbers(Cow::Owned(numbers.into())));
+    }
+
+    /// The architecture's keys that nothing has asked for, with the name that they have in every architecture.
+    fn left_over(&self) -> Vec<(String, String, Value<'a>)> {
+        let used = self.used.borrow();
+        let own = format!("{}.", self.architecture);
+        let keys = self.metadata().iter().map(|(key, value)| (key.to_string(), value));
+        keys.filter_map(|(key, value)| {
+            let suffix = key.strip_prefix(&own).filter(|_| !used.contains(&key))?.to_owned();
+            Some((key, suffix, value))
+        })
+        .collect()
+    }
+
+    /// At which values a key that nothing has asked for says nothing.
+    fn neutral_values(&self, suffix: &str, experts: bool) -> Option<Neutral> {
+        let own =
+            self.neutral.borrow().iter().find(|(name, _)| neutral::matches(&[name], suffix)).map(|(_, values)| values.clone());
+        own.or_else(|| neutral::of(suffix, experts))
+    }
+
+    /// The keys of the architecture that were passed over, in the file's order. Says something once a model is loaded.
+    pub fn ignored(&self) -> Vec<String> {
+        self.left_over().into_iter().map(|(key, ..)| key).collect()
+    }
+
+    /// Refuses a file that has a tensor, or a key of its architecture, which nothing has asked for and which could change the
+    /// result of a model that has `experts`, or none.
     ///
     /// # Errors
     /// [`Refusal::Unsupported`], naming the first of them.
-    pub fn finish(&self) -> Result<(), Refusal> {
-        let used = self.used.borrow();
-        let own = format!("{}.", self.architecture);
-        let keys = self.metadata().iter().map(|(key, _)| key.to_string()).filter(|key| key.starts_with(&own));
-        let tensors = self.files.tensors().map(|tensor| tensor.name.to_string());
-        match keys.map(|name| ("key", name)).chain(tensors.map(|name| ("tensor", name))).find(|(_, name)| !used.contains(name))
-        {
-            None => Ok(()),
-            Some((kind, name)) => Err(Refusal::Unsupported(format!(
-                "the reference for {} does not know {kind} `{name}`, so its result would not be exact",
-                self.architecture
-            ))),
+    pub fn finish(&self, experts: bool) -> Result<(), Refusal> {
+        for (key, suffix, value) in self.left_over() {
+            match self.neutral_values(&suffix, experts) {
+                None => return Err(self.unknown("key", &key)),
+                Some(neutral) if neutral.has(value) => {}
+                Some(neutral) => {
+                    return Err(Refusal::Unsupported(format!(
+                        "the reference for {} knows key `{key}` only where it changes nothing, at {neutral}, and it is {}",
+                        self.architecture,
+                        value.summary()
+                    )));
+                }
+            }
         }
+        let used = self.used.borrow();
+        let mut tensors = self.files.tensors().map(|tensor| tensor.name.to_string());
+        let unknown = tensors.find(|name| !used.contains(name) && !self.is_factor_of_one(name));
+        unknown.map_or(Ok(()), |name| Err(self.unknown("tensor", &name)))
+    }
+
+    /// True for a factor on a matrix that the model has, or on what goes into it, where it is 1 throughout. llama.cpp loads
+    /// such factors for every architecture, and not every graph multiplies by them.
+    fn is_factor_of_one(&self, name: &str) -> bool {
+        let matrix = name.strip_suffix(".scale").or_else(|| name.strip_suffix(".input_scale"));
+        let is_of_ours = matrix.is_some_and(|matrix| self.used.borrow().contains(&format!("{matrix}.weight")));
+        let is_one = |(file, tensor): (usize, &Tensor<'a>)| {
+            tensor.weight_type == WeightType::F32
+                && self.data(file, tensor).chunks_exact(4).all(|element| element == 1_f32.to_le_bytes())
+        };
+        is_of_ours && self.files.tensor(name).is_some_and(is_one)
+    }
+
+    fn unknown(&self, kind: &str, name: &str) -> Refusal {
+        Refusal::Unsupported(format!(
+            "the reference for {} does not know {kind} `{name}`, so its result would not be exact",
+            self.architecture
+        ))
+    }
+}
+
+/// The counts of an array, one for each of `layers` layers.
+fn counts(key: &str, array: Array<'_>, layers: usize) -> Result<Vec<usize>, Refusal> {
+    let counts: Option<Vec<usize>> =
+        array.values().map(|value| value.as_u64().filter(|&n| n <= 1 << 24).map(|n| n as usize)).collect();
+    counts.filter(|counts| counts.len() == layers).ok_or_else(|| {
+        Refusal::load(RejectionClass::Incomplete, format!("key `{key}` is not one count for each of {layers} layers"))
+    })
+}
+
+/// What it comes to that a file, or files together, cannot be read.
+pub fn refused(finding: Finding) -> Refusal {
+    match finding.rule {
+        // A type that is not in this crate may be one of a newer ggml.
+        Rule::TensorType => Refusal::Unsupported(finding.to_string()),
+        rule if rule.severity() == Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
+        _ => Refusal::load(RejectionClass::Malformed, finding.to_string()),
     }
 }
 

@@ -166,6 +166,10 @@ fn findings_text(inspection: &Inspection, layout: Layout) -> String {
     if let Some(why) = inspection.weights_not_read {
         out += &layout.wrapped("", &format!("no weight was looked at: {why}"));
     }
+    if !inspection.ignored_by_the_reference.is_empty() {
+        let keys: Vec<_> = inspection.ignored_by_the_reference.iter().map(Text::cut).collect();
+        out += &layout.wrapped("", &format!("ignored by the reference: {}", keys.join(", ")));
+    }
     for of_rule in inspection.findings.chunk_by(|a, b| a.is_of_weights && a.rule == b.rule) {
         out += &breaches(of_rule, inspection.is_split(), layout);
     }

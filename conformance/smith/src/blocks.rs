@@ -28,6 +28,7 @@ impl Blocks {
     }
 
     /// Whole blocks for `len` elements, whose decoded values have a mean near 0 and standard deviation `spread`.
+    #[expect(clippy::too_many_lines, reason = "a row for each weight type")]
     pub(crate) fn draw(&mut self, weight_type: WeightType, len: usize, spread: f32) -> Vec<u8> {
         // A uniform distribution of standard deviation 1 reaches to the square root of 3.
         const REACH: f32 = 1.732_050_8;

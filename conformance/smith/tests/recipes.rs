@@ -104,10 +104,96 @@ fn what_is_no_recipe_says_why() {
     }
 }
 
+/// Tensors that our reader does not ask for.
+fn may_be_missing(architecture: Architecture, tensor: &str) -> bool {
+    let is_bias = tensor.ends_with("bias") && !tensor.contains("_norm");
+    is_bias || tensor.starts_with("rope_") || tensor == "output.weight" && architecture != Architecture::Olmo2
+}
+
+fn rule_of(draft: &gguf::Draft<'_>) -> Option<gguf::Rule> {
+    gguf::File::strict(&draft.finish()).err().map(|finding| finding.rule)
+}
+
+/// The strict reader knows the whole of every model that is made here.
+#[test]
+fn a_tensor_that_is_missing_or_has_another_shape_and_a_key_of_another_type_are_refused() {
+    let plain = Architecture::ALL.map(|architecture| Recipe::new(architecture, gguf::WeightType::F32, 1));
+    for recipe in plain.into_iter().chain(variants()) {
+        let bytes = recipe.build().unwrap();
+        let file = gguf::File::strict(&bytes).unwrap();
+        for (index, tensor) in file.tensors().iter().enumerate() {
+            let name = tensor.name.to_string();
+            let mut draft = gguf::Draft::from(&file);
+            draft.tensors.remove(index);
+            draft.tensors.iter_mut().for_each(|tensor| tensor.place = None);
+            draft.tail = None;
+            let expected = (!may_be_missing(recipe.architecture, &name)).then_some(gguf::Rule::TensorMissing);
+            assert_eq!(rule_of(&draft), expected, "{recipe} without {name}");
+
+            let mut draft = gguf::Draft::from(&file);
+            let elements = draft.tensors[index].dimensions.iter().product();
+            // The same bytes in another shape.
+            draft.tensors[index].dimensions = vec![1, 1, elements];
+            assert_eq!(rule_of(&draft), Some(gguf::Rule::TensorShape), "{recipe}: {name}");
+        }
+        let own = format!("{}.", recipe.architecture.name());
+        for (key, _) in file.metadata().iter().filter(|(key, _)| key.starts_with(own.as_bytes())) {
+            let mut draft = gguf::Draft::from(&file);
+            let key = std::str::from_utf8(key).unwrap();
+            draft.remove_key(key).bool(key, true);
+            let is_flag = key.contains(".finetuned");
+            assert_eq!(rule_of(&draft), (!is_flag).then_some(gguf::Rule::KeyType), "{recipe}: {key}");
+        }
+    }
+}
+
+/// Gemma 2's output is its embedding, Granite norms no head, and `OLMo` 2 norms nothing on its way in.
+#[test]
+fn a_tensor_that_only_others_have_is_noticed() {
+    for (recipe, tensor, dimensions) in [
+        ("gemma2/f32", "output.weight", &[64, 320][..]),
+        ("granite/f32", "blk.0.attn_q_norm.weight", &[16]),
+        ("olmo2/f32", "blk.0.attn_norm.weight", &[64]),
+        ("olmo2/f32", "blk.0.ffn_norm.weight", &[64]),
+    ] {
+        let bytes = recipe.parse::<Recipe>().unwrap().build().unwrap();
+        let mut draft = gguf::Draft::from(&gguf::File::strict(&bytes).unwrap());
+        draft.tail = None;
+        let elements: u64 = dimensions.iter().product();
+        draft.tensor(tensor, dimensions, gguf::WeightType::F32, vec![0; elements as usize * 4]);
+        let bytes = draft.finish();
+        let file = gguf::File::strict(&bytes).unwrap();
+        let found: Vec<gguf::Rule> = file.tolerated().iter().map(|tolerated| tolerated.finding.rule).collect();
+        assert_eq!(found, [gguf::Rule::TensorUnexpected], "{recipe} with {tensor}");
+    }
+}
+
+#[test]
+fn granite_must_say_by_what_logits_are_divided() {
+    let bytes = "granite/f32".parse::<Recipe>().unwrap().build().unwrap();
+    let mut draft = gguf::Draft::from(&gguf::File::strict(&bytes).unwrap());
+    draft.remove_key("granite.logit_scale");
+    assert_eq!(rule_of(&draft), Some(gguf::Rule::KeyMissing));
+}
+
+#[test]
+fn which_layers_have_windows_can_be_said_of_each() {
+    let bytes = "gemma2/f32".parse::<Recipe>().unwrap().build().unwrap();
+    let file = gguf::File::strict(&bytes).unwrap();
+    let mut by_layer = gguf::Draft::from(&file);
+    by_layer.i32s("gemma2.attention.sliding_window_pattern", &[1, 0]);
+    assert_eq!(rule_of(&by_layer), None);
+    let mut by_word = gguf::Draft::from(&file);
+    by_word.strings("gemma2.attention.sliding_window_pattern", &["sliding", "global"]);
+    assert_eq!(rule_of(&by_word), Some(gguf::Rule::KeyType));
+}
+
 /// `Draft::break_rule` on real models, of every family of weights.
 #[test]
 fn a_recipe_written_back_breaks_one_rule_and_no_other() {
-    for recipe in ["llama/f32@1", "llama/q4_0@1", "gemma3/f16@1", "gemma3/q6_k@1"] {
+    let chosen =
+        ["llama/f32@1", "llama/q4_0@1", "gemma3/f16@1", "gemma3/q6_k@1", "gemma2/f32@1", "granite/f32@1", "olmo2/q4_0@1"];
+    for recipe in chosen {
         let bytes = recipe.parse::<Recipe>().unwrap().build().unwrap();
         let file = gguf::File::strict(&bytes).unwrap();
         assert_eq!(gguf::Draft::from(&file).finish(), bytes, "{recipe}");

@@ -10,6 +10,7 @@
 use crate::matrix;
 use harness::{
     allowance,
+    emulated::Emulated,
     plan::{Filter, Plan},
     subjects,
 };
@@ -58,19 +59,19 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
     Tolerances { generated_by: "calibration".into(), measured_with: Vec::new(), tolerance: tolerance.collect() }
 }
 
-/// The architecture for which slow subjects get more than the weight types that the matrix has for devices: all but those whose decoding
+/// The architecture for which emulated GPUs get more than the weight types that the matrix has for devices: all but those whose decoding
 /// takes a software device minutes.
 const THOROUGH: &str = "llama";
 
-/// The plan of a calibration: both schedules, both settings. The `slow` subjects, GPUs that are emulated, get the first seed only.
-pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId], slow: &BTreeSet<SubjectId>) -> Plan {
+/// The plan of a calibration: both schedules, both settings. GPUs that are emulated get the first seed only.
+pub fn plan(models: Vec<Model>, prompts: &[Vec<Prompt>], subjects: &[SubjectId], emulated: &Emulated) -> Plan {
     let first = format!("@{FIRST_SEED}");
     let runs = |model: &Model, subject: &SubjectId, _: &Prompt| {
         let own = model.recipe.as_ref().is_some_and(matrix::is_own);
         let name = model.name.strip_suffix(&first).filter(|_| own);
         let of_device = matrix::DEVICE_WEIGHTS.iter().any(|weights| weights.name() == model.weights);
         let slow_to_decode = ["iq", "tq", "mx", "nv", "q1", "q2_0"].iter().any(|kind| model.weights.starts_with(kind));
-        !slow.contains(subject) || name.is_some_and(|name| of_device || (name == THOROUGH && !slow_to_decode))
+        !emulated.has(subject) || name.is_some_and(|name| of_device || (name == THOROUGH && !slow_to_decode))
     };
     Plan::new(models, prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, subjects, runs, &Filter::All)
 }

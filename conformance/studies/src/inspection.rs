@@ -10,6 +10,7 @@ use record::{
         Breach, FileHeader, FileVerdict, Inspection, KeyRow, RuleRow, RuleSeverity, TensorRow, WeightTotals, bits_per_weight,
     },
 };
+use reference::{Weights, architectures};
 use std::collections::BTreeMap;
 use supply::{
     files::{Misplaced, is_vocabulary},
@@ -17,6 +18,7 @@ use supply::{
     sources::Source,
     weights::{self, Odd, WeightRule},
 };
+use vocabulary::Refusal;
 
 /// Elements of an array that JSON gives.
 const MOST_ELEMENTS: usize = 64;
@@ -88,9 +90,21 @@ fn of_headers(name: &str, parts: &[ReadShard<'_>], missing: &[String]) -> Inspec
         tensors: parts.iter().flat_map(tensors).collect(),
         weights: weights_of(parts),
         findings: findings.into_iter().map(breach).collect(),
+        ignored_by_the_reference: ignored(parts, missing),
         is_vocabulary: is_only_words(parts),
         weights_not_read: None,
     }
+}
+
+/// The keys that the exact reference passes over, of a model that it takes.
+fn ignored(parts: &[ReadShard<'_>], missing: &[String]) -> Vec<Text> {
+    let ignored = || {
+        let weights = Weights::of(parts.iter().map(|part| part.file.clone()).collect())?;
+        architectures::load(&weights)?;
+        Ok::<_, Refusal>(weights.ignored())
+    };
+    // Of what is refused nothing is passed over, and `ggauge run` says why it is.
+    if missing.is_empty() { ignored().unwrap_or_default().iter().map(Text::new).collect() } else { Vec::new() }
 }
 
 /// Adds what is wrong with weights.
@@ -267,8 +281,7 @@ pub fn rules() -> Vec<RuleRow> {
         id: rule.id(),
         severity: severity_of(rule),
         meaning: rule.meaning(),
-        llama_cpp: rule.llama_cpp().words(),
-        candle: rule.candle().words(),
+        runtimes: vec![("llama.cpp", rule.llama_cpp().words()), ("candle", rule.candle().words())],
         is_of_weights: false,
     });
     let loads = Stance::Accepts.words();
@@ -276,8 +289,7 @@ pub fn rules() -> Vec<RuleRow> {
         id: rule.id(),
         severity: rule.severity(),
         meaning: rule.meaning(),
-        llama_cpp: loads,
-        candle: loads,
+        runtimes: vec![("llama.cpp", loads), ("candle", loads)],
         is_of_weights: true,
     });
     of_format.chain(of_weights).collect()

@@ -8,6 +8,7 @@ pub mod faults;
 pub mod goldens;
 pub mod inspection;
 pub mod matrix;
+pub mod names;
 pub mod readers;
 pub mod tokenizers;
 pub mod upgrade;

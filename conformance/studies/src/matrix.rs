@@ -3,14 +3,14 @@
 //! To add a model, add its recipe to [`MODELS`]; to add a schedule, an architecture or a weight type, add it where it is defined, and it is
 //! in the matrix.
 
-use crate::covering;
+use crate::{covering, names::ModelNames};
 use gguf::WeightType;
 use harness::plan::{Filter, Plan, Product};
 use machine::Error;
 use smith::{Architecture, Recipe};
 use std::path::Path;
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::{Relation, Schedule, Settings, SubjectId};
+use vocabulary::{Case, Relation, Schedule, Settings, SubjectId};
 
 /// Models beside those with every architecture's own numbers: what else its format allows and changes the graph. Numbers that only
 /// scale something are nudged by `ggauge faults`.
@@ -136,32 +136,24 @@ pub fn plan(extent: Extent, subjects: &Subjects<'_>, folder: &Path, keep: &Filte
     }
 }
 
-/// Adds the cases of the matrix to a plan, by the names of what they are made of: nothing of it can be run.
-pub fn with_names(mut plan: Plan, subjects: &[SubjectId]) -> Plan {
-    let first = plan.models.len();
-    let recipes = FEW_WEIGHTS.into_iter().flat_map(recipes).chain(long_recipes());
-    plan.models.extend(recipes.map(|recipe| Model::named(&recipe.model(), recipe.weights.name(), recipe.architecture.name())));
-    let models: Vec<usize> = (first..plan.models.len()).collect();
-    let lengths = [8, 40, BEYOND_CONTEXT, BEYOND_4096];
-    let product = Product {
-        models: &models,
-        prompts: &|_| lengths.map(ramp).to_vec(),
-        schedules: &schedules,
-        settings: &Settings::ALL,
-        subjects,
-        relations: &[],
-        runs: &|_, _, _| true,
+/// The cases that the matrix can have on `subjects`, each with its model's architecture: what patterns are held against. Nothing is made.
+pub fn names(subjects: &[SubjectId]) -> Vec<(Case, &'static str)> {
+    let mut cases = Vec::new();
+    let mut add = |recipe: &Recipe, prompt: &Prompt, schedules: &[Schedule]| {
+        let (weights, architecture) = (recipe.weights.name(), recipe.architecture.name());
+        let model = recipe.model();
+        let named = ModelNames { model: &model, weights, architecture }.cases(&prompt.name, schedules, subjects);
+        cases.extend(named.into_iter().map(|(case, _)| (case, architecture)));
     };
-    plan.add(&product, &Filter::All);
-    let first = plan.models.len();
-    let recipes = Recipe::WEIGHTS.into_iter().flat_map(own_recipes);
-    plan.models.extend(recipes.map(|recipe| Model::named(&recipe.model(), recipe.weights.name(), recipe.architecture.name())));
-    let models: Vec<usize> = (first..plan.models.len()).collect();
-    plan.add(
-        &Product { models: &models, prompts: &|_| vec![ramp(8)], schedules: &|_| Schedule::OF_EVERY_RUN.to_vec(), ..product },
-        &Filter::All,
-    );
-    plan
+    for recipe in FEW_WEIGHTS.into_iter().flat_map(recipes).chain(long_recipes()) {
+        for prompt in [8, 40, BEYOND_CONTEXT, BEYOND_4096].map(ramp) {
+            add(&recipe, &prompt, &schedules(&prompt));
+        }
+    }
+    for recipe in Recipe::WEIGHTS.into_iter().flat_map(own_recipes) {
+        add(&recipe, &ramp(8), &Schedule::OF_EVERY_RUN);
+    }
+    cases
 }
 
 /// A plan that grows product by product; a model stands in it once.

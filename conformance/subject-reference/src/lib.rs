@@ -1,9 +1,9 @@
 //! The reference as a subject like any other: `reference@f64`, and its rounded forms.
 #![forbid(unsafe_code)]
 
-use gguf::{File, Finding, Mode, Rule, Severity, Split};
+use gguf::File;
 use machine::{MappedFile, map_model};
-use reference::{FINGERPRINT, Rounding, Weights, architectures, layers::Model, operations::Operations};
+use reference::{FINGERPRINT, Rounding, Weights, architectures, layers::Model, operations::Operations, refused};
 use std::path::Path;
 use vocabulary::{Description, Refusal, RejectionClass, Session, Subject, transcript};
 
@@ -58,25 +58,8 @@ struct ReferenceSession {
 }
 
 fn with_model<T>(files: &[MappedFile], use_it: impl FnOnce(&Model<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
-    let refused = |finding: Finding| match finding.rule {
-        // A type that is not in this crate may be one of a newer ggml.
-        Rule::TensorType => Refusal::Unsupported(finding.to_string()),
-        rule if rule.severity() == Severity::Unsupported => Refusal::Unsupported(finding.to_string()),
-        _ => Refusal::load(RejectionClass::Malformed, finding.to_string()),
-    };
     let parsed = files.iter().map(|file| File::lenient(file)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
-    // Of two tensors or keys of one name, which counts is anyone's guess.
-    let twice = |rule| matches!(rule, Rule::KeyDuplicate | Rule::TensorDuplicate);
-    let mut tolerated = parsed.iter().flat_map(File::tolerated);
-    if let Some(tolerated) = tolerated.find(|tolerated| twice(tolerated.finding.rule)) {
-        return Err(Refusal::Unsupported(tolerated.finding.to_string()));
-    }
-    // One file is a model of its own, whatever its keys say of others.
-    let model = match <[_; 1]>::try_from(parsed) {
-        Ok([file]) => Split::from(file),
-        Err(parsed) => Split::join(parsed, Mode::Lenient).map_err(refused)?,
-    };
-    use_it(&architectures::load(&Weights::new(model)?)?)
+    use_it(&architectures::load(&Weights::of(parsed)?)?)
 }
 
 impl Session for ReferenceSession {
@@ -111,7 +94,7 @@ impl Session for ReferenceSession {
             let hidden = model.output.rounded(&model.hidden(tokens, &self.rounding), &of_output);
             for start in (0..self.vocabulary_size).step_by(TOKENS_AT_A_TIME) {
                 let count = TOKENS_AT_A_TIME.min(self.vocabulary_size - start);
-                let logits = model.output.multiply_part(start, count, &hidden, of_output.sums());
+                let logits = model.output.multiply_part(start, count, &hidden, of_output.addition());
                 for (position, row) in logits.iter().enumerate() {
                     // The one rounding of the exact pass: transcripts hold f32, which adds 1e-15 to an NMSE.
                     let row: Vec<f32> =

@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn releases_with_other_crates_lie_in_other_folders() {
         let wanted = "llama-cpp@0.1.160".parse().unwrap();
-        let with = [("llama-cpp-sys-2".to_owned(), "0.1.160".to_owned())];
+        let with = ["llama-cpp-sys-2=0.1.160".parse().unwrap()];
         let [(one, _), (other, _)] = [&[][..], &with].map(|with| releases::find(&wanted, with).unwrap());
         let name = |checkout: &str, release| folder_name(Path::new(checkout), release, &[]);
         assert_ne!(name("a", &one), name("a", &other));

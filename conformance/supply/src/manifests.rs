@@ -64,12 +64,9 @@ impl Manifest {
         Ok(all)
     }
 
-    /// Where the file is or will be.
-    ///
-    /// # Errors
-    /// Where the cache folder cannot be made.
-    pub fn path(&self, cache: &Cache) -> Result<PathBuf, Error> {
-        Ok(cache.models()?.join(&self.file))
+    /// Where the file is or will be; nothing is made.
+    pub fn path(&self, cache: &Cache) -> PathBuf {
+        cache.model(&self.file)
     }
 
     /// True when the file is there and is what it must be. A file that is not is left for [`Manifest::fetch`] to replace.
@@ -82,7 +79,7 @@ impl Manifest {
     /// # Errors
     /// Where it cannot be downloaded or is not what it must be.
     pub fn fetch(&self, cache: &Cache, offline: bool, progress: &ProgressBar) -> Result<PathBuf, Error> {
-        let path = self.path(cache)?;
+        let path = self.path(cache);
         if self.is_cached(&path, cache, progress)? {
             return Ok(path);
         }

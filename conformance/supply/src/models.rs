@@ -167,23 +167,6 @@ impl Model {
         Ok(Self { record, path: path.into(), shards: files.files().len(), recipe: None, is_exact: false, files: Vec::new() })
     }
 
-    /// A model of which nothing is known but the parts of its case ids.
-    pub fn named(name: &str, weights: &str, architecture: &str) -> Self {
-        let record = ModelRecord {
-            name: name.into(),
-            weights: weights.into(),
-            architecture: architecture.into(),
-            family: Family::Single,
-            output_bytes: 0,
-            sha256: String::new(),
-            vocabulary_size: 0,
-            context_length: None,
-            bos: None,
-            argument: String::new(),
-        };
-        Self { record, path: PathBuf::new(), shards: 1, recipe: None, is_exact: false, files: Vec::new() }
-    }
-
     /// Makes a tiny model in `folder`.
     ///
     /// # Errors

@@ -33,6 +33,31 @@ impl FromStr for Wanted {
     }
 }
 
+/// A crate and its version, as in `llama-cpp-sys-2=0.1.161`. Both become part of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrateVersion {
+    /// The crate, as the registry calls it.
+    pub name: String,
+    /// The one version of it that is taken.
+    pub version: Version,
+}
+
+impl FromStr for CrateVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let example = "expected CRATE=VERSION, such as llama-cpp-sys-2=0.1.161";
+        let (name, version) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: {example}"))?;
+        let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        if !is_name {
+            return Err(format!("`{name}` is no name of a crate: {example}"));
+        }
+        let version = version.parse().map_err(|error| format!("`{version}` is no version ({error}): {example}"))?;
+        Ok(Self { name: name.into(), version })
+    }
+}
+
 /// The text of a file of the checkout as a release needs it: the workspace's manifest is pinned, and edits are made.
 ///
 /// # Errors
@@ -109,7 +134,7 @@ fn newest(runtime: &str) -> Result<Release, Error> {
 ///
 /// # Errors
 /// For a runtime that is not known, and for a crate that it does not have.
-pub fn find(wanted: &Wanted, with: &[(String, String)]) -> Result<(Release, bool), Error> {
+pub fn find(wanted: &Wanted, with: &[CrateVersion]) -> Result<(Release, bool), Error> {
     let newest = newest(&wanted.runtime)?;
     let wanted_version = wanted.version.to_string();
     let is_wanted = |release: &Release| release.runtime == wanted.runtime && release.version == wanted_version;
@@ -125,11 +150,11 @@ pub fn find(wanted: &Wanted, with: &[(String, String)]) -> Result<(Release, bool
             (Release { version: wanted_version.clone(), crates, edit: Vec::new(), ..newest }, false)
         }
     };
-    for (name, version) in with {
+    for CrateVersion { name, version } in with {
         let names: Vec<&String> = release.crates.keys().collect();
         let next = format!("give one of {}", names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "));
         let wrong = || Error::input(name, format!("{} has no crate of this name", wanted.runtime), next.clone());
-        version.clone_into(release.crates.get_mut(name).ok_or_else(wrong)?);
+        *release.crates.get_mut(name).ok_or_else(wrong)? = version.to_string();
     }
     Ok((release, known))
 }
@@ -309,13 +334,33 @@ mod tests {
     fn releases_outside_the_table_are_taken_at_their_word() {
         let (release, known) = find(&"llama-cpp@0.1.150".parse().unwrap(), &[]).unwrap();
         assert!(!known && release.crates.values().all(|version| version == "0.1.150"), "{release:?}");
-        let with = [("llama-cpp-sys-2".to_owned(), "0.1.151".to_owned())];
+        let with = ["llama-cpp-sys-2=0.1.151".parse().unwrap()];
         let (release, _) = find(&"llama-cpp@0.1.150".parse().unwrap(), &with).unwrap();
         assert_eq!(release.crates["llama-cpp-sys-2"], "0.1.151");
         assert!(find(&"candle@0.1.0".parse().unwrap(), &with).is_err(), "candle has no such crate");
         assert!(find(&"mistral@1.0.0".parse().unwrap(), &[]).unwrap_err().to_string().contains("llama-cpp, candle"));
         for wrong in ["candle", "candle@", "@1.0.0", "candle@../..", "candle@main", "candle@0.11", "candle@1.0.0/.."] {
             assert!(wrong.parse::<Wanted>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_crate_and_its_version_are_checked() {
+        let parsed: CrateVersion = "llama-cpp-sys-2=0.1.161-rc.1".parse().unwrap();
+        assert_eq!((parsed.name.as_str(), parsed.version.to_string().as_str()), ("llama-cpp-sys-2", "0.1.161-rc.1"));
+        for (wrong, why) in [
+            ("tokenizers", "no `=`"),
+            ("=0.1.0", "`` is no name of a crate"),
+            ("../x=0.1.0", "`../x` is no name of a crate"),
+            ("2x=0.1.0", "`2x` is no name of a crate"),
+            ("tokenizers=", "`` is no version"),
+            ("tokenizers=0.1", "`0.1` is no version"),
+            ("tokenizers==0.1.0", "`=0.1.0` is no version"),
+            ("tokenizers=*", "`*` is no version"),
+            ("tokenizers=0.1.0\", path = \"x", "is no version"),
+        ] {
+            let error = wrong.parse::<CrateVersion>().unwrap_err();
+            assert!(error.contains(why) && error.contains("expected CRATE=VERSION"), "{error}");
         }
     }
 }

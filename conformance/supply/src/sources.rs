@@ -47,7 +47,7 @@ impl Source {
     pub fn open(argument: &str, cache: &Cache) -> Result<Self, Error> {
         match ModelArgument::find(argument)? {
             ModelArgument::Pinned(manifest) => {
-                let path = manifest.path(cache)?;
+                let path = manifest.path(cache);
                 if !path.exists() {
                     let next = format!("run `ggauge fetch {argument}` with a network");
                     return Err(Error::input(format!("model {argument}"), "it is not in the cache", next));

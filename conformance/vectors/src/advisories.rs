@@ -67,6 +67,7 @@ fn all() -> Vec<Advisory> {
 }
 
 /// llama.cpp's header, in early 2024: products and sums of counts and lengths that wrap.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn memory_of_the_header() -> Vec<Advisory> {
     let mut long_key = counts(0, 1);
     long_key.extend(u64::MAX.to_le_bytes());
@@ -157,6 +158,7 @@ fn memory_of_the_header() -> Vec<Advisory> {
 }
 
 /// Sizes of tensors that wrap.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn tensors() -> Vec<Advisory> {
     let mut empty_key = bases::bare();
     empty_key.key("", ValueType::U8.id(), [0]);
@@ -232,6 +234,7 @@ fn tensors() -> Vec<Advisory> {
 }
 
 /// Keys and tokenizers of models.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn models() -> Vec<Advisory> {
     let template = "{{ ''.__class__.__mro__[1].__subclasses__() }}";
     let layers = |count: u32| {
@@ -337,6 +340,7 @@ fn long_token(len: u64) -> VectorFile {
 }
 
 /// Ollama, candle and gguf-py.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn other_readers() -> Vec<Advisory> {
     let mut wide = bases::bare();
     wide.tensor("t", &[8], WeightType::F32, vec![0; 32]);

@@ -32,6 +32,7 @@ fn nested(depth: usize, inner: &[u8]) -> Vec<u8> {
     value
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("arrays", "Arrays: element types, lengths, nesting.");
     group.note("HugeCount", "A length that no file can meet. A reader that allocates before it looks exhausts memory, or multiplies until it wraps.");

@@ -3,6 +3,7 @@
 use crate::{Builder, Group, bases};
 use gguf::{Draft, Rule, ValueType, WeightType};
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("header", "The header: magic, version, counts, and files that end within it.");
     group.note("Truncated", "The file ends early. A reader that fills up with zeros takes a shorter file for another one.");

@@ -3,6 +3,7 @@
 use crate::{Builder, Group, bases};
 use gguf::{Rule, Value, ValueType};
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("keys", "Keys of the metadata: lengths, characters, duplicates.");
     group.note("Charset", "A character that a key must not have. Readers replace it, cut the key at it, or keep it.");

@@ -34,6 +34,7 @@ fn offset(offset: u64) -> Draft<'static> {
     draft
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("layout", "The data section: alignment, offsets, overlap, padding, the end of the file.");
     group.note(

@@ -155,6 +155,7 @@ struct Builder {
     group: Group,
 }
 
+#[expect(clippy::too_many_arguments, reason = "the columns of a vector")]
 impl Builder {
     fn new(name: &str, header: &str) -> Self {
         let mut builder = Self {

@@ -138,6 +138,7 @@ fn quantized() -> Draft<'static> {
     draft
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("models", "Whole models of one layer: what an architecture asks of keys and tensors.");
     group.note("Architecture", "The least model of an architecture, complete and fit to run.");

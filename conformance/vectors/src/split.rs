@@ -20,6 +20,7 @@ fn files(shards: &[Draft<'_>]) -> Vec<VectorFile> {
     shards.iter().enumerate().map(|(index, shard)| parts::file(&name(index), &shard.finish())).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("split", "Split models: several files, numbered by name and by key, that make up one.");
     group.note("Split", "The first file is given to the reader; the others lie beside it under their names.");

@@ -33,6 +33,7 @@ fn shaped(dimensions: &[u64], weight_type: WeightType) -> Draft<'static> {
     draft
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("tensors", "The tensor table: names, dimensions, types.");
     group.note(

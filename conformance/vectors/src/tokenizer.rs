@@ -9,6 +9,7 @@ fn with(change: impl FnOnce(&mut Draft<'static>)) -> Draft<'static> {
     draft
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new("tokenizer", "The tokenizer's keys, in a model that would otherwise run.");
     group.note("Lengths", "Arrays that should have one element for each token.");

@@ -3,6 +3,7 @@
 use crate::{Builder, Group, bases};
 use gguf::{Rule, Value, ValueType};
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn group() -> Group {
     let mut group = Builder::new(
         "values",

@@ -6,6 +6,7 @@ mod changes;
 pub mod headers;
 mod keys;
 pub mod models;
+pub mod recipes;
 mod tables;
 pub mod text;
 pub mod traits;

@@ -4,4 +4,8 @@
 pub mod codec;
 pub mod header;
 pub mod load;
+#[cfg(feature = "harness")]
+pub mod logits;
+#[cfg(feature = "harness")]
+pub mod protocol;
 pub mod tokenizer;

@@ -1,13 +1,13 @@
 //! Pins a release of a runtime.
 
-use crate::desk::{parse_crate, print};
+use crate::desk::print;
 use clap::Args;
 use machine::Error;
 use printable::Page;
 use std::path::PathBuf;
 use supply::{
     builds,
-    releases::{self, Wanted},
+    releases::{self, CrateVersion, Wanted},
 };
 use vocabulary::Upshot;
 
@@ -17,8 +17,8 @@ pub(crate) struct Arguments {
     /// RUNTIME@VERSION, such as candle@0.11.1.
     release: Wanted,
     /// Another version of one of its crates; may be repeated.
-    #[arg(long, value_name = "CRATE=VERSION", value_parser = parse_crate)]
-    with: Vec<(String, String)>,
+    #[arg(long, value_name = "CRATE=VERSION")]
+    with: Vec<CrateVersion>,
     /// The checkout, where it is not the one around the current folder.
     #[arg(long, value_name = "FOLDER")]
     source: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use crate::desk::{Desk, print, say};
 use clap::Args;
-use harness::{progress::Progress, reproduce, rig::Policy, run};
+use harness::{emulated::Emulated, progress::Progress, reproduce, rig::Policy, run};
 use machine::files;
 use policy::{Expectations, Tolerances};
 use printable::Page;
@@ -49,8 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     }
     let prompts = vec![prompts::of_tiny_models(); models.len()];
     let policy = Policy { tolerances: calibration::measuring(&subjects), expectations: Expectations::shipped()? };
-    let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
-    let plan = calibration::plan(models, &prompts, &subjects, &slow);
+    let plan = calibration::plan(models, &prompts, &subjects, &Emulated::among(&records));
     let mut bar = Progress(&desk.progress);
     let mut rig = desk.rig(&mut workers, &policy, vec![&mut bar])?;
     let record = run::run(&mut rig, &plan, records, &reproduce::run(""))?;

@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     };
     for manifest in manifests.iter().filter(|manifest| wanted(&manifest.name)) {
         // This is where a disk's mistakes are to be found.
-        cache.forget(&[manifest.path(cache)?]);
+        cache.forget(&[manifest.path(cache)]);
         fetched(&manifest.name, manifest.fetch(cache, false, progress)?, &manifest.license)?;
     }
     for collection in collections.iter().filter(|collection| wanted(&collection.name)) {

@@ -1,15 +1,8 @@
 //! Runs the matrix of tiny models.
 
-use crate::desk::{Desk, colored, print, say};
+use crate::desk::{Desk, colored, filter, print, say};
 use clap::Args;
-use harness::{
-    clock::Clock,
-    plan::{Filter, Plan},
-    progress::Progress,
-    reproduce,
-    rig::Policy,
-    run, subjects,
-};
+use harness::{clock::Clock, progress::Progress, reproduce, rig::Policy, run, subjects};
 use machine::Error;
 use policy::{Expectations, Tolerances};
 use printable::Page;
@@ -66,7 +59,7 @@ fn parse_shard(text: &str) -> Result<(usize, usize), String> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(arguments.json)?;
-    let keep = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let keep = filter(arguments.filter.as_deref())?;
     let expectations = if arguments.no_expectations { Expectations::default() } else { Expectations::shipped()? };
     let policy = Policy { tolerances: Tolerances::shipped()?, expectations };
     let extent = match arguments {
@@ -79,8 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let (fast, devices): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|id| id.device_kind() == "cpu");
     let chosen = matrix::Subjects { fast: &fast, devices: &devices };
     let mut plan = matrix::plan(extent, &chosen, desk.scratch()?, &keep)?;
-    let universe = matrix::with_names(Plan::default(), &subjects::known());
-    policy.expectations.check_all_match(&universe.names())?;
+    policy.expectations.check_all_match(&matrix::names(&subjects::known()))?;
     let any = !plan.groups.is_empty();
     if let Some((part, parts)) = arguments.shard {
         plan.keep_part(part, parts);

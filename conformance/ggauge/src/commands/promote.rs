@@ -2,7 +2,7 @@
 
 use crate::desk::{print, program};
 use clap::Args;
-use ggauge::regressions;
+use fuzzing::regressions;
 use printable::Page;
 use std::path::PathBuf;
 use vocabulary::Upshot;

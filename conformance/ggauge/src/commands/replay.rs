@@ -2,7 +2,7 @@
 
 use crate::desk::print;
 use clap::Args;
-use ggauge::{fuzz, regressions};
+use fuzzing::{TARGETS, regressions};
 use printable::Page;
 use std::path::PathBuf;
 use vocabulary::Upshot;
@@ -32,8 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         }
         (Some(target), None) => regressions::replay(target, inputs, *pass_over_known)?,
         (None, _) => {
-            let targets = fuzz::targets();
-            let lines = targets.iter().map(|target| format!("{:20} {}\n", target.name, target.about));
+            let lines = TARGETS.iter().map(|target| format!("{:20} {}\n", target.name, target.about));
             print(&Page::of_lines(&lines.collect::<String>()))?;
         }
     }

@@ -20,8 +20,8 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
-    print(&match (arguments.id, arguments.json) {
-        (Some(rule), true) => Page::json(&rule)?,
+    print(&match (&arguments.id, arguments.json) {
+        (Some(rule), true) => Page::json(rule)?,
         (Some(rule), false) => rules::one(rule, layout(true)),
         (None, true) => Page::json(&inspection::rules())?,
         (None, false) => rules::list(&inspection::rules(), layout(true)),

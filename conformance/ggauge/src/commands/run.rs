@@ -1,11 +1,12 @@
 //! Runs models on subjects and judges what they give.
 
-use crate::desk::{Desk, colored, print, say};
+use crate::desk::{Desk, colored, filter, print, say};
 use clap::Args;
 use harness::{
     clock::Clock,
+    emulated::Emulated,
     event::Listener,
-    plan::{Filter, Plan},
+    plan::Plan,
     progress::Progress,
     reproduce,
     rig::Policy,
@@ -15,18 +16,24 @@ use harness::{
 use machine::Error;
 use policy::{Expectations, Tolerances};
 use printable::{Page, quoted};
+use record::Record;
 use report::{Style, goldens, picture};
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use studies::{
     goldens::{held, outputs::Outputs},
     matrix,
+    names::ModelNames,
 };
 use supply::{
     manifests::Manifest,
     models::{self, Model},
     prompts::{self, Prompt},
 };
-use vocabulary::{Schedule, Settings, SubjectId, Upshot};
+use vocabulary::{Case, Schedule, Settings, SubjectId, Upshot};
 
 /// Run models on subjects and judge the results (the default).
 #[derive(Debug, Args)]
@@ -92,35 +99,16 @@ fn parse_worker(text: &str) -> Result<(SubjectId, String), String> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(arguments.json)?;
-    let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
-    let expectations = match &arguments.expectations {
-        _ if arguments.no_expectations => Expectations::default(),
-        Some(path) => Expectations::read(path)?,
-        None => Expectations::shipped()?,
-    };
-    let policy = Policy { tolerances: Tolerances::shipped()?, expectations };
+    let filter = filter(arguments.filter.as_deref())?;
+    let policy = policy(arguments)?;
     // Now, not after minutes.
     if let Some(folder) = arguments.goldens.as_ref().filter(|folder| !folder.is_dir()) {
         let next = "give golden/outputs of a checkout, or a folder like it";
         return Err(Error::input(folder.display(), "there is no such folder", next).into());
     }
 
-    let names = if arguments.models.is_empty() {
-        Manifest::all()?.into_iter().map(|manifest| manifest.name).collect()
-    } else {
-        arguments.models.clone()
-    };
-    let mut models = Vec::new();
-    for name in &names {
-        models.push(models::resolve(name, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?);
-    }
-    let mut ids = BTreeSet::new();
-    for model in &models {
-        if !ids.insert((&model.name, &model.weights)) {
-            let why = format!("a second model with the ids {}/{}", model.name, model.weights);
-            return Err(Error::input(&model.argument, why, "run them one after the other, or rename one of the files").into());
-        }
-    }
+    let pinned = Manifest::all()?;
+    let models = models(arguments, &pinned, &desk)?;
     let limits = WorkerLimits { time: Duration::from_secs(arguments.timeout), memory: arguments.memory << 20 };
     let commands = arguments.workers.iter().cloned().collect();
     let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch()?.into());
@@ -128,25 +116,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
 
     let (subjects, records) =
         desk.choose_subjects(&arguments.subjects, &arguments.workers, &arguments.settings, &mut workers)?;
-    let universe = universe(&models, &prompts, &subjects)?;
-    policy.expectations.check_all_match(&universe.names())?;
-    let slow: BTreeSet<_> = records.iter().filter(|r| r.description.software).map(|r| r.subject.clone()).collect();
+    policy.expectations.check_all_match(&universe(&models, &prompts, &pinned, &subjects)?)?;
     let schedules = if arguments.schedules.is_empty() { Schedule::OF_EVERY_RUN.to_vec() } else { arguments.schedules.clone() };
-    // A GPU that is emulated on the CPU takes seconds a token: it gets the short prompts.
-    let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| prompt.short || !slow.contains(subject);
+    let emulated = Emulated::among(&records);
+    let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| emulated.gets(subject, prompt);
     let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
     if plan.groups.is_empty() {
-        return Err(match &arguments.filter {
-            Some(filter) => {
-                Error::input(format!("filter `{filter}`"), "no case is left", "loosen it; `ggauge run --json` prints case ids")
-            }
-            None => Error::input(
-                "the subjects",
-                "none of them can be run",
-                "`ggauge subjects` says which can, and why others cannot",
-            ),
-        }
-        .into());
+        return Err(nothing_to_do(arguments.filter.as_deref()).into());
     }
     let again = again(arguments);
     let scratch = desk.scratch()?;
@@ -176,8 +152,55 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         say(&Page::of(format_args!("Record, picture, timings and logs: {}", folder.display())));
     }
     let (Some(folder), Some(outputs)) = (&arguments.goldens, &outputs) else { return Ok(record.upshot()) };
+    hold(&record, outputs, folder, arguments.json)
+}
+
+/// What is judged by: limits, and the known divergences that were asked for.
+fn policy(arguments: &Arguments) -> Result<Policy, Error> {
+    let expectations = match &arguments.expectations {
+        _ if arguments.no_expectations => Expectations::default(),
+        Some(path) => Expectations::read(path)?,
+        None => Expectations::shipped()?,
+    };
+    Ok(Policy { tolerances: Tolerances::shipped()?, expectations })
+}
+
+/// The models that were asked for, or every pinned one, no two of which have the same ids.
+fn models(arguments: &Arguments, pinned: &[Manifest], desk: &Desk) -> anyhow::Result<Vec<Model>> {
+    let names: Vec<&String> = if arguments.models.is_empty() {
+        pinned.iter().map(|manifest| &manifest.name).collect()
+    } else {
+        arguments.models.iter().collect()
+    };
+    let mut models: Vec<Model> = Vec::new();
+    for name in names {
+        let model = models::resolve(name, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?;
+        if models.iter().any(|other| other.name == model.name && other.weights == model.weights) {
+            let why = format!("a second model with the ids {}/{}", model.name, model.weights);
+            return Err(Error::input(&model.argument, why, "run them one after the other, or rename one of the files").into());
+        }
+        models.push(model);
+    }
+    Ok(models)
+}
+
+/// Why a plan has no case.
+fn nothing_to_do(filter: Option<&str>) -> Error {
+    match filter {
+        Some(filter) => {
+            Error::input(format!("filter `{filter}`"), "no case is left", "loosen it; `ggauge run --json` prints case ids")
+        }
+        None => {
+            let next = "`ggauge subjects` says which can, and why others cannot";
+            Error::input("the subjects", "none of them can be run", next)
+        }
+    }
+}
+
+/// Holds what the cases of a run gave, which lies in `outputs`, against the goldens in `folder`.
+fn hold(record: &Record, outputs: &Path, folder: &Path, is_json: bool) -> anyhow::Result<Upshot> {
     let held = held::against(folder, outputs, record.cases.iter().map(|case| case.id.as_str()))?;
-    if arguments.json {
+    if is_json {
         say(&goldens::report(&held));
     } else {
         let mut page = Page::of("");
@@ -207,22 +230,26 @@ fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers
     Ok(all)
 }
 
-/// Every case that this ggauge knows of, whatever this run and this machine have: what expectations must match.
-fn universe(models: &[Model], prompts: &[Vec<Prompt>], subjects: &[SubjectId]) -> anyhow::Result<Plan> {
-    let mut all_subjects: BTreeSet<SubjectId> = subjects.iter().cloned().collect();
-    all_subjects.extend(subjects::known());
-    let all_subjects: Vec<_> = all_subjects.into_iter().collect();
-    let named = |name: &String| Prompt { name: name.clone(), tokens: vec![0], short: true };
-    let of_corpora: Vec<Prompt> = prompts::all()?.keys().map(named).collect();
-    let mut models = models.to_vec();
-    let mut prompts = prompts.to_vec();
-    for manifest in Manifest::all()? {
-        models.push(Model::named(&manifest.name, &manifest.weights, &manifest.architecture));
-        prompts.push(of_corpora.clone());
+/// Every case that this ggauge knows of, whatever this run and this machine have, each with its model's architecture: what expectations must match.
+fn universe<'a>(
+    models: &'a [Model],
+    prompts: &[Vec<Prompt>],
+    pinned: &'a [Manifest],
+    subjects: &[SubjectId],
+) -> anyhow::Result<Vec<(Case, &'a str)>> {
+    let all: BTreeSet<SubjectId> = subjects.iter().cloned().chain(subjects::known()).collect();
+    let all: Vec<_> = all.into_iter().collect();
+    let mut cases: Vec<(Case, &'a str)> = matrix::names(&all);
+    for (model, prompts) in models.iter().zip(prompts) {
+        let names = ModelNames { model: &model.name, weights: &model.weights, architecture: &model.architecture };
+        cases.extend(prompts.iter().flat_map(|prompt| names.cases(&prompt.name, &Schedule::OF_EVERY_RUN, &all)));
     }
-    let plan =
-        Plan::new(models, &prompts, &Schedule::OF_EVERY_RUN, &Settings::ALL, &all_subjects, |_, _, _| true, &Filter::All);
-    Ok(matrix::with_names(plan, &all_subjects))
+    let of_corpora = prompts::all()?;
+    for manifest in pinned {
+        let names = ModelNames { model: &manifest.name, weights: &manifest.weights, architecture: &manifest.architecture };
+        cases.extend(of_corpora.keys().flat_map(|prompt| names.cases(prompt, &Schedule::OF_EVERY_RUN, &all)));
+    }
+    Ok(cases)
 }
 
 /// What has to be said again to run a case of this run again, beyond its model, settings and filter.

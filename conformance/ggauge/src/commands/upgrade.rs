@@ -1,8 +1,7 @@
 //! Tries a release of a runtime.
 
-use crate::desk::{Desk, Shown, parse_crate, print, say};
+use crate::desk::{Desk, Shown, filter, print, say};
 use clap::Args;
-use harness::plan::Filter;
 use machine::{Error, files, lock};
 use printable::{Form, Page};
 use record::{
@@ -17,7 +16,7 @@ use std::{
 use studies::upgrade::{self, Cases, UpgradeSide};
 use supply::{
     builds,
-    releases::{self, Wanted},
+    releases::{self, CrateVersion, Wanted},
 };
 use vocabulary::{SubjectId, Upshot};
 
@@ -38,8 +37,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "VERSION")]
     from: Option<String>,
     /// Another version of one of the new release's crates; may be repeated.
-    #[arg(long, value_name = "CRATE=VERSION", value_parser = parse_crate)]
-    with: Vec<(String, String)>,
+    #[arg(long, value_name = "CRATE=VERSION")]
+    with: Vec<CrateVersion>,
     /// The checkout of ggauge to build, where it is not the one around the current folder.
     #[arg(long, value_name = "FOLDER")]
     source: Option<PathBuf>,
@@ -61,7 +60,6 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let desk = Desk::open(arguments.shown.json)?;
-    let say = |words: &dyn Display| desk.progress.suspend(|| say(&Page::of(words)));
     let alone = |folder: &Path| {
         desk.progress.set_message("waiting for another ggauge that writes into the same folder");
         lock::alone(folder)
@@ -70,31 +68,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         let _alone = folder.is_dir().then(|| alone(folder)).transpose()?;
         return hand_over(&upgrade::report(UpgradeMeasured::read(folder)?)?, folder, &arguments.shown);
     }
-    let name = arguments.release.as_deref().unwrap_or_default();
-    let after = match &arguments.path {
-        Some(folder) => releases::local(name, folder)?,
-        None => {
-            let wanted = wanted(name, "give RUNTIME@VERSION, such as candle@0.11.1, or RUNTIME with --path FOLDER")?;
-            let (release, known) = releases::find(&wanted, &arguments.with)?;
-            if !known {
-                say(&format_args!(
-                    "{release} is not in conformance/policy/releases.toml: its crates are taken at its own version"
-                ));
-            }
-            release
-        }
-    };
-    let own = releases::of_this_build(&after.runtime)?;
-    let before = match &arguments.from {
-        Some(version) => {
-            let name = format!("{}@{version}", after.runtime);
-            releases::find(&wanted(&name, "give --from a version, such as 0.10.2")?, &[])?.0
-        }
-        None => own.clone(),
-    };
+    let [before, after] = releases(arguments, &desk)?;
+    let runtime = after.runtime.clone();
     let folder = match &arguments.record {
         Some(folder) => folder.clone(),
-        None => desk.cache.records()?.join("upgrade").join(&own.runtime),
+        None => desk.cache.records()?.join("upgrade").join(&runtime),
     };
     // To the end: of two at once, each would be slower than it is.
     std::fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, &error))?;
@@ -107,21 +85,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         Ok(UpgradeSide { release, program })
     };
     let sides = [side(before)?, side(after)?];
-    let filter = arguments.filter.as_deref().map_or(Ok(Filter::All), Filter::parse)?;
+    let filter = filter(arguments.filter.as_deref())?;
     let models = upgrade::real_models(&arguments.models, &desk.cache, desk.scratch()?, arguments.offline, &desk.progress)?;
-    let subject = SubjectId::new(&own.runtime, "cpu").map_err(anyhow::Error::msg)?;
+    let subject = SubjectId::new(&runtime, "cpu").map_err(anyhow::Error::msg)?;
     let cases = Cases { subject: &subject, models: &models, filter: &filter };
     let mut records = Vec::new();
     let mut found = Vec::new();
     for (side, file) in sides.iter().zip(RECORDS) {
-        say(&format_args!("running the cases with {}", side.release));
+        tell(&desk, &format_args!("running the cases with {}", side.release));
         let record = upgrade::run(side, &cases, &desk.cache, desk.scratch()?, &desk.progress)?;
         // At once: what comes after takes minutes, and somebody may not wait for it.
         files::write_whole(&folder.join(file), record.to_json()?.as_bytes())?;
         records.push(record);
         found.push(upgrade::determinism(side, &subject, desk.scratch()?, &desk.progress)?);
     }
-    say(&"measuring speed, one after the other");
+    tell(&desk, &"measuring speed, one after the other");
     let speed = upgrade::speed([&sides[0], &sides[1]], &cases, desk.scratch()?, &desk.progress)?;
     desk.progress.finish_and_clear();
     let of_both = "two sides have two of each";
@@ -130,6 +108,36 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let releases = sides.map(|side| side.release);
     let report = upgrade::report(UpgradeMeasured { releases, records, speed, determinism })?;
     hand_over(&report, &folder, &arguments.shown)
+}
+
+/// Says something between two steps of the progress bar.
+fn tell(desk: &Desk, words: &dyn Display) {
+    desk.progress.suspend(|| say(&Page::of(words)));
+}
+
+/// The release before, and the one that is tried.
+fn releases(arguments: &Arguments, desk: &Desk) -> Result<[Release; 2], Error> {
+    let name = arguments.release.as_deref().unwrap_or_default();
+    let after = match &arguments.path {
+        Some(folder) => releases::local(name, folder)?,
+        None => {
+            let wanted = wanted(name, "give RUNTIME@VERSION, such as candle@0.11.1, or RUNTIME with --path FOLDER")?;
+            let (release, known) = releases::find(&wanted, &arguments.with)?;
+            if !known {
+                let why = "its crates are taken at its own version";
+                tell(desk, &format_args!("{release} is not in conformance/policy/releases.toml: {why}"));
+            }
+            release
+        }
+    };
+    let before = match &arguments.from {
+        Some(version) => {
+            let name = format!("{}@{version}", after.runtime);
+            releases::find(&wanted(&name, "give --from a version, such as 0.10.2")?, &[])?.0
+        }
+        None => releases::of_this_build(&after.runtime)?,
+    };
+    Ok([before, after])
 }
 
 fn wanted(name: &str, next: &str) -> Result<Wanted, Error> {

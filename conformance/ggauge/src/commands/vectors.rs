@@ -3,12 +3,14 @@
 use crate::desk::{Desk, print};
 use clap::Args;
 use harness::plan::Filter;
-use machine::files;
-use machine::{Error, small};
+use machine::{Error, files, small};
 use policy::KnownDeviations;
 use printable::Page;
 use report::readers_picture;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use studies::{readers, vector_files};
 use supply::adapters;
 use vocabulary::Upshot;
@@ -78,14 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     if let Some(path) = &arguments.picture {
         files::write_whole(path, readers_picture::svg(&rows)?.as_bytes())?;
     }
-    let findings = match &arguments.findings {
-        None => KnownDeviations::shipped()?,
-        Some(path) => {
-            let next = "give the path of a file such as corpora/vectors/FINDINGS.md";
-            let text = small::read_text(path).map_err(|error| Error::input(path.display(), error, next))?;
-            KnownDeviations::parse(&text, &path.display().to_string())?
-        }
-    };
+    let findings = findings(arguments.findings.as_deref())?;
     let surveyed = |name: &str| rows.iter().any(|row| row.cell(name).is_some());
     let others: Vec<&str> = readers::columns().iter().map(|column| column.name).filter(|name| !surveyed(name)).collect();
     let coverage = findings.coverage(&rows, arguments.filter.is_none(), &others);
@@ -102,4 +97,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     } else {
         Upshot::Bad
     })
+}
+
+/// The explanations of deviations that are in a file, or ship with ggauge.
+fn findings(path: Option<&Path>) -> Result<KnownDeviations, Error> {
+    let Some(path) = path else { return KnownDeviations::shipped() };
+    let next = "give the path of a file such as corpora/vectors/FINDINGS.md";
+    let text = small::read_text(path).map_err(|error| Error::input(path.display(), error, next))?;
+    KnownDeviations::parse(&text, &path.display().to_string())
 }

@@ -145,6 +145,7 @@ fn files(folder: &Path, extension: &str) -> BTreeSet<String> {
 }
 
 /// Runs one prompt in single shot and writes the outputs; the outputs' folder and the Record.
+#[expect(clippy::too_many_arguments, reason = "a test says all of it in a line")]
 fn run_one(
     model: Model,
     prompt: Prompt,
@@ -201,7 +202,7 @@ fn the_slice_gives_yesterdays_answers(
 fn real_models_are_what_they_were() {
     let cache = Cache::find().unwrap();
     for manifest in Manifest::all().unwrap() {
-        let bytes = fs::read(manifest.path(&cache).unwrap()).unwrap();
+        let bytes = fs::read(manifest.path(&cache)).unwrap();
         let file = File::strict(&bytes).unwrap();
         assert_golden_in("models", &manifest.name, &digests::report(&fingerprint::digests(&[file], &digest(&bytes))));
     }
@@ -267,7 +268,7 @@ fn a_wrong_answer_is_no_noise() {
 fn a_changed_model_shows_as_what_was_changed(#[case] part: &str, #[case] entry: &str) {
     let cache = Cache::find().unwrap();
     let manifest = Manifest::all().unwrap().into_iter().find(|manifest| manifest.name.starts_with("smollm2")).unwrap();
-    let bytes = fs::read(manifest.path(&cache).unwrap()).unwrap();
+    let bytes = fs::read(manifest.path(&cache)).unwrap();
     let file = File::strict(&bytes).unwrap();
     let mut draft = Draft::from(&file);
     match entry {

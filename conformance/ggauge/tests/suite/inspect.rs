@@ -103,6 +103,17 @@ fn wrong_input_is_answered_with_the_next_step(#[case] name: &str, #[case] argume
     assert_golden(&format!("error-{name}"), &stderr(&output).replace(root, "FOLDER"));
 }
 
+#[test]
+fn who_only_looks_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    for (file, code) in [("gemma-3-270m", 2), ("llama/q4_0@0", 0)] {
+        let output = ggauge(&cache, &["inspect", file]);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(!cache.exists(), "{file}");
+    }
+}
+
 /// Whichever file is named, the model is read as one.
 #[test]
 fn a_split_model_is_one_model() {
@@ -277,6 +288,9 @@ fn every_rule_is_listed() {
     assert_eq!(listed, Rule::ALL.iter().map(|rule| rule.id()).chain(of_weights).collect::<Vec<_>>());
     for rule in Rule::ALL {
         assert!(text.contains(&format!("{rule} ({})\n    ", rule.severity().name())), "{rule}");
+    }
+    for runtime in ["llama.cpp", "candle"] {
+        assert_eq!(json[0][runtime], "refuses the header");
     }
     let one = ggauge(folder.path(), &["rules", "--json", "magic"]);
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&one.stdout).unwrap(), json[0]);

@@ -4,6 +4,7 @@
 
 mod codecs;
 mod command_line;
+mod converters;
 mod figures;
 mod findings;
 mod goldens;

@@ -127,10 +127,11 @@ fn prompts_are_what_the_models_tokenizers_make_of_their_texts() {
 #[ignore = "needs the downloaded models: ggauge fetch"]
 fn a_corrupt_download_is_noticed_and_redone() {
     let manifest = Manifest::all().unwrap().into_iter().find(|manifest| manifest.name.starts_with("smollm2")).unwrap();
-    let good = manifest.path(&Cache::find().unwrap()).unwrap();
+    let good = manifest.path(&Cache::find().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(folder.path());
-    let path = manifest.path(&cache).unwrap();
+    let path = manifest.path(&cache);
+    cache.models().unwrap();
     fs::copy(good, &path).unwrap();
     let bytes = fs::read(&path).unwrap();
     let mut flipped = bytes.clone();

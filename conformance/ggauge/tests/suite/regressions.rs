@@ -2,9 +2,8 @@
 //! no process.
 
 use crate::support::GGAUGE;
-use fuzzing::catalogue::Needs;
-use ggauge::{
-    fuzz,
+use fuzzing::{
+    TARGETS,
     regressions::{self, Class, Engine, Promoted, Promotion, Regression},
 };
 use harness::worker::launch::WorkerLimits;
@@ -97,7 +96,7 @@ fn rows_that_pass_over_findings_are_of_entries() {
 #[test]
 fn seeds_end_no_process() {
     let mut count = 0;
-    for target in fuzz::targets() {
+    for target in &TARGETS {
         let mut inputs: Vec<PathBuf> = Vec::new();
         if let Ok(folder) = fs::read_dir(folder("seeds").join(target.name)) {
             inputs.extend(folder.map(|entry| entry.unwrap().path()));
@@ -117,16 +116,14 @@ fn seeds_end_no_process() {
     assert!(count > 100, "{count} seeds");
 }
 
-/// Those of the crate `fuzzing` are held to the same there.
+/// The others are held to the same where they stand.
 #[test]
-fn targets_of_the_harness_compare_something() {
-    for target in fuzz::targets().iter().filter(|target| target.needs == Needs::Harness) {
+fn targets_with_workers_compare_something() {
+    for target in TARGETS.iter().filter(|target| target.workers) {
         let mut seeds: Vec<PathBuf> =
             fs::read_dir(folder("seeds").join(target.name)).unwrap().map(|entry| entry.unwrap().path()).collect();
         seeds.sort();
-        if target.workers {
-            seeds.truncate(2);
-        }
+        seeds.truncate(2);
         let counts = tempfile::tempdir().unwrap();
         let mut replay = std::process::Command::new(GGAUGE);
         replay.args(["replay", target.name, "--pass-over-known"]).args(seeds);
@@ -168,7 +165,7 @@ fn bugs_to_plant_fit_the_sources() {
         let patch = fs::read_to_string(&path).unwrap();
         let label = |name: &str| patch.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let target = label("target: ").unwrap_or_default();
-        assert!(fuzz::target(target).is_some(), "{}: there is no target `{target}`", path.display());
+        assert!(fuzzing::target(target).is_some(), "{}: there is no target `{target}`", path.display());
         assert!(label("says: ").is_some_and(|words| !words.is_empty()), "{}: how it is recognised", path.display());
         let hunks = hunks(&patch);
         assert!(!hunks.is_empty(), "{} changes nothing", path.display());

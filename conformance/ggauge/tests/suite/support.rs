@@ -78,6 +78,7 @@ pub(crate) fn policy(expectations: &str) -> Policy {
 }
 
 /// Runs tiny models on subjects, of which those in `commands` are fake.
+#[expect(clippy::too_many_arguments, reason = "a test says all of it in a line")]
 pub(crate) fn run(
     folder: &Path,
     recipes: &[&str],
@@ -91,6 +92,7 @@ pub(crate) fn run(
 }
 
 /// Runs models on subjects, of which those in `commands` are fake.
+#[expect(clippy::too_many_arguments, reason = "a test says all of it in a line")]
 pub(crate) fn run_models(
     folder: &Path,
     models: Vec<Model>,

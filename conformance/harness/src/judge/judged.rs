@@ -79,6 +79,7 @@ impl Judged {
     }
 
     /// As it stands in a Record.
+    #[expect(clippy::too_many_arguments, reason = "a record has all of it")]
     pub(super) fn record(
         self,
         oracle: Oracle,

@@ -1,9 +1,11 @@
 //! What was executed, judged: outcomes and transcripts in, comparisons out. Nothing here starts a process, reads a clock, or knows a file but
 //! transcripts that are there.
 
+mod exponential;
 mod judged;
 pub mod oracle;
 pub mod settle;
+mod sums;
 pub mod together;
 
 use crate::answer::{Answer, bad_transcript, outcome_of};
@@ -176,6 +178,7 @@ impl Judge<'_> {
     }
 
     /// A failure under a change may be a known divergence: one about the relation, or one that is there in one schedule and not in the other.
+    #[expect(clippy::too_many_arguments, reason = "a trial is a case, its change, and what came of both")]
     fn expect_of_trial(
         &self,
         group: &ExecutedGroup<'_>,

@@ -1,5 +1,6 @@
 //! The oracles' arithmetic: two transcripts in, a [`Verdict`] out. Nothing here panics on what a worker wrote.
 
+use super::sums::Sums;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use vocabulary::{Check, Limits, Measurement, Noise, OverNoise, Scale, Verdict, transcript::Reader};
@@ -182,29 +183,12 @@ fn compare_rows(position: u64, candidate: &[f32], truth: &[f32]) -> Position {
     if nonfinite > 0 {
         return result;
     }
-    let len = truth.len() as f64;
-    let mean = |row: &[f32]| row.iter().map(|&value| f64::from(value)).sum::<f64>() / len;
-    let (mean_a, mean_b) = (mean(candidate), mean(truth));
-    let (top_a, top_b) = (f64::from(top), f64::from(truth_top));
-    let (mut error, mut power) = (0.0, 0.0);
-    // Sums of exp(a - max a), exp(b - max b), and of the latter weighted by the difference of the two exponents.
-    let (mut sum_a, mut sum_b, mut weighted) = (0.0, 0.0, 0.0);
-    for (&a, &b) in candidate.iter().zip(truth) {
-        let (a, b) = (f64::from(a), f64::from(b));
-        let (centred_a, centred_b) = (a - mean_a, b - mean_b);
-        error += (centred_a - centred_b) * (centred_a - centred_b);
-        power += centred_b * centred_b;
-        let (below_a, below_b) = (a - top_a, b - top_b);
-        let weight = below_b.exp();
-        sum_a += below_a.exp();
-        sum_b += weight;
-        weighted += weight * (below_b - below_a);
-    }
-    if power > 0.0 {
-        result.nmse = error / power;
+    let sums = Sums::of(candidate, truth, [top, truth_top]);
+    if sums.power > 0.0 {
+        result.nmse = sums.error / sums.power;
         // Rounding can take a KL of nothing a hair below 0, which no KL is.
-        result.kl = (weighted / sum_b + sum_a.ln() - sum_b.ln()).max(0.0);
-        result.rms = (error / len).sqrt();
+        result.kl = (sums.weighted / sums.truth + sums.candidate.ln() - sums.truth.ln()).max(0.0);
+        result.rms = (sums.error / truth.len() as f64).sqrt();
     }
     result
 }

@@ -80,6 +80,7 @@ impl<'a> Truth<'a> {
     ///
     /// # Errors
     /// Where the harness cannot go on.
+    #[expect(clippy::too_many_arguments, reason = "noise is of a model, a prompt and a rounding, and is computed with the rig")]
     pub fn noise(
         &mut self,
         rig: &mut Rig<'_>,
@@ -94,6 +95,7 @@ impl<'a> Truth<'a> {
         Ok(floor.and_then(|floor| Ok(noise?.at_least(&floor))))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "noise is of a model, a prompt and a rounding, and is computed with the rig")]
     fn noise_of(
         &mut self,
         rig: &mut Rig<'_>,

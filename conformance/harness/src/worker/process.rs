@@ -189,6 +189,7 @@ impl Worker {
     ///
     /// # Errors
     /// As [`Worker::start`], and where the transcript cannot be written.
+    #[expect(clippy::too_many_arguments, reason = "what is evaluated, how, and where to")]
     pub fn evaluate(
         &mut self,
         model: &Path,

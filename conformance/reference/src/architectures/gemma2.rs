@@ -1,7 +1,8 @@
 //! Gemma 2. Gemma Team, arXiv 2408.00118; details as in Google's `gemma_pytorch`.
 //!
 //! Gemma 3's blocks without norms of queries and keys; every other layer, from the first on, sees a sliding window; attention scores and
-//! logits are kept within soft caps; one base for all layers; the output is tied to the embedding.
+//! logits are kept within soft caps; one base for all layers unless
+//! `rope.freq_base_swa` gives sliding ones their own; the output is tied to the embedding.
 
 use super::{Activation, Block, Embedding, Finish, Loader, Mixer, Model, NormKind, Output, Pairs, Refusal, Weights, Wiring};
 
@@ -26,10 +27,15 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     if loader.layers == LAYERS_OF_27B {
         return Err(Refusal::Unsupported("the reference does not have the query scale of Gemma 2 27B".into()));
     }
-    let rotary = loader.rotary(Pairs::Halves)?;
+    let global = loader.rotary(Pairs::Halves)?;
+    let sliding = match weights.positive("rope.freq_base_swa")? {
+        Some(base) => loader.rotary_of(Pairs::Halves, base)?,
+        None => global.clone(),
+    };
     let blocks = loader.blocks(|layer| {
-        let mut attention = layer.attention(&rotary)?;
-        attention.attention.window = windows[layer.index];
+        let window = windows[layer.index];
+        let mut attention = layer.attention(if window.is_none() { &global } else { &sliding })?;
+        attention.attention.window = window;
         attention.attention.soft_cap = Some(score_cap);
         Ok(Block {
             mixer_norms: layer.attention_norms()?,

@@ -6,8 +6,8 @@
 //! Norm gains are used as they are: GGUF's converter has added the 1 of `1 + gain`.
 
 use super::{
-    Activation, Block, Embedding, Finish, Loader, Mixer, Model, NormKind, Pairs, Refusal, Rotary, SelfAttention, Weights,
-    Wiring,
+    Activation, Block, Embedding, Finish, Loader, Mixer, Model, Neutral, NormKind, Pairs, Refusal, Rotary, SelfAttention,
+    Weights, Wiring,
 };
 
 /// Every sixth layer is global where the file does not say otherwise: `sliding_window_pattern` of the model's configuration.
@@ -23,6 +23,11 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
         return Err(Refusal::Unsupported("the file does not give `gemma3.rope.freq_base`".into()));
     };
     let sliding_base = weights.positive("rope.freq_base_swa")?.unwrap_or(10_000.0);
+    // Ollama's converter has a name of its own for that base, and keys of the part that sees, whose tensors would be refused.
+    weights.neutral_at("rope.local.freq_base", [sliding_base]);
+    for suffix in ["mm.tokens_per_image", "vision.*"] {
+        weights.neutral(suffix, Neutral::Any);
+    }
     if weights.real_or("rope.scaling.attn_factor", 1.0)? != 1.0 {
         // No converter writes it, and whether sliding layers have it is anyone's guess.
         return Err(Refusal::Unsupported("a factor on what rotates, in Gemma 3".into()));

@@ -20,6 +20,7 @@ mod smollm3;
 use crate::{
     Matrix, Weights,
     layers::{Block, FeedForward, Linear, Mixer, Model, Norms, SelfAttention, Wiring},
+    neutral::Neutral,
     operations::{Activation, Attention, Embedding, Finish, Norm, NormKind, Pairs, Rotary, Router},
 };
 use Activation::{GeluTanh, Silu};
@@ -58,7 +59,8 @@ pub fn has_gelu(name: &str) -> bool {
 /// Reads the model that `weights` holds.
 ///
 /// # Errors
-/// [`Refusal::Unsupported`] for an architecture, key or tensor the reference does not know; a rejection where something is missing.
+/// [`Refusal::Unsupported`] for an architecture, key or tensor the reference does not know; a rejection where something is
+/// missing.
 pub fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let name = weights.architecture();
     let Some((_, activation, load)) = ARCHITECTURES.iter().find(|(known, ..)| *known == name) else {
@@ -66,7 +68,7 @@ pub fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
         return Err(Refusal::Unsupported(format!("the reference has no architecture `{name}`; it has {known}")));
     };
     let model = load(weights)?;
-    weights.finish()?;
+    weights.finish(model.has_experts())?;
     debug_assert!(model.activations().all(|own| own == *activation), "the row of {name} has another activation than its model");
     Ok(model)
 }
@@ -131,6 +133,11 @@ impl<'w, 'a> Loader<'w, 'a> {
         if epsilon < 0.0 {
             return Err(Refusal::Unsupported(format!("an epsilon of {epsilon}")));
         }
+        // Of sliding layers, whose heads are of the size of all others; and what other architectures may scale scores by.
+        for suffix in ["attention.key_length_swa", "attention.value_length_swa"] {
+            weights.neutral_at(suffix, [head as f64]);
+        }
+        weights.neutral_at("attention.scale", [0.0, 1.0 / (head as f64).sqrt()]);
         Ok(Self { weights, width, layers, heads, kv_heads, head, norm_kind, epsilon })
     }
 
@@ -139,28 +146,42 @@ impl<'w, 'a> Loader<'w, 'a> {
         (0..self.layers).map(|index| block(Layer { loader: self, index })).collect()
     }
 
-    /// The rotation that the keys `rope.*` ask for: its base, how positions are stretched, and `rope.scaling.attn_factor` on what rotates.
-    /// A factor without a type is a linear one, and the type `none` takes a factor back, as in llama.cpp.
+    /// The rotation that the keys `rope.*` ask for: its base, how positions are stretched, and `rope.scaling.attn_factor` on
+    /// what rotates. A factor without a type is a linear one, and the type `none` takes a factor back, as in llama.cpp.
     fn rotary(&self, pairs: Pairs) -> Result<Rotary, Refusal> {
         let base = self.weights.positive("rope.freq_base")?.unwrap_or(10_000.0);
         self.rotary_of(pairs, base)
     }
 
+    /// The same with frequencies divided by `rope_freqs`, where the file has them.
+    fn rotary_with_factors(&self, pairs: Pairs) -> Result<Rotary, Refusal> {
+        let rotary = self.rotary(pairs)?;
+        let factors = self.weights.optional_vector("rope_freqs.weight", rotary.frequencies.len())?;
+        Ok(rotary.divided(factors.as_deref()))
+    }
+
     fn rotary_of(&self, pairs: Pairs, base: f64) -> Result<Rotary, Refusal> {
         let weights = self.weights;
-        let factor = weights.nonzero("rope.scaling.factor")?.unwrap_or(1.0);
+        // The second is the name of old; the first takes its place.
+        let factor = match weights.optional_real("rope.scaling.factor")? {
+            None => weights.nonzero("rope.scale_linear")?,
+            factor => factor.filter(|&factor| factor != 0.0),
+        };
+        let factor = factor.unwrap_or(1.0);
         let magnitude = weights.positive("rope.scaling.attn_factor")?.unwrap_or(1.0);
         let rotary = Rotary { magnitude, ..Rotary::plain(pairs, self.rotary_dimensions()?, base) };
         match weights.text("rope.scaling.type")? {
             _ if factor < 0.0 => Err(Refusal::Unsupported(format!("positions stretched by {factor}"))),
-            None | Some("linear") => {
-                weights.ignore(&["rope.scaling.original_context_length"]);
-                Ok(rotary.stretched(factor))
-            }
+            None | Some("linear") => Ok(rotary.stretched(factor)),
             Some("none") => Ok(rotary),
             // Its factors are tensors, which the architectures that have them read.
             Some("longrope") if factor == 1.0 => Ok(rotary),
-            Some("yarn") if base > 1.0 => Ok(rotary.by_yarn(factor, base, self.context_before_stretching()?)),
+            Some("yarn") if base > 1.0 => {
+                // What a configuration says of the factor on what rotates, where it is what follows anyway. llama.cpp does not
+                // read it here.
+                weights.neutral_at("rope.scaling.yarn_attn_factor", [1.0, yarn_magnitude(factor)]);
+                Ok(rotary.by_yarn(factor, base, self.context_before_stretching()?))
+            }
             Some(other) => Err(Refusal::Unsupported(format!(
                 "the reference does not know rope scaling `{other}` by {factor} of base {base}"
             ))),
@@ -175,17 +196,26 @@ impl<'w, 'a> Loader<'w, 'a> {
         }
     }
 
-    /// Which layers see a sliding window, and how far: `attention.sliding_window`, and `attention.sliding_window_pattern`, of which every
-    /// so many layers, counted from 1, is global. Without a window all layers are.
+    /// Which layers see a sliding window, and how far: `attention.sliding_window`, and `attention.sliding_window_pattern`,
+    /// which says of each layer whether it does, or is a number of which every so many layers, counted from 1, is global.
+    /// Without a window all layers are.
     fn windows(&self, window: usize, pattern: usize) -> Result<Vec<Option<usize>>, Refusal> {
-        let window = self.weights.count_or("attention.sliding_window", window)?;
-        let pattern = self.weights.count_or("attention.sliding_window_pattern", pattern)?;
-        if window > 0 && pattern < 2 {
-            // llama.cpp takes 0 for windows everywhere, and ends on 1, which leaves none.
-            return Err(Refusal::Unsupported(format!("windows with a pattern of {pattern}")));
-        }
-        let of_layer = |index: usize| (window > 0 && !(index + 1).is_multiple_of(pattern)).then_some(window);
-        Ok((0..self.layers).map(of_layer).collect())
+        let (weights, key) = (self.weights, "attention.sliding_window_pattern");
+        let window = weights.count_or("attention.sliding_window", window)?;
+        let slides = if let Some(slides) = weights.flags_by_layer(key, self.layers)? {
+            if window > 0 && !slides.contains(&true) {
+                return Err(Refusal::Unsupported("windows of which no layer has one".into()));
+            }
+            slides
+        } else {
+            let pattern = weights.count_or(key, pattern)?;
+            if window > 0 && pattern < 2 {
+                // llama.cpp takes 0 for windows everywhere, and ends on 1, which leaves none.
+                return Err(Refusal::Unsupported(format!("windows with a pattern of {pattern}")));
+            }
+            (0..self.layers).map(|index| !(index + 1).is_multiple_of(pattern)).collect()
+        };
+        Ok(slides.into_iter().map(|slides| (slides && window > 0).then_some(window)).collect())
     }
 
     fn rotary_dimensions(&self) -> Result<usize, Refusal> {
@@ -193,6 +223,7 @@ impl<'w, 'a> Loader<'w, 'a> {
         if dimensions == 0 || dimensions > self.head || !dimensions.is_multiple_of(2) {
             return Err(Refusal::Unsupported(format!("a rotation of {dimensions} of {} elements", self.head)));
         }
+        self.weights.neutral_at("rope.dimension_count_swa", [dimensions as f64]);
         Ok(dimensions)
     }
 
@@ -343,13 +374,32 @@ impl<'a> Layer<'_, '_, 'a> {
         })
     }
 
+    /// The same with a bias on the way back, where the file has one.
+    fn attention_with_biases(&self, rotary: &Rotary) -> Result<SelfAttention<'a>, Refusal> {
+        let Loader { width, heads, head, .. } = *self.loader;
+        Ok(SelfAttention { output: self.linear("attn_output", heads * head, width)?, ..self.attention(rotary)? })
+    }
+
     /// A gated feed-forward part of three tensors.
     fn gated(&self, activation: Activation) -> Result<FeedForward<'a>, Refusal> {
+        self.gated_of(Self::plain, activation)
+    }
+
+    /// The same with biases, where the file has them.
+    fn gated_with_biases(&self, activation: Activation) -> Result<FeedForward<'a>, Refusal> {
+        self.gated_of(Self::linear, activation)
+    }
+
+    fn gated_of(
+        &self,
+        linear: impl Fn(&Self, &str, usize, usize) -> Result<Linear<'a>, Refusal>,
+        activation: Activation,
+    ) -> Result<FeedForward<'a>, Refusal> {
         let (width, hidden) = (self.loader.width, self.loader.weights.count("feed_forward_length")?);
         Ok(FeedForward::Gated {
-            gate: self.plain("ffn_gate", width, hidden)?,
-            up: self.plain("ffn_up", width, hidden)?,
-            down: self.plain("ffn_down", hidden, width)?,
+            gate: linear(self, "ffn_gate", width, hidden)?,
+            up: linear(self, "ffn_up", width, hidden)?,
+            down: linear(self, "ffn_down", hidden, width)?,
             activation,
         })
     }
@@ -412,9 +462,10 @@ impl Rotary {
         self
     }
 
-    /// Stretched by `factor` where a pair turns less than once in the `context` that the model was trained on, as it was where it turns
-    /// more than 32 times, and in between in proportion; what rotates times `1 + 0.1 ln(factor)`. Peng et al., arXiv 2309.00071, whose
-    /// ramp begins and ends at whole pairs in the authors' code and in ggml. As in ggml, `rope.scaling.attn_factor` comes on top.
+    /// Stretched by `factor` where a pair turns less than once in the `context` that the model was trained on, as it was where
+    /// it turns more than 32 times, and in between in proportion; what rotates times `1 + 0.1 ln(factor)`. Peng et al., arXiv
+    /// 2309.00071, whose ramp begins and ends at whole pairs in the authors' code and in ggml. As in ggml,
+    /// `rope.scaling.attn_factor` comes on top.
     fn by_yarn(mut self, factor: f64, base: f64, context: usize) -> Self {
         let dimensions = 2.0 * self.frequencies.len() as f64;
         let pair_that_turns = |times: f64| dimensions * (context as f64 / (times * 2.0 * PI)).ln() / (2.0 * base.ln());
@@ -425,7 +476,12 @@ impl Rotary {
             *frequency = *frequency * (1.0 - ramp) + *frequency / factor * ramp;
         }
         // A context that was not stretched needs no correction.
-        self.magnitude *= 1.0 + 0.1 * factor.max(1.0).ln();
+        self.magnitude *= yarn_magnitude(factor);
         self
     }
+}
+
+/// `YaRN`'s factor on what rotates.
+fn yarn_magnitude(factor: f64) -> f64 {
+    1.0 + 0.1 * factor.max(1.0).ln()
 }

@@ -16,6 +16,10 @@ pub(super) fn load<'a>(weights: &Weights<'a>) -> Result<Model<'a>, Refusal> {
     let windows = loader.windows(0, PATTERN)?;
     let global = loader.rotary(Pairs::Halves)?;
     let sliding = Rotary::plain(Pairs::Halves, loader.head, weights.real_or("rope.freq_base", 10_000.0)?);
+    if windows.iter().any(Option::is_some) {
+        // llama.cpp reads the key and rotates sliding layers with the one base all the same.
+        weights.neutral_at("rope.freq_base_swa", [weights.real_or("rope.freq_base", 10_000.0)?]);
+    }
     let (queries, keys) = (loader.heads * loader.head, loader.kv_heads * loader.head);
     let blocks = loader.blocks(|layer| {
         let window = windows[layer.index];

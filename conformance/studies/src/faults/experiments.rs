@@ -1,7 +1,7 @@
 //! The experiments that expectations name: a subject's own numbers held against the reference with the faults that are said to be their
 //! cause. A cause that does not give the numbers is no cause.
 
-use crate::faults::trial;
+use crate::faults::trial::{self, Given};
 use harness::worker::pool::Workers;
 use machine::Error;
 use policy::{Expectation, Expectations, Experiment, Tolerances};
@@ -51,7 +51,8 @@ fn confirm(
     let answer = worker.evaluate(&model.path, model.vocabulary_size, &prompt.tokens, experiment.schedule, &transcript)?;
     let rows = answer.map_err(|outcome| outcome.summary()).and_then(|transcript| rows(&transcript)).map_err(wrong)?;
     let _ = fs::remove_file(&transcript);
-    let against = |faults: &[String]| trial::against(&recipe, faults, &case, &prompt, tolerances, &rows);
+    let given = Given { case: &case, prompt: &prompt, rows: &rows };
+    let against = |faults: &[String]| trial::against(&recipe, faults, &given, tolerances);
     Ok(Confirmation {
         case: case.to_string(),
         faults: experiment.faults.clone(),

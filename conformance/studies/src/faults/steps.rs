@@ -3,7 +3,7 @@
 use gguf::WeightType;
 use half::f16;
 use reference::{
-    Rounding, Rows, Sums,
+    Rounding, Rows, Addition,
     operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, NormKind, Operations, Pairs, Rotary, Router},
 };
 use std::ops::Range;
@@ -172,8 +172,8 @@ impl Operations for Faulty {
         self.rounding.outputs(row);
     }
 
-    fn sums(&self) -> Sums {
-        self.rounding.sums()
+    fn addition(&self) -> Addition {
+        self.rounding.addition()
     }
 
     fn cached(&self, row: &mut [f64]) {
@@ -368,6 +368,7 @@ fn interleaved(rows: &Rows, attention: &Attention) -> Rows {
 }
 
 /// Attention to the positions that `sees` names.
+#[expect(clippy::too_many_arguments, reason = "attention is of queries, keys and values")]
 fn attend_to(
     attention: &Attention,
     queries: &Rows,

@@ -209,18 +209,22 @@ fn allowed(
     rounding.floor().map_or(Ok(scale), |floor| Ok(scale.at_least(moved(floor)?)))
 }
 
-/// Holds what a subject gave in `case` against the reference with faults, at the subject's own limits.
+/// What a subject gave in a case.
+pub struct Given<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// Its prompt.
+    pub prompt: &'a Prompt,
+    /// Positions with their logits.
+    pub rows: &'a [(u64, Vec<f32>)],
+}
+
+/// Holds what a subject gave of a recipe's model against the reference with faults, at the subject's own limits.
 ///
 /// # Errors
 /// Where the model has no such faults, the reference does not run with them, or there are no limits for the subject.
-pub fn against(
-    recipe: &Recipe,
-    faults: &[String],
-    case: &Case,
-    prompt: &Prompt,
-    tolerances: &Tolerances,
-    rows: &[(u64, Vec<f32>)],
-) -> Result<Verdict, Error> {
+pub fn against(recipe: &Recipe, faults: &[String], given: &Given<'_>, tolerances: &Tolerances) -> Result<Verdict, Error> {
+    let Given { case, prompt, rows } = *given;
     let why = |why: String| Error::input(case, why, "`ggauge faults --verbose` lists the faults of a model");
     let model = Model::planned(recipe, Path::new(""))?;
     let bytes = models::build(recipe)?;

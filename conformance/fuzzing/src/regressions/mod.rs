@@ -1,4 +1,4 @@
-//! Not an API: what fuzzing found, kept: smallest inputs with a sidecar each in `corpora/regressions/`, replayed in processes of their own, and how a new
+//! What fuzzing found, kept: smallest inputs with a sidecar each in `corpora/regressions/`, replayed in processes of their own, and how a new
 //! one gets there.
 //!
 //! A sidecar says how an ordinary build ends on its input, and in which words. A finding that only a sanitizer sees passes there, and its

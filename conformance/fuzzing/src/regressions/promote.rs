@@ -1,14 +1,13 @@
 //! How an input that a fuzzer found is taken in: made smaller while its cause stays, and held against those that are there.
 
 use crate::{
-    fuzz,
+    catalogue::{self, Needs},
     regressions::{
         cause::{cause, ended_by},
         engine::{Ending, Engine, run},
         sidecar::{Class, Sidecar, all, no_target},
     },
 };
-use fuzzing::catalogue::Needs;
 use harness::worker::launch::WorkerLimits;
 use machine::{Error, files, small};
 use std::{
@@ -59,9 +58,10 @@ pub struct Promotion<'a> {
 ///
 /// # Errors
 /// Where the input cannot be read, nothing can be written, or no process started.
+#[expect(clippy::too_many_lines, reason = "one input, from found to taken in")]
 pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
     let Promotion { artifact, target, folder, limits, .. } = *promotion;
-    if fuzz::target(target).is_none() {
+    if catalogue::target(target).is_none() {
         return Err(no_target(target, "give --target,"));
     }
     let bytes =
@@ -127,7 +127,7 @@ pub fn promote(promotion: &Promotion<'_>) -> Result<Promoted, Error> {
 
 /// The crates that a target's findings are most likely about, with their versions.
 fn version(target: &str) -> Result<String, Error> {
-    let runtimes: &[&str] = match fuzz::target(target).map(|target| target.needs) {
+    let runtimes: &[&str] = match catalogue::target(target).map(|target| target.needs) {
         Some(Needs::Candle) => &["candle"],
         Some(Needs::LlamaCpp) => &["llama-cpp"],
         _ => &["llama-cpp", "candle"],

@@ -1,6 +1,6 @@
 //! The inputs that are kept, and what their sidecars say of them.
 
-use crate::fuzz;
+use crate::catalogue::{self, TARGETS};
 use machine::{Error, small};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -91,7 +91,7 @@ pub fn all(folder: &Path) -> Result<Vec<Regression>, Error> {
     let mut all = Vec::new();
     for folder in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         let target = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if fuzz::target(&target).is_none() {
+        if catalogue::target(&target).is_none() {
             return Err(no_target(folder.display(), "name the folder after"));
         }
         let files = entries(&folder)?;
@@ -127,7 +127,7 @@ pub fn unnamed(artifact: &Path) -> Error {
 }
 
 fn one_of_targets(advice: &str) -> String {
-    let known: Vec<_> = fuzz::targets().iter().map(|target| target.name).collect();
+    let known: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
     format!("{advice} one of {}", known.join(", "))
 }
 

@@ -1,6 +1,6 @@
 //! A process of its own that is given inputs, and how it ends.
 
-use crate::regressions::sidecar::Class;
+use crate::{known, regressions::sidecar::Class, statistics};
 use harness::worker::{environment, launch::WorkerLimits};
 use machine::{
     Error, external,
@@ -66,7 +66,7 @@ impl Engine {
                 environment::clean(&mut command);
                 command.args(inputs);
                 // Known findings are findings here, too, and undefined behaviour ends the process.
-                command.env(fuzzing::known::STOP_AT_KNOWN, "1");
+                command.env(known::STOP_AT_KNOWN, "1");
                 command.env("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1");
                 command
             }
@@ -88,7 +88,7 @@ fn names(inputs: &[&Path]) -> String {
 pub fn run(engine: &Engine, target: &str, inputs: &[&Path], limits: WorkerLimits) -> Result<Ending, Error> {
     let mut command = engine.command(target, inputs);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.env("GGML_NO_BACKTRACE", "1").env("RUST_BACKTRACE", "0").env_remove(fuzzing::statistics::FOLDER);
+    command.env("GGML_NO_BACKTRACE", "1").env("RUST_BACKTRACE", "0").env_remove(statistics::FOLDER);
     let mut child = Watched::start(command, limits.into()).map_err(|error| Error::Harness {
         what: format!("the process for {}", names(inputs)),
         why: error.to_string(),

@@ -1,8 +1,9 @@
 //! Inputs in this process: run on a target, or written as the files that they stand for.
 
 use crate::{
-    fuzz,
+    catalogue, known,
     regressions::{engine::ENDS_WITH_ITS_PARENT, sidecar::no_target},
+    statistics, targets,
 };
 use machine::{Error, files, interrupt, small};
 use rustix::process::Resource;
@@ -17,9 +18,9 @@ const MOST_ADDRESSES: u64 = 64 << 30;
 /// # Errors
 /// Where there is no such target or an input cannot be read.
 pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result<(), Error> {
-    let run = fuzz::function(target).ok_or_else(|| no_target(target, "take"))?;
+    let run = targets::function(target).ok_or_else(|| no_target(target, "take"))?;
     if !pass_over_known {
-        fuzzing::known::stop_at_known();
+        known::stop_at_known();
     }
     #[cfg(target_os = "linux")]
     if std::env::var_os(ENDS_WITH_ITS_PARENT).is_some() {
@@ -37,7 +38,7 @@ pub fn replay(target: &str, inputs: &[PathBuf], pass_over_known: bool) -> Result
         let bytes = small::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
         run(&bytes);
     }
-    fuzzing::statistics::write();
+    statistics::write();
     Ok(())
 }
 
@@ -49,7 +50,7 @@ pub fn write_files(target: &str, inputs: &[PathBuf], folder: &Path) -> Result<Ve
     let mut written = Vec::new();
     for input in inputs {
         let bytes = small::read(input).map_err(|error| Error::input(input.display(), error, "give a file with an input"))?;
-        let files = fuzz::target(target).and_then(|target| fuzzing::files(target, &bytes)).ok_or_else(|| {
+        let files = catalogue::target(target).and_then(|target| crate::files(target, &bytes)).ok_or_else(|| {
             Error::input(target, "its inputs stand for no files", "take one of the targets header_*, round_trip and load_*")
         })?;
         let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -2,7 +2,7 @@
 //!
 //! Every module opens a file the way its crate's README does and repeats what the crate then tells, and nothing else. Nothing
 //! is checked or filled in here, and a panic is not caught: what a reader overlooks, forgets or dies of is what we are here to
-//! see. Readers in other languages are in `python/` and `node/`; they are workers that speak the protocol themselves.
+//! see. Readers in other languages are in `conformance/workers`; they speak the protocol themselves.
 #![forbid(unsafe_code)]
 
 mod gguf;

@@ -3,7 +3,8 @@
 //!
 //! Each runs in a worker of its own. Readers in Rust are subjects of `ggauge worker`; those in other languages are [`adapters`].
 //!
-//! To add a reader in Rust, add its layer to `conformance/readers`; in another language, its row to [`adapters`]. Both appear in [`columns`].
+//! To add a reader in Rust, add its layer to `conformance/readers`; in another language, its folder to
+//! `conformance/workers`. Both appear in [`columns`].
 
 use crate::vector_files;
 use ::vectors::{Expected, Group, Vector};

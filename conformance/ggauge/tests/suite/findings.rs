@@ -14,8 +14,8 @@ use studies::vector_files;
 use supply::adapters;
 
 const LOCK: &str = include_str!("../../../../Cargo.lock");
-const PYTHON: &str = include_str!("../../../readers/python/requirements.txt");
-const NODE: &str = include_str!("../../../readers/node/package.json");
+const PYTHON: &str = include_str!("../../../workers/gguf-py/requirements.txt");
+const NODE: &str = include_str!("../../../workers/huggingface-gguf/package.json");
 
 /// Where entries with an id of their own stand.
 const ENTRIES: [&str; 3] = ["conformance/policy/FINDINGS.md", "corpora/regressions/FINDINGS.md", "corpora/vectors/FINDINGS.md"];

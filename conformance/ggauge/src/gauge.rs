@@ -3,7 +3,7 @@
 use crate::prompts;
 use harness::{
     emulated::Emulated,
-    plan::{Filter, Plan},
+    plan::Filter,
     reproduce,
     rig::{Policy, Rig},
     run, subjects,
@@ -19,7 +19,8 @@ use std::{
     fmt,
     path::{Path, PathBuf},
 };
-use supply::{models::Model, prompts::Prompt};
+use studies::given::{self, EXACT_MEMORY, Given};
+use supply::models::Model;
 use vocabulary::{Schedule, Settings, SubjectId, Upshot};
 
 /// The variable that names the program which serves workers.
@@ -97,12 +98,24 @@ impl Gauge {
         let described = |subject| workers.describe(subject, self.settings, &model.path);
         let records = subjects.iter().map(described).collect::<Result<Vec<SubjectRecord>, _>>()?;
         let emulated = Emulated::among(&records);
-        let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| emulated.gets(subject, prompt);
-        let plan = Plan::new(vec![model], &[prompts], &Schedule::OF_EVERY_RUN, &[self.settings], &subjects, runs, &Filter::All);
+        let models = vec![(model, prompts)];
+        let (exact, _) = given::exact_forms(&models, EXACT_MEMORY << 20, &cache, &ProgressBar::hidden())?;
+        let plan = Given {
+            models,
+            schedules: &Schedule::OF_EVERY_RUN,
+            settings: &[self.settings],
+            subjects: &subjects,
+            emulated: &emulated,
+            filter: &Filter::All,
+        }
+        .plan(exact);
         let policy = Policy { tolerances: Tolerances::shipped()?, expectations: Expectations::shipped()? };
         let mut rig =
             Rig { workers: &mut workers, cache: &cache, scratch: scratch.path(), policy: &policy, listeners: Vec::new() };
-        let record = run::run(&mut rig, &plan, records.clone(), &reproduce::run(&again(&subjects, &program, has_ramps)))?;
+        let again = again(&subjects, &program, has_ramps);
+        let again = reproduce::run(&again);
+        let mut record = run::run(&mut rig, &plan, records, &again)?;
+        run::judge_together(&mut record, &policy.tolerances, &again);
         Ok(Gauged { record, subjects })
     }
 

@@ -4,7 +4,7 @@ use crate::{
     allowance,
     answer::{Answer, bad_transcript, outcome_of},
     event::{Done, Event},
-    judge::{Changed, Executed, ExecutedGroup, Judge, Trial},
+    judge::{Changed, Executed, ExecutedGroup, Judge, Trial, together},
     plan::{Group, Plan},
     relation::{self, Change},
     rig::{self, Rig},
@@ -12,9 +12,9 @@ use crate::{
     truth::{Truth, kept::Truths},
 };
 use machine::{Error, cache::Cache, files, interrupt};
-use policy::tolerances;
+use policy::{Tolerances, tolerances};
 use printable::hex;
-use record::{CaseRecord, ModelRecord, Record, SCHEMA, SubjectRecord};
+use record::{CaseRecord, ComparisonRecord, ModelRecord, Record, SCHEMA, SubjectRecord};
 use sha2::{Digest, Sha256};
 use std::{fs, io, time::Instant};
 use supply::models::{InUse, Model};
@@ -38,6 +38,22 @@ pub fn run(
     let result = run_all(rig, plan, subjects, reproduce);
     cache.prune();
     result
+}
+
+/// Judges all positions of all prompts together, where a run has enough of them, and adds what that comes to.
+pub fn judge_together(record: &mut Record, tolerances: &Tolerances, reproduce: &dyn Fn(&ModelRecord, &Case, &str) -> String) {
+    let limit = |model: &ModelRecord, comparison: &ComparisonRecord| {
+        if model.exact {
+            return Some(tolerances::TOGETHER_OF_SINGLE_SUMS);
+        }
+        let ComparisonRecord { candidate, settings, schedule, .. } = comparison;
+        let of_subject = |subject: &&SubjectRecord| subject.subject == *candidate && subject.settings == *settings;
+        let software = record.subjects.iter().find(of_subject).is_some_and(|subject| subject.description.software);
+        let rounding = subjects::rounding_on(candidate, *settings, *schedule, model.output_bytes, software);
+        tolerances.together(&allowance::key(candidate, rounding, &model.architecture, model.family))
+    };
+    let judged = together::judge(record, limit, reproduce);
+    record.comparisons.extend(judged);
 }
 
 fn run_all(
@@ -224,7 +240,7 @@ impl Flow<'_, '_> {
     ) -> Result<Allowance, Error> {
         let software = self.rig.workers.get(subject, group.settings).description.software;
         let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
-        let rounding = if model.is_exact { rounding.with_single_sums() } else { rounding };
+        let rounding = if model.exact { rounding.with_single_sums() } else { rounding };
         let noise = self.truth.noise(self.rig, &mut self.in_use, (model, &group.prompt), rounding, exact)?;
         let key = allowance::key(subject, rounding, &model.architecture, model.family);
         let limits = noise.as_ref().ok().and_then(|noise| match rounding.has_single_sums() {

@@ -46,6 +46,8 @@ pub struct Tolerance {
     pub kl_mean: Multiplier,
     /// The same for the worst KL.
     pub kl_max: Multiplier,
+    /// Limit on the factor over the noise of all positions together, where it was measured.
+    pub together: Option<Multiplier>,
 }
 
 /// A multiplier and the sample it was taken from.
@@ -70,6 +72,9 @@ pub struct Multiplier {
 /// worst that a runtime may add in, and this is room for how differently two such sums may come out at their worst position. llama.cpp and candle, which
 /// add in other orders, stay below 0.6 on real models.
 const OF_SINGLE_SUMS: f64 = 3.0;
+
+/// The factor over that noise that a correct runtime stays below at all positions together: it is no further off than the worst order is.
+pub const TOGETHER_OF_SINGLE_SUMS: f64 = 1.0;
 
 /// The limits for a case whose noise is `scale`, where that is the noise of sums in f32 and of nothing coarser.
 pub fn of_single_sums(scale: &Scale) -> Limits {
@@ -102,8 +107,8 @@ impl Tolerances {
         if parsed.tolerance.is_empty() {
             return Err(Error::input(what, "it has no [[tolerance]], so nothing would be checked", next));
         }
-        let all = parsed.tolerance.iter().flat_map(|row| [row.nmse, row.kl_mean, row.kl_max]);
-        if all.into_iter().any(|multiplier| !(multiplier.multiplier.is_finite() && multiplier.multiplier > 0.0)) {
+        let all = parsed.tolerance.iter().flat_map(|row| [Some(row.nmse), Some(row.kl_mean), Some(row.kl_max), row.together]);
+        if all.flatten().any(|multiplier| !(multiplier.multiplier.is_finite() && multiplier.multiplier > 0.0)) {
             return Err(Error::input(what, "a multiplier is not a positive number", next));
         }
         Ok(parsed)
@@ -120,6 +125,12 @@ impl Tolerances {
         self.measured_with.sort();
         self.measured_with.dedup();
         self
+    }
+
+    /// The largest factor over the noise that a correct runtime has; `None` where nothing has been calibrated.
+    pub fn together(&self, key: &Key) -> Option<f64> {
+        let row = self.tolerance.iter().find(|row| row.key == *key)?;
+        row.together.map(|together| together.multiplier)
     }
 
     /// The limits for a case whose noise is `scale`; `None` where nothing has been calibrated.

@@ -32,6 +32,9 @@ pub struct ModelRecord {
     pub context_length: Option<u64>,
     /// The BOS token, where the file names one.
     pub bos: Option<u32>,
+    /// Its weights are the values of another model's as F32: it is an exact form.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
     /// What `ggauge run` takes to run this model again.
     pub argument: String,
 }

@@ -55,7 +55,7 @@ pub fn measuring(subjects: &[SubjectId]) -> Tolerances {
             }
         }
     }
-    let tolerance = rows.into_iter().map(|key| Tolerance { key, nmse: one, kl_mean: one, kl_max: one });
+    let tolerance = rows.into_iter().map(|key| Tolerance { key, nmse: one, kl_mean: one, kl_max: one, together: None });
     Tolerances { generated_by: "calibration".into(), measured_with: Vec::new(), tolerance: tolerance.collect() }
 }
 
@@ -131,7 +131,7 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
             }
         }
         let [nmse, kl_mean, kl_max] = kept.map(multiplier);
-        tolerance.push(Tolerance { key, nmse, kl_mean, kl_max });
+        tolerance.push(Tolerance { key, nmse, kl_mean, kl_max, together: None });
     }
     let mut measured_with: Vec<String> = record
         .subjects

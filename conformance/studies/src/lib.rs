@@ -5,6 +5,7 @@ pub mod calibration;
 mod covering;
 pub mod determinism;
 pub mod faults;
+pub mod given;
 pub mod goldens;
 pub mod inspection;
 pub mod matrix;

@@ -31,8 +31,6 @@ pub struct Model {
     pub shards: usize,
     /// The recipe of a tiny model.
     pub recipe: Option<Recipe>,
-    /// Its weights are the values of another model's as f32: [`crate::exact`].
-    pub is_exact: bool,
     /// Its files as they were before they were hashed; none of a tiny model.
     files: Vec<(PathBuf, Stamp)>,
 }
@@ -162,9 +160,10 @@ impl Model {
             vocabulary_size,
             context_length,
             bos: bos.and_then(|id| u32::try_from(id).ok()).filter(|&id| u64::from(id) < vocabulary_size),
+            exact: false,
             argument: name.map_or_else(|| path.display().to_string(), str::to_owned),
         };
-        Ok(Self { record, path: path.into(), shards: files.files().len(), recipe: None, is_exact: false, files: Vec::new() })
+        Ok(Self { record, path: path.into(), shards: files.files().len(), recipe: None, files: Vec::new() })
     }
 
     /// Makes a tiny model in `folder`.
@@ -223,7 +222,7 @@ impl Model {
     /// The same as the exact form of the model that a user asks for with this argument.
     #[must_use]
     pub(crate) fn as_exact_form_of(self, argument: &str) -> Self {
-        Self { record: ModelRecord { argument: argument.into(), ..self.record }, is_exact: true, ..self }
+        Self { record: ModelRecord { argument: argument.into(), exact: true, ..self.record }, ..self }
     }
 
     /// True for a model made from a recipe.

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 use studies::{
+    given::{self, EXACT_MEMORY, Given},
     goldens::{held, outputs::Outputs},
     matrix,
     names::ModelNames,
@@ -87,6 +88,10 @@ pub(crate) struct Arguments {
     /// MiB a worker may occupy.
     #[arg(long, default_value_t = 8192, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     memory: u64,
+    /// MiB that the exact form of a model may take: its weights as F32, whole or the first layers, on which strict settings say whether a runtime's graph is
+    /// right; it is kept in the cache. 0: none.
+    #[arg(long, default_value_t = EXACT_MEMORY, value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1 << 24))]
+    exact_memory: u64,
     /// Never use the network: models must be in the cache.
     #[arg(long)]
     offline: bool,
@@ -114,13 +119,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch()?.into());
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
-    let (subjects, records) =
-        desk.choose_subjects(&arguments.subjects, &arguments.workers, &arguments.settings, &mut workers)?;
-    policy.expectations.check_all_match(&universe(&models, &prompts, &pinned, &subjects)?)?;
+    let models: Vec<(Model, Vec<Prompt>)> = models.into_iter().zip(prompts).collect();
+    let (exact, without) = match arguments.exact_memory {
+        0 => (Vec::new(), Vec::new()),
+        memory => given::exact_forms(&models, memory << 20, &desk.cache, &desk.progress)?,
+    };
+    let mut settings: BTreeSet<Settings> = arguments.settings.iter().copied().collect();
+    settings.extend((!exact.is_empty()).then_some(Settings::Strict));
+    let settings: Vec<Settings> = settings.into_iter().collect();
+    let (subjects, records) = desk.choose_subjects(&arguments.subjects, &arguments.workers, &settings, &mut workers)?;
+    policy.expectations.check_all_match(&universe(&models, &pinned, &subjects)?)?;
     let schedules = if arguments.schedules.is_empty() { Schedule::OF_EVERY_RUN.to_vec() } else { arguments.schedules.clone() };
     let emulated = Emulated::among(&records);
-    let runs = |_: &Model, subject: &SubjectId, prompt: &Prompt| emulated.gets(subject, prompt);
-    let plan = Plan::new(models, &prompts, &schedules, &arguments.settings, &subjects, runs, &filter);
+    let (schedules, settings) = (&schedules, &arguments.settings);
+    let given = Given { models, schedules, settings, subjects: &subjects, emulated: &emulated, filter: &filter };
+    let plan = given.plan(exact);
     if plan.groups.is_empty() {
         return Err(nothing_to_do(arguments.filter.as_deref()).into());
     }
@@ -134,7 +147,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
         listeners.push(texts);
     }
     let mut rig = desk.rig(&mut workers, &policy, listeners)?;
-    let record = run::run(&mut rig, &plan, records, &reproduce::run(&again))?;
+    let again = reproduce::run(&again);
+    let mut record = run::run(&mut rig, &plan, records, &again)?;
+    run::judge_together(&mut record, &policy.tolerances, &again);
     let timings = clock.timings();
     desk.progress.finish_and_clear();
 
@@ -144,6 +159,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     } else {
         let style = Style { color: colored(), verbose: arguments.verbose };
         print(&report::report(&record, style))?;
+        without.iter().for_each(|why| say(&Page::of(format_args!("no exact form of {why}"))));
     }
     let picture = picture::svg(&record)?;
     let left = record::Folder { record: &record, timings: &timings, logs: &workers.logs(), picture: &picture };
@@ -232,15 +248,14 @@ fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers
 
 /// Every case that this ggauge knows of, whatever this run and this machine have, each with its model's architecture: what expectations must match.
 fn universe<'a>(
-    models: &'a [Model],
-    prompts: &[Vec<Prompt>],
+    models: &'a [(Model, Vec<Prompt>)],
     pinned: &'a [Manifest],
     subjects: &[SubjectId],
 ) -> anyhow::Result<Vec<(Case, &'a str)>> {
     let all: BTreeSet<SubjectId> = subjects.iter().cloned().chain(subjects::known()).collect();
     let all: Vec<_> = all.into_iter().collect();
     let mut cases: Vec<(Case, &'a str)> = matrix::names(&all);
-    for (model, prompts) in models.iter().zip(prompts) {
+    for (model, prompts) in models {
         let names = ModelNames { model: &model.name, weights: &model.weights, architecture: &model.architecture };
         cases.extend(prompts.iter().flat_map(|prompt| names.cases(&prompt.name, &Schedule::OF_EVERY_RUN, &all)));
     }
@@ -267,6 +282,9 @@ fn again(arguments: &Arguments) -> String {
     }
     if arguments.no_expectations {
         again.push(" --no-expectations".into());
+    }
+    if arguments.exact_memory != EXACT_MEMORY {
+        again.push(format!(" --exact-memory {}", arguments.exact_memory));
     }
     again.concat()
 }

@@ -20,7 +20,7 @@ use std::{
 const KEPT: usize = 1 << 16;
 /// How often a program is looked at.
 const WATCH: Duration = Duration::from_millis(20);
-/// How long a program may tidy up that is stopped in what the user sees of it.
+/// How long a program that [`watch`] stops may take to tidy up.
 const NOTICE: Duration = Duration::from_secs(3);
 
 /// A program such as python3, npm, cargo or one that was built, in a folder of ours or of a checkout that the user named. Names on its command

@@ -6,7 +6,6 @@ use harness::{
     clock::Clock,
     emulated::Emulated,
     event::Listener,
-    plan::Plan,
     progress::Progress,
     reproduce,
     rig::Policy,

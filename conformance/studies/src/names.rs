@@ -47,10 +47,10 @@ mod tests {
         assert_eq!(
             told,
             [
-                "m/f32/p/single-shot/strict/candle@cpu llama",
-                "m/f32/p/single-shot/strict/llama-cpp@cpu llama",
                 "m/f32/p/single-shot/default/candle@cpu llama",
-                "m/f32/p/single-shot/default/llama-cpp@cpu llama"
+                "m/f32/p/single-shot/default/llama-cpp@cpu llama",
+                "m/f32/p/single-shot/strict/candle@cpu llama",
+                "m/f32/p/single-shot/strict/llama-cpp@cpu llama"
             ]
         );
     }

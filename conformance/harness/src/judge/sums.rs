@@ -23,8 +23,24 @@ pub(super) struct Sums {
 impl Sums {
     /// The sums of two rows of equal length, of finite numbers, of which `tops` are the largest.
     pub(super) fn of(candidate: &[f32], truth: &[f32], tops: [f32; 2]) -> Self {
-        // All that the processor has, for what is inlined into this.
-        pulp::Arch::new().dispatch(|| sums(candidate, truth, tops.map(f64::from)))
+        pulp::Arch::new().dispatch(Pair { candidate, truth, tops: tops.map(f64::from) })
+    }
+}
+
+/// Two rows and their largest logits, for all that the processor has. Not a closure, which is inlined only where the compiler
+/// likes to, and what is not inlined is compiled for the least of its kind.
+struct Pair<'a> {
+    candidate: &'a [f32],
+    truth: &'a [f32],
+    tops: [f64; 2],
+}
+
+impl pulp::WithSimd for Pair<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Sums {
+        sums(self.candidate, self.truth, self.tops)
     }
 }
 
@@ -32,41 +48,36 @@ impl Sums {
 fn sums(candidate: &[f32], truth: &[f32], tops: [f64; 2]) -> Sums {
     let len = candidate.len() as f64;
     let means = [mean(candidate, len), mean(truth, len)];
-    let mut lanes = Lanes {
-        means,
-        tops,
-        error: [0.0; LANES],
-        power: [0.0; LANES],
-        candidate: [0.0; LANES],
-        truth: [0.0; LANES],
-        weighted: [0.0; LANES],
-    };
-    let (candidate, candidate_rest) = candidate.as_chunks::<LANES>();
-    let (truth, truth_rest) = truth.as_chunks::<LANES>();
+    // What is left at the end has lanes of its own: an index that is not known beforehand would keep all of them out of
+    // registers.
+    let (mut whole, mut left) = (Lanes::new(means, tops), Lanes::new(means, tops));
+    let (candidate, candidate_left) = candidate.as_chunks::<LANES>();
+    let (truth, truth_left) = truth.as_chunks::<LANES>();
     for (a, b) in candidate.iter().zip(truth) {
-        lanes.add(0, a, b);
+        whole.add(0, a, b);
     }
-    for (lane, (a, b)) in candidate_rest.iter().zip(truth_rest).enumerate() {
-        lanes.add(lane, &[*a], &[*b]);
+    for (lane, (a, b)) in candidate_left.iter().zip(truth_left).enumerate() {
+        left.add(lane, &[*a], &[*b]);
     }
     Sums {
-        error: total(lanes.error),
-        power: total(lanes.power),
-        candidate: total(lanes.candidate),
-        truth: total(lanes.truth),
-        weighted: total(lanes.weighted),
+        error: total(whole.error) + total(left.error),
+        power: total(whole.power) + total(left.power),
+        candidate: total(whole.candidate) + total(left.candidate),
+        truth: total(whole.truth) + total(left.truth),
+        weighted: total(whole.weighted) + total(left.weighted),
     }
 }
 
 #[inline(always)]
 fn mean(row: &[f32], len: f64) -> f64 {
     let mut lanes = [0.0; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
+    let (chunks, left) = row.as_chunks::<LANES>();
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(sum, &logit)| *sum += f64::from(logit));
+        for lane in 0..LANES {
+            lanes[lane] += f64::from(chunk[lane]);
+        }
     }
-    lanes.iter_mut().zip(rest).for_each(|(sum, &logit)| *sum += f64::from(logit));
-    total(lanes) / len
+    (total(lanes) + left.iter().map(|&logit| f64::from(logit)).sum::<f64>()) / len
 }
 
 fn total(lanes: [f64; LANES]) -> f64 {
@@ -85,20 +96,25 @@ struct Lanes {
 }
 
 impl Lanes {
+    fn new(means: [f64; 2], tops: [f64; 2]) -> Self {
+        let zeros = [0.0; LANES];
+        Self { means, tops, error: zeros, power: zeros, candidate: zeros, truth: zeros, weighted: zeros }
+    }
+
     /// Adds `N` pairs of logits to the lanes from `first` on.
     #[inline(always)]
     fn add<const N: usize>(&mut self, first: usize, candidate: &[f32; N], truth: &[f32; N]) {
-        let [a, b] = [candidate.map(f64::from), truth.map(f64::from)];
-        let below = [a.map(|a| a - self.tops[0]), b.map(|b| b - self.tops[1])];
-        let exponentials = below.map(exp_of_none_above_0);
+        let (a, b) = (candidate.map(f64::from), truth.map(f64::from));
+        let below_a: [f64; N] = std::array::from_fn(|at| a[at] - self.tops[0]);
+        let below_b: [f64; N] = std::array::from_fn(|at| b[at] - self.tops[1]);
+        let (exp_a, exp_b) = (exp_of_none_above_0(below_a), exp_of_none_above_0(below_b));
         for at in 0..N {
             let (a, b) = (a[at] - self.means[0], b[at] - self.means[1]);
-            let weight = exponentials[1][at];
             self.error[first + at] += (a - b) * (a - b);
             self.power[first + at] += b * b;
-            self.candidate[first + at] += exponentials[0][at];
-            self.truth[first + at] += weight;
-            self.weighted[first + at] += weight * (below[1][at] - below[0][at]);
+            self.candidate[first + at] += exp_a[at];
+            self.truth[first + at] += exp_b[at];
+            self.weighted[first + at] += exp_b[at] * (below_b[at] - below_a[at]);
         }
     }
 }

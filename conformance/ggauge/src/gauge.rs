@@ -19,7 +19,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
 };
-use studies::given::{self, EXACT_MEMORY, Given};
+use studies::given::{Asked, EXACT_MEMORY, Given};
 use supply::models::Model;
 use vocabulary::{Schedule, Settings, SubjectId, Upshot};
 
@@ -98,17 +98,15 @@ impl Gauge {
         let described = |subject| workers.describe(subject, self.settings, &model.path);
         let records = subjects.iter().map(described).collect::<Result<Vec<SubjectRecord>, _>>()?;
         let emulated = Emulated::among(&records);
-        let models = vec![(model, prompts)];
-        let (exact, _) = given::exact_forms(&models, EXACT_MEMORY << 20, &cache, &ProgressBar::hidden())?;
-        let plan = Given {
-            models,
+        let given = Given::of(vec![(model, prompts)]);
+        let given = given.with_exact_forms(EXACT_MEMORY << 20, &cache, &ProgressBar::hidden())?;
+        let plan = given.plan(&Asked {
             schedules: &Schedule::OF_EVERY_RUN,
             settings: &[self.settings],
             subjects: &subjects,
             emulated: &emulated,
             filter: &Filter::All,
-        }
-        .plan(exact);
+        });
         let policy = Policy { tolerances: Tolerances::shipped()?, expectations: Expectations::shipped()? };
         let mut rig =
             Rig { workers: &mut workers, cache: &cache, scratch: scratch.path(), policy: &policy, listeners: Vec::new() };

@@ -243,9 +243,12 @@ impl Flow<'_, '_> {
         let rounding = if model.exact { rounding.with_single_sums() } else { rounding };
         let noise = self.truth.noise(self.rig, &mut self.in_use, (model, &group.prompt), rounding, exact)?;
         let key = allowance::key(subject, rounding, &model.architecture, model.family);
-        let limits = noise.as_ref().ok().and_then(|noise| match rounding.has_single_sums() {
-            true => Some(tolerances::of_single_sums(&noise.scale)),
-            false => self.rig.policy.tolerances.limits(&key, &noise.scale),
+        let limits = noise.as_ref().ok().and_then(|noise| {
+            if rounding.has_single_sums() {
+                Some(tolerances::of_single_sums(&noise.scale))
+            } else {
+                self.rig.policy.tolerances.limits(&key, &noise.scale)
+            }
         });
         Ok(Allowance { noise, limits })
     }

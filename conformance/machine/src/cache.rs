@@ -234,7 +234,8 @@ fn files_of(folder: &Path) -> impl Iterator<Item = (SystemTime, PathBuf)> {
 /// Drops the oldest of files that belong together, until at most `limit` bytes are left.
 fn drop_oldest(mut sets: Vec<(SystemTime, Vec<PathBuf>)>, limit: u64) {
     sets.sort();
-    let size = |paths: &[PathBuf]| -> u64 { paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum() };
+    let size =
+        |paths: &[PathBuf]| -> u64 { paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum() };
     let mut total: u64 = sets.iter().map(|(_, paths)| size(paths)).sum();
     for (_, paths) in sets {
         if total <= limit {

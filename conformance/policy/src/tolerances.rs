@@ -127,6 +127,17 @@ impl Tolerances {
         self
     }
 
+    /// These limits with the factors over the noise of `newer` in place of their own, as far as it has them, and nothing else of it.
+    #[must_use]
+    pub fn with_factors_of(mut self, newer: Self) -> Self {
+        for row in &mut self.tolerance {
+            let of_row = newer.tolerance.iter().find(|other| other.key == row.key);
+            row.together = of_row.and_then(|newer| newer.together).or(row.together);
+        }
+        self.generated_by = format!("{}; {}", self.generated_by, newer.generated_by);
+        self
+    }
+
     /// The largest factor over the noise that a correct runtime has; `None` where nothing has been calibrated.
     pub fn together(&self, key: &Key) -> Option<f64> {
         let row = self.tolerance.iter().find(|row| row.key == *key)?;

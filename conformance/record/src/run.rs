@@ -6,7 +6,9 @@
 use machine::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use vocabulary::{Description, Family, Judgement, Oracle, Outcome, OverNoise, Relation, Scale, Settings, SubjectId, Upshot, Verdict};
+use vocabulary::{
+    Description, Family, Judgement, Oracle, Outcome, OverNoise, Relation, Scale, Settings, SubjectId, Upshot, Verdict,
+};
 
 /// Version of the Record's layout.
 pub const SCHEMA: u32 = 3;

@@ -1,6 +1,6 @@
 //! A matrix in the mapped file, and its product with the activations of all positions.
 
-use crate::rows::{LANES, Rows, Addition, dot};
+use crate::rows::{Addition, LANES, Rows, dot};
 use gguf::{WeightType, codec};
 use rayon::prelude::*;
 

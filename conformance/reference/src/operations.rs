@@ -2,7 +2,7 @@
 
 use crate::{
     Matrix,
-    rows::{Rows, Addition, dot_with},
+    rows::{Addition, Rows, dot_with},
 };
 use gguf::WeightType;
 use rayon::prelude::*;
@@ -277,7 +277,8 @@ impl Attention {
                 let part = |at: usize| at * self.head..(at + 1) * self.head;
                 let query = &queries.row(position)[part(index)];
                 let shared = part(index / (self.heads / self.kv_heads));
-                let score = |at: usize| soft_cap(self.soft_cap, dot_with(addition, query, &keys.row(at)[shared.clone()]) * self.scale);
+                let score =
+                    |at: usize| soft_cap(self.soft_cap, dot_with(addition, query, &keys.row(at)[shared.clone()]) * self.scale);
                 let mut weights: Vec<f64> = (first..=position).map(score).collect();
                 operations.weigh(&mut weights);
                 for (at, weight) in (first..=position).zip(weights) {

@@ -267,7 +267,8 @@ impl FromStr for Rounding {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let without = |name: &'_ str, suffix| name.strip_suffix(suffix).map_or((name.to_owned(), false), |base| (base.into(), true));
+        let without =
+            |name: &'_ str, suffix| name.strip_suffix(suffix).map_or((name.to_owned(), false), |base| (base.into(), true));
         let (base, cpu_output) = without(name, CPU_OUTPUT);
         let (base, single_sums) = without(&base, SINGLE_SUMS);
         let found = Self::ALL.into_iter().find(|rounding| rounding.name == base);

@@ -105,7 +105,11 @@ pub fn table(record: &Record, style: Style) -> Page {
                 None => against_limit(row.worst(Check::Nmse)),
             };
             let prompts = if style.verbose { first.prompt.clone() } else { row.comparisons.len().to_string() };
-            let top_one = if positions == 0 || first.oracle == Oracle::Together { "-".into() } else { format!("{equal}/{positions} ({judged})") };
+            let top_one = if positions == 0 || first.oracle == Oracle::Together {
+                "-".into()
+            } else {
+                format!("{equal}/{positions} ({judged})")
+            };
             let mut judgement = painted(first.judgement.words(), first.judgement, style);
             let mut blamed: Vec<String> = row.comparisons.iter().flat_map(|c| &c.blame).map(ToString::to_string).collect();
             blamed.sort();

@@ -11,6 +11,7 @@ use crate::matrix;
 use harness::{
     allowance,
     emulated::Emulated,
+    judge::together::factor,
     plan::{Filter, Plan},
     subjects,
 };
@@ -20,7 +21,7 @@ use record::{ComparisonRecord, ModelRecord, Record};
 use smith::Recipe;
 use std::collections::{BTreeMap, BTreeSet};
 use supply::{models::Model, prompts::Prompt};
-use vocabulary::{Check, Family, Judgement, Oracle, Schedule, Settings, SubjectId, Verdict};
+use vocabulary::{Check, Family, Judgement, Oracle, OverNoise, Schedule, Settings, SubjectId, Verdict};
 
 /// The first seed of calibration.
 pub const FIRST_SEED: u64 = 1000;
@@ -30,6 +31,8 @@ const MARGIN: f64 = 2.0;
 /// a million and more. What rounding alone does to an unlucky seed sticks out by one of 20 or 30: an expert chosen in place of another
 /// that is as likely, or attention that hangs in the balance between two positions.
 const STICKS_OUT: f64 = 10.0;
+/// The same for the factor over the noise, whose chance is known of each cell: from the largest that is not chance.
+const MARGIN_TOGETHER: f64 = 1.1;
 /// Limits of a run that only measures.
 const UNLIMITED: f64 = f64::MAX;
 
@@ -81,6 +84,7 @@ struct CaseMeasured {
     key: Key,
     cell: String,
     ratios: Ratios,
+    over_noise: Option<OverNoise>,
 }
 
 /// For NMSE, mean KL and worst KL, where they were measured.
@@ -104,7 +108,9 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
         return Err(Error::input("calibration", "no case was measured", "check `ggauge subjects`"));
     }
     let mut groups: BTreeMap<Key, BTreeMap<String, Vec<Ratios>>> = BTreeMap::new();
+    let mut over_noise: BTreeMap<(Key, String), Vec<OverNoise>> = BTreeMap::new();
     for ratio in ratios {
+        over_noise.entry((ratio.key.clone(), ratio.cell.clone())).or_default().extend(ratio.over_noise);
         let cells = groups.entry(ratio.key).or_default();
         cells.entry(ratio.cell).or_default().push(ratio.ratios);
     }
@@ -118,20 +124,24 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
         all_worst.sort_by(f64::total_cmp);
         let typical = quantile(&all_worst, 0.5);
         let mut kept: [Vec<f64>; 3] = Default::default();
+        let mut together = Vec::new();
         for (cell, ratios) in &cells {
             let worst = worst(ratios);
             if worst > STICKS_OUT * typical || worst.is_infinite() {
                 left_out.push(format!("{cell}: {worst:.1} times the noise, where the median cell has {typical:.1}"));
                 continue;
             }
+            let prompts = over_noise.get(&(key.clone(), cell.clone()));
+            together.extend(prompts.and_then(|prompts| factor(prompts)).map(|factor| factor.value / factor.chance()));
             for ratio in ratios {
                 for (kept, value) in kept.iter_mut().zip(ratio) {
                     kept.extend(*value);
                 }
             }
         }
-        let [nmse, kl_mean, kl_max] = kept.map(multiplier);
-        tolerance.push(Tolerance { key, nmse, kl_mean, kl_max, together: None });
+        let [nmse, kl_mean, kl_max] = kept.map(|ratios| multiplier(ratios, MARGIN));
+        let together = (!together.is_empty()).then(|| multiplier(together, MARGIN_TOGETHER));
+        tolerance.push(Tolerance { key, nmse, kl_mean, kl_max, together });
     }
     let mut measured_with: Vec<String> = record
         .subjects
@@ -161,24 +171,25 @@ fn ratios(record: &Record) -> Vec<CaseMeasured> {
         Some(CaseMeasured {
             key: allowance::key(&comparison.candidate, rounding, &model.architecture, model.family),
             cell: format!("{name}/{}/{}/{}", comparison.weights, comparison.settings, comparison.candidate),
+            over_noise: comparison.over_noise,
             ratios: [ratio(Check::Nmse, noise.nmse), ratio(Check::KlMean, noise.kl_mean), ratio(Check::KlMax, noise.kl_max)],
         })
     };
     record.comparisons.iter().filter_map(of).collect()
 }
 
-fn multiplier(mut ratios: Vec<f64>) -> Multiplier {
+fn multiplier(mut ratios: Vec<f64>, margin: f64) -> Multiplier {
     ratios.sort_by(f64::total_cmp);
     let max = quantile(&ratios, 1.0);
     // Three digits are more than a factor of safety needs, and make the file readable.
     let digits = |x: f64| format!("{x:.3e}").parse().unwrap_or(x);
     Multiplier {
-        multiplier: digits(max * MARGIN),
+        multiplier: digits(max * margin),
         sample: ratios.len() as u64,
         median: digits(quantile(&ratios, 0.5)),
         p99: digits(quantile(&ratios, 0.99)),
         max: digits(max),
-        margin: MARGIN,
+        margin,
     }
 }
 

@@ -95,7 +95,7 @@ pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> 
     files::write_whole(&note, &serde_json::to_vec(&made).unwrap_or_default())?;
     let exact = Model::open(&path, Some(&model.name), Some(&format!("{}-{form}", model.weights)), cache, progress)?;
     drop(alone);
-    Ok(Ok(exact.as_exact_form_of(&model.argument)))
+    Ok(Ok(exact.into_exact_form_of(&model.argument)))
 }
 
 /// What was written.
@@ -143,7 +143,8 @@ impl<'s, 'a> Source<'s, 'a> {
         }
         let least = self.least_layers()?;
         let most = LAYERS.clamp(least, self.layers);
-        if let Some(form) = (least..=most).rev().map(|layers| Form { layers, ..whole }).find(|form| self.bytes(*form) <= budget) {
+        if let Some(form) = (least..=most).rev().map(|layers| Form { layers, ..whole }).find(|form| self.bytes(*form) <= budget)
+        {
             return Ok(form);
         }
         let (all, none) = (Form { layers: least, ..whole }, Form { layers: least, tokens: Some(0), ..whole });
@@ -236,7 +237,9 @@ impl<'s, 'a> Source<'s, 'a> {
                 _ if begins("split.") || (form.tokens.is_some() && begins("tokenizer.")) => continue,
                 _ if is("general.file_type") => Value::U32(0),
                 _ if is(&block_count) => Value::U32(u32::try_from(form.layers).unwrap_or(u32::MAX)),
-                Value::Array(array) if self.by_layer().any(|(by_layer, _)| *by_layer == **key) => Value::Array(array.first(form.layers)),
+                Value::Array(array) if self.by_layer().any(|(by_layer, _)| *by_layer == **key) => {
+                    Value::Array(array.first(form.layers))
+                }
                 value => value,
             };
             draft.value(key.to_vec(), value);
@@ -288,7 +291,7 @@ fn write_to(source: &Source<'_, '_>, form: Form, file: &mut fs::File) -> io::Res
     for (data, tensor) in source.split.data() {
         let Some(dimensions) = source.dimensions(tensor, form) else { continue };
         let elements: u64 = dimensions.iter().product();
-        draft.tensor_at(&tensor.name, &dimensions, WeightType::F32, place);
+        draft.tensor_at(tensor.name, &dimensions, WeightType::F32, place);
         place = (place + elements * 4).next_multiple_of(draft.alignment.max(1));
         kept.push((data, tensor, elements));
     }
@@ -307,7 +310,8 @@ fn write_values(data: &[u8], tensor: &Tensor<'_>, elements: u64, out: &mut impl 
     let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("tensor {}: {why}", tensor.name));
     let (block, bytes) = (tensor.weight_type.block_len(), tensor.weight_type.block_bytes());
     let elements = usize::try_from(elements).map_err(|error| wrong(error.to_string()))?;
-    let whole = data.get(..elements / block * bytes).ok_or_else(|| wrong(format!("{elements} elements are not in the file")))?;
+    let whole =
+        data.get(..elements / block * bytes).ok_or_else(|| wrong(format!("{elements} elements are not in the file")))?;
     let mut values = vec![0f32; PIECE];
     for piece in whole.chunks(PIECE / block * bytes) {
         if interrupt::requested() {

@@ -221,7 +221,7 @@ impl Model {
 
     /// The same as the exact form of the model that a user asks for with this argument.
     #[must_use]
-    pub(crate) fn as_exact_form_of(self, argument: &str) -> Self {
+    pub(crate) fn into_exact_form_of(self, argument: &str) -> Self {
         Self { record: ModelRecord { argument: argument.into(), exact: true, ..self.record }, ..self }
     }
 

@@ -23,13 +23,16 @@ pub(crate) struct Arguments {
     /// Only this subject; may be repeated. The limits of the others stay as this ggauge has them.
     #[arg(long = "subject", value_name = "SUBJECT")]
     subjects: Vec<SubjectId>,
+    /// Measure the factors over the noise alone. All other limits stay as this ggauge has them.
+    #[arg(long)]
+    together: bool,
     /// Where to write them: conformance/policy/tolerances.toml. Printed where no file is given.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
-    let Arguments { seeds, subjects: only, output } = arguments;
+    let Arguments { seeds, subjects: only, together, output } = arguments;
     let desk = Desk::open(false)?;
     let mut workers = desk.workers()?;
     let mut records = Vec::new();
@@ -55,8 +58,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let record = run::run(&mut rig, &plan, records, &reproduce::run(""))?;
     desk.progress.finish_and_clear();
     let only_them: String = only.iter().map(|subject| format!(" --subject {subject}")).collect();
-    let mut calibrated = calibration::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}{only_them}"))?;
-    if !only.is_empty() {
+    let alone = if *together { " --together" } else { "" };
+    let mut calibrated = calibration::calibrate(&record, &format!("ggauge calibrate --seeds {seeds}{only_them}{alone}"))?;
+    if *together {
+        calibrated.tolerances = Tolerances::shipped()?.with_factors_of(calibrated.tolerances);
+    } else if !only.is_empty() {
         // The rows of other subjects stay as they are.
         calibrated.tolerances = Tolerances::shipped()?.updated_by(calibrated.tolerances);
     }

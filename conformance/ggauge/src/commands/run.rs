@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 use studies::{
-    given::{self, EXACT_MEMORY, Given},
+    given::{Asked, EXACT_MEMORY, Given},
     goldens::{held, outputs::Outputs},
     matrix,
     names::ModelNames,
@@ -118,21 +118,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch()?.into());
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
-    let models: Vec<(Model, Vec<Prompt>)> = models.into_iter().zip(prompts).collect();
-    let (exact, without) = match arguments.exact_memory {
-        0 => (Vec::new(), Vec::new()),
-        memory => given::exact_forms(&models, memory << 20, &desk.cache, &desk.progress)?,
-    };
-    let mut settings: BTreeSet<Settings> = arguments.settings.iter().copied().collect();
-    settings.extend((!exact.is_empty()).then_some(Settings::Strict));
-    let settings: Vec<Settings> = settings.into_iter().collect();
+    let given = Given::of(models.into_iter().zip(prompts).collect());
+    let mut given = given.with_exact_forms(arguments.exact_memory << 20, &desk.cache, &desk.progress)?;
+    let without_exact = std::mem::take(&mut given.without_exact);
+    let settings = given.settings(&arguments.settings);
     let (subjects, records) = desk.choose_subjects(&arguments.subjects, &arguments.workers, &settings, &mut workers)?;
-    policy.expectations.check_all_match(&universe(&models, &pinned, &subjects)?)?;
+    policy.expectations.check_all_match(&universe(given.models(), &pinned, &subjects)?)?;
     let schedules = if arguments.schedules.is_empty() { Schedule::OF_EVERY_RUN.to_vec() } else { arguments.schedules.clone() };
     let emulated = Emulated::among(&records);
     let (schedules, settings) = (&schedules, &arguments.settings);
-    let given = Given { models, schedules, settings, subjects: &subjects, emulated: &emulated, filter: &filter };
-    let plan = given.plan(exact);
+    let plan = given.plan(&Asked { schedules, settings, subjects: &subjects, emulated: &emulated, filter: &filter });
     if plan.groups.is_empty() {
         return Err(nothing_to_do(arguments.filter.as_deref()).into());
     }
@@ -158,7 +153,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     } else {
         let style = Style { color: colored(), verbose: arguments.verbose };
         print(&report::report(&record, style))?;
-        without.iter().for_each(|why| say(&Page::of(format_args!("no exact form of {why}"))));
+        for why in &without_exact {
+            say(&Page::of(format_args!("no exact form of {why}")));
+        }
     }
     let picture = picture::svg(&record)?;
     let left = record::Folder { record: &record, timings: &timings, logs: &workers.logs(), picture: &picture };

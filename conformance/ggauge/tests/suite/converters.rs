@@ -248,6 +248,7 @@ const CHANGES: &[Habit] = &[
 ];
 
 /// Every key that llama.cpp's writer has for a model, with what its loader made of the file that it was.
+#[expect(clippy::too_many_lines, reason = "a list of keys, as the writer has it")]
 fn llama_cpps_writer(file: &mut Editor) {
     let name = file.architecture.clone();
     let (layers, context, head) = (file.count("block_count"), file.count("context_length"), file.count("attention.key_length"));

@@ -239,8 +239,7 @@ impl PositionsCompared {
             .positions
             .iter()
             .filter_map(|position| Some((position.nmse, of_noise(position)?)))
-            // Not a number is none that could be small.
-            .filter(|&(nmse, noise)| !(nmse <= 0.0) && noise > 0.0)
+            .filter(|&(nmse, noise)| nmse != 0.0 && noise > 0.0)
             .map(|(nmse, noise)| (nmse / noise).ln())
             .collect();
         let positions = logs.len() as u64;

@@ -3,7 +3,7 @@
 
 use record::{ComparisonRecord, ModelRecord, Record};
 use std::collections::BTreeMap;
-use vocabulary::{Case, Check, Judgement, Measurement, Oracle, Schedule, Settings, SubjectId, Verdict};
+use vocabulary::{Case, Check, Judgement, Measurement, Oracle, OverNoise, Schedule, Settings, SubjectId, Verdict};
 
 /// The word for all prompts in ids.
 pub const ALL_PROMPTS: &str = "all-prompts";
@@ -23,16 +23,23 @@ pub struct Factor {
     pub positions: u64,
 }
 
-/// The factor of prompts, each with its positions and the mean logarithm over them; `None` where they are too few to know its error.
-fn factor(prompts: &[(u64, f64)]) -> Option<Factor> {
-    let count = prompts.len() as f64;
-    let positions: u64 = prompts.iter().map(|(positions, _)| positions).sum();
+impl Factor {
+    /// The most that a limit grows by what the factor may be off by chance, as a factor.
+    pub fn chance(&self) -> f64 {
+        (STANDARD_ERRORS * self.standard_error).exp()
+    }
+}
+
+/// The factor of prompts; `None` where they are too few to know its error.
+pub fn factor(prompts: &[OverNoise]) -> Option<Factor> {
     if prompts.len() < LEAST_PROMPTS {
         return None;
     }
-    let weight = |positions: u64| positions as f64 / prompts.iter().map(|(positions, _)| positions).sum::<u64>() as f64;
-    let mean: f64 = prompts.iter().map(|&(positions, log)| weight(positions) * log).sum();
-    let variance: f64 = prompts.iter().map(|&(positions, log)| (weight(positions) * (log - mean)).powi(2)).sum();
+    let count = prompts.len() as f64;
+    let positions: u64 = prompts.iter().map(|prompt| prompt.positions).sum();
+    let weight = |prompt: &OverNoise| prompt.positions as f64 / positions as f64;
+    let mean: f64 = prompts.iter().map(|prompt| weight(prompt) * prompt.log_mean).sum();
+    let variance: f64 = prompts.iter().map(|prompt| (weight(prompt) * (prompt.log_mean - mean)).powi(2)).sum();
     Some(Factor { value: mean.exp(), standard_error: (variance * count / (count - 1.0)).sqrt(), positions })
 }
 
@@ -43,7 +50,7 @@ type Key<'a> = (&'a str, &'a str, Schedule, Settings, &'a SubjectId);
 /// said there.
 pub fn factors(record: &Record) -> Vec<(&ComparisonRecord, Factor)> {
     let mut places: BTreeMap<Key<'_>, usize> = BTreeMap::new();
-    let mut pools: Vec<(&ComparisonRecord, Vec<(u64, f64)>)> = Vec::new();
+    let mut pools: Vec<(&ComparisonRecord, Vec<OverNoise>)> = Vec::new();
     for comparison in &record.comparisons {
         let is_plain = matches!(comparison.judgement, Judgement::Pass | Judgement::Fail) && comparison.reason.is_none();
         let Some(over) = comparison.over_noise.filter(|_| is_plain) else { continue };
@@ -53,7 +60,7 @@ pub fn factors(record: &Record) -> Vec<(&ComparisonRecord, Factor)> {
             pools.push((comparison, Vec::new()));
         }
         if let Some((_, prompts)) = pools.get_mut(place) {
-            prompts.push((over.positions, over.log_mean));
+            prompts.push(over);
         }
     }
     pools.into_iter().filter_map(|(first, prompts)| Some((first, factor(&prompts)?))).collect()
@@ -70,7 +77,7 @@ pub fn judge(
     };
     let judged = |(first, factor): (&ComparisonRecord, Factor)| {
         let model = model_of(first)?;
-        let limit = limit(model, first)? * (STANDARD_ERRORS * factor.standard_error).exp();
+        let limit = limit(model, first)? * factor.chance();
         let check = Measurement { check: Check::OverNoise, measured: factor.value, limit, position: None };
         let case = Case {
             model: first.model.clone(),
@@ -110,15 +117,19 @@ pub fn judge(
 mod tests {
     use super::*;
 
+    fn of(prompts: &[(u64, f64)]) -> Option<Factor> {
+        factor(&prompts.iter().map(|&(positions, log_mean)| OverNoise { positions, log_mean }).collect::<Vec<_>>())
+    }
+
     #[test]
     fn a_factor_is_a_geometric_mean_with_an_error_from_the_prompts() {
-        assert_eq!(factor(&[(5, 0.1); 3]), None, "three prompts say nothing of a fourth");
-        let same = factor(&[(5, 2f64.ln()), (1, 2f64.ln()), (7, 2f64.ln()), (2, 2f64.ln())]).unwrap();
+        assert_eq!(of(&[(5, 0.1); 3]), None, "three prompts say nothing of a fourth");
+        let same = of(&[(5, 2f64.ln()), (1, 2f64.ln()), (7, 2f64.ln()), (2, 2f64.ln())]).unwrap();
         assert!((same.value - 2.0).abs() < 1e-12 && same.standard_error < 1e-12 && same.positions == 15, "{same:?}");
         // Four of the same length, at +-0.2 from their mean of 0: the error of a mean of four is 0.2 / sqrt(3).
-        let apart = factor(&[(3, 0.2), (3, -0.2), (3, 0.2), (3, -0.2)]).unwrap();
+        let apart = of(&[(3, 0.2), (3, -0.2), (3, 0.2), (3, -0.2)]).unwrap();
         assert!((apart.value - 1.0).abs() < 1e-12);
         assert!((apart.standard_error - 0.2 / 3f64.sqrt()).abs() < 1e-12, "{apart:?}");
-        assert!(factor(&[(1, f64::NAN); 4]).unwrap().value.is_nan(), "which no limit holds");
+        assert!(of(&[(1, f64::NAN); 4]).unwrap().value.is_nan(), "which no limit holds");
     }
 }

@@ -3,7 +3,7 @@
 use gguf::WeightType;
 use half::f16;
 use reference::{
-    Rounding, Rows, Addition,
+    Addition, Rounding, Rows,
     operations::{Activation, Attention, Convolution, Embedding, Finish, Norm, NormKind, Operations, Pairs, Rotary, Router},
 };
 use std::ops::Range;

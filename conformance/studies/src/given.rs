@@ -6,6 +6,7 @@ use harness::{
 };
 use indicatif::ProgressBar;
 use machine::{Error, cache::Cache};
+use reference::architectures;
 use std::collections::BTreeSet;
 use supply::{exact, models::Model, prompts::Prompt};
 use vocabulary::{Schedule, Settings, SubjectId};
@@ -50,12 +51,13 @@ impl Given {
         Self { models, ..Self::default() }
     }
 
-    /// Adds the exact forms, each of at most so many bytes; none where that is 0.
+    /// Adds the exact forms, each of at most so many bytes; none where that is 0, and none of an architecture that there is no truth of.
     ///
     /// # Errors
     /// Where one cannot be written, or the user interrupted.
     pub fn with_exact_forms(mut self, bytes: u64, cache: &Cache, progress: &ProgressBar) -> Result<Self, Error> {
-        for (model, prompts) in self.models.iter().filter(|(model, _)| bytes > 0 && !model.is_tiny()) {
+        let has_truth = |model: &Model| architectures::known().any(|known| known == model.architecture);
+        for (model, prompts) in self.models.iter().filter(|(model, _)| bytes > 0 && !model.is_tiny() && has_truth(model)) {
             match exact::of(model, bytes, cache, progress)? {
                 Ok(exact) => {
                     let prompts = prompts.iter().map(|prompt| within(prompt, &exact)).collect();

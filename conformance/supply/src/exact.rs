@@ -71,6 +71,10 @@ pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> 
         Ok(form) => form,
         Err(why) => return Ok(Err(why)),
     };
+    if form.is_whole() && source.is_single() {
+        // It is one already.
+        return Ok(Ok(model.clone().into_exact_form_of(model, &form.to_string())));
+    }
     let path = cache.exact()?.join(format!("{}-{form}-{VERSION}.gguf", model.sha256.get(..32).unwrap_or(&model.sha256)));
     let note = path.with_extension("json");
     let hash = |path: &Path| cache.sha256(&[path], progress);
@@ -93,9 +97,9 @@ pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> 
     };
     // Also where nothing in it changes: as old as its last use.
     files::write_whole(&note, &serde_json::to_vec(&made).unwrap_or_default())?;
-    let exact = Model::open(&path, Some(&model.name), Some(&format!("{}-{form}", model.weights)), cache, progress)?;
+    let exact = Model::open(&path, None, None, cache, progress)?;
     drop(alone);
-    Ok(Ok(exact.into_exact_form_of(&model.argument)))
+    Ok(Ok(exact.into_exact_form_of(model, &form.to_string())))
 }
 
 /// What was written.
@@ -128,6 +132,11 @@ impl<'s, 'a> Source<'s, 'a> {
             return Err(format!("it has {layers} layers by its keys and {layers_of_tensors} by its tensors"));
         }
         Ok(Self { split, metadata, architecture, layers, vocabulary })
+    }
+
+    /// True for one file whose weights are f32 as they are.
+    fn is_single(&self) -> bool {
+        self.split.files().len() == 1 && self.split.tensors().all(|tensor| tensor.weight_type == WeightType::F32)
     }
 
     /// A key of the architecture.

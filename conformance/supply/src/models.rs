@@ -219,10 +219,12 @@ impl Model {
         &self.record
     }
 
-    /// The same as the exact form of the model that a user asks for with this argument.
+    /// The same as a form of another model: with that one's name, and what a user gets it with.
     #[must_use]
-    pub(crate) fn into_exact_form_of(self, argument: &str) -> Self {
-        Self { record: ModelRecord { argument: argument.into(), exact: true, ..self.record }, ..self }
+    pub(crate) fn into_exact_form_of(self, model: &Self, form: &str) -> Self {
+        let ModelRecord { name, weights, argument, .. } = model.record.clone();
+        let weights = format!("{weights}-{form}");
+        Self { record: ModelRecord { name, weights, argument, exact: true, ..self.record }, ..self }
     }
 
     /// True for a model made from a recipe.

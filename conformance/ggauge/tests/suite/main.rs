@@ -5,6 +5,7 @@
 mod codecs;
 mod command_line;
 mod converters;
+mod exact;
 mod figures;
 mod findings;
 mod goldens;

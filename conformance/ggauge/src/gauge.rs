@@ -19,7 +19,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
 };
-use studies::given::{Asked, EXACT_MEMORY, Given};
+use studies::given::{Asked, EXACT_MEMORY, GivenModels};
 use supply::models::Model;
 use vocabulary::{Schedule, Settings, SubjectId, Upshot};
 
@@ -98,7 +98,7 @@ impl Gauge {
         let described = |subject| workers.describe(subject, self.settings, &model.path);
         let records = subjects.iter().map(described).collect::<Result<Vec<SubjectRecord>, _>>()?;
         let emulated = Emulated::among(&records);
-        let given = Given::of(vec![(model, prompts)]);
+        let given = GivenModels::of(vec![(model, prompts)]);
         let given = given.with_exact_forms(EXACT_MEMORY << 20, &cache, &ProgressBar::hidden())?;
         let plan = given.plan(&Asked {
             schedules: &Schedule::OF_EVERY_RUN,

@@ -78,7 +78,8 @@ fn run_all(
     for (case, model) in plan.cases() {
         expectations.find(&case, &model.architecture)?;
     }
-    let judge = Judge { expectations, reproduce };
+    let exact_forms = plan.models.iter().filter(|model| model.exact).map(|model| &*model.name).collect();
+    let judge = Judge { expectations, exact_forms, reproduce };
     let cache: &Cache = rig.cache;
     let mut flow = Flow { truth: Truth::new(Truths::of(cache)), in_use: InUse::default(), rig };
     let mut made = None;

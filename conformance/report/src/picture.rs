@@ -7,15 +7,15 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 use printable::Piece;
-use record::{ComparisonRecord, Record};
-use vocabulary::{Judgement, Measurement, Oracle, Verdict};
+use record::{ComparisonRecord, ModelRecord, Record};
+use vocabulary::{Judgement, Measurement, Oracle, Settings, Verdict};
 
 /// Powers of ten shown around the limit.
 const DECADES: std::ops::Range<f64> = -6.0..5.0;
 const WIDTH: u32 = 960;
 const ROW: u32 = 26;
 const MARGIN: u32 = 58;
-const LABELS: u32 = 340;
+const LABELS: u32 = 390;
 
 /// A row of the picture: all prompts of one subject, schedule and settings on one model.
 struct Row<'a> {
@@ -42,7 +42,13 @@ fn rows(record: &Record) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for comparison in record.comparisons.iter().filter(|comparison| comparison.oracle == Oracle::Reference) {
         let label = format!("{}  {}  {}", comparison.model, comparison.candidate, comparison.schedule);
-        let label = if comparison.settings == vocabulary::Settings::Strict { format!("{label}, strict") } else { label };
+        let is_exact =
+            |model: &&ModelRecord| model.exact && model.name == comparison.model && model.weights == comparison.weights;
+        let label = match comparison.settings {
+            _ if record.models.iter().any(|model| is_exact(&model)) => format!("{label}, exact form"),
+            Settings::Strict => format!("{label}, strict"),
+            Settings::Default => label,
+        };
         match rows.iter_mut().find(|row| row.label == label) {
             Some(row) => row.comparisons.push(comparison),
             None => rows.push(Row { label, comparisons: vec![comparison] }),

@@ -16,7 +16,7 @@ pub const EXACT_MEMORY: u64 = 2048;
 
 /// Models with their prompts.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct GivenModels {
     /// As they are.
     models: Vec<(Model, Vec<Prompt>)>,
     /// Their exact forms.
@@ -45,7 +45,7 @@ fn within(prompt: &Prompt, model: &Model) -> Prompt {
     Prompt { tokens: prompt.tokens.iter().map(token).collect(), ..prompt.clone() }
 }
 
-impl Given {
+impl GivenModels {
     /// Models as they are.
     pub fn of(models: Vec<(Model, Vec<Prompt>)>) -> Self {
         Self { models, ..Self::default() }

@@ -26,7 +26,7 @@ const PIECE: usize = 1 << 20;
 
 /// What of a model is in its exact form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
+pub struct ExactForm {
     /// The first so many layers.
     pub layers: u64,
     /// How many the model has.
@@ -35,7 +35,7 @@ pub struct Form {
     pub tokens: Option<u64>,
 }
 
-impl Form {
+impl ExactForm {
     /// True where nothing is left out.
     pub fn is_whole(&self) -> bool {
         self.layers == self.of && self.tokens.is_none()
@@ -43,7 +43,7 @@ impl Form {
 }
 
 /// As it stands in case ids, behind the name of the weights.
-impl fmt::Display for Form {
+impl fmt::Display for ExactForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("exact")?;
         if self.layers < self.of {
@@ -145,18 +145,19 @@ impl<'s, 'a> Source<'s, 'a> {
     }
 
     /// The largest form that is worth its time and takes at most `budget` bytes.
-    fn form(&self, budget: u64) -> Result<Form, String> {
-        let whole = Form { layers: self.layers, of: self.layers, tokens: None };
+    fn form(&self, budget: u64) -> Result<ExactForm, String> {
+        let whole = ExactForm { layers: self.layers, of: self.layers, tokens: None };
         if self.bytes(whole) <= budget {
             return Ok(whole);
         }
         let least = self.least_layers()?;
         let most = LAYERS.clamp(least, self.layers);
-        if let Some(form) = (least..=most).rev().map(|layers| Form { layers, ..whole }).find(|form| self.bytes(*form) <= budget)
+        if let Some(form) =
+            (least..=most).rev().map(|layers| ExactForm { layers, ..whole }).find(|form| self.bytes(*form) <= budget)
         {
             return Ok(form);
         }
-        let (all, none) = (Form { layers: least, ..whole }, Form { layers: least, tokens: Some(0), ..whole });
+        let (all, none) = (ExactForm { layers: least, ..whole }, ExactForm { layers: least, tokens: Some(0), ..whole });
         let a_token = (self.bytes(all) - self.bytes(none)).div_ceil(self.vocabulary).max(1);
         let tokens = budget.saturating_sub(self.bytes(none)) / a_token;
         if tokens < TOKENS.min(self.vocabulary) {
@@ -167,7 +168,7 @@ impl<'s, 'a> Source<'s, 'a> {
                 HumanBytes(budget)
             ));
         }
-        Ok(Form { layers: least, of: self.layers, tokens: Some(tokens) })
+        Ok(ExactForm { layers: least, of: self.layers, tokens: Some(tokens) })
     }
 
     /// How many of the first layers have one of each kind: tensors of the same names and dimensions, and the same values in arrays of one value a
@@ -213,7 +214,7 @@ impl<'s, 'a> Source<'s, 'a> {
     }
 
     /// The dimensions of a tensor in a form; `None` where it is not part of it.
-    fn dimensions(&self, tensor: &Tensor<'_>, form: Form) -> Option<Vec<u64>> {
+    fn dimensions(&self, tensor: &Tensor<'_>, form: ExactForm) -> Option<Vec<u64>> {
         if layer(tensor).is_some_and(|layer| layer >= form.layers) {
             return None;
         }
@@ -228,7 +229,7 @@ impl<'s, 'a> Source<'s, 'a> {
     }
 
     /// Bytes of the tensors of a form.
-    fn bytes(&self, form: Form) -> u64 {
+    fn bytes(&self, form: ExactForm) -> u64 {
         let size = |tensor: &Tensor<'_>| {
             let elements = self.dimensions(tensor, form)?.into_iter().fold(1u64, u64::saturating_mul);
             Some(elements.saturating_mul(4))
@@ -237,7 +238,7 @@ impl<'s, 'a> Source<'s, 'a> {
     }
 
     /// The keys of a form. Without the words of all its tokens a tokenizer would be another, so a form with fewer has none.
-    fn keys(&self, form: Form, draft: &mut Draft<'_>) {
+    fn keys(&self, form: ExactForm, draft: &mut Draft<'_>) {
         let block_count = format!("{}.block_count", self.architecture);
         for (key, value) in self.metadata.iter() {
             let is = |name: &str| **key == *name.as_bytes();
@@ -277,7 +278,7 @@ fn is_of_other_stack(tensor: &Tensor<'_>) -> bool {
 }
 
 /// Writes a form, so that it is whole or not there.
-fn write(source: &Source<'_, '_>, form: Form, path: &Path) -> Result<(), Error> {
+fn write(source: &Source<'_, '_>, form: ExactForm, path: &Path) -> Result<(), Error> {
     let no_room = |error: &io::Error| {
         let why = format!("{error}; the exact form takes {}", HumanBytes(source.bytes(form)));
         Error::input(path.display(), why, "make room, set GGAUGE_CACHE to a larger disk, or run with --exact-memory 0")
@@ -291,7 +292,7 @@ fn write(source: &Source<'_, '_>, form: Form, path: &Path) -> Result<(), Error> 
     Ok(())
 }
 
-fn write_to(source: &Source<'_, '_>, form: Form, file: &mut fs::File) -> io::Result<()> {
+fn write_to(source: &Source<'_, '_>, form: ExactForm, file: &mut fs::File) -> io::Result<()> {
     let mut draft = Draft::new();
     source.keys(form, &mut draft);
     draft.alignment = source.split.files().first().map_or(draft.alignment, gguf::File::alignment);

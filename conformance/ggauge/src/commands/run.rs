@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 use studies::{
-    given::{Asked, EXACT_MEMORY, Given},
+    given::{Asked, EXACT_MEMORY, GivenModels},
     goldens::{held, outputs::Outputs},
     matrix,
     names::ModelNames,
@@ -118,7 +118,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let mut workers = Workers::new(desk.program.clone(), commands, limits, desk.scratch()?.into());
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
-    let given = Given::of(models.into_iter().zip(prompts).collect());
+    let given = GivenModels::of(models.into_iter().zip(prompts).collect());
     let mut given = given.with_exact_forms(arguments.exact_memory << 20, &desk.cache, &desk.progress)?;
     let without_exact = std::mem::take(&mut given.without_exact);
     let settings = given.settings(&arguments.settings);

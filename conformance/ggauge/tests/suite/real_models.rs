@@ -39,15 +39,10 @@ fn the_main_job_judges_both_models_names_candle_and_gives_yesterdays_answers() {
     assert_eq!((record.models.len(), as_they_are().count()), (4, 2), "each has an exact form");
     for comparison in &record.comparisons {
         let candles_gemma = comparison.model == "gemma-3-270m" && comparison.candidate == id("candle@cpu");
-        match (candles_gemma, comparison.oracle) {
-            (false, _) => assert_eq!(comparison.judgement, Judgement::Pass, "{}", comparison.id),
-            (true, Oracle::Reference) => assert_eq!(comparison.judgement, Judgement::ExpectedFail, "{}", comparison.id),
-            // In their exact form the two are apart by far more than what either is allowed, in every schedule.
-            (true, _) if comparison.settings == Settings::Strict => {
-                assert_eq!(comparison.judgement, Judgement::ExpectedFail, "{}", comparison.id);
-            }
-            // As it is, on BOS alone, by less than both are allowed to be noisy.
-            (true, _) => assert!(!comparison.judgement.is_bad(), "{}", comparison.id),
+        match candles_gemma {
+            false => assert_eq!(comparison.judgement, Judgement::Pass, "{}", comparison.id),
+            // In every schedule and settings, against the truth and against llama.cpp.
+            true => assert_eq!(comparison.judgement, Judgement::ExpectedFail, "{}", comparison.id),
         }
         if comparison.judgement == Judgement::ExpectedFail {
             assert_eq!(comparison.blame, [id("candle@cpu")], "{}", comparison.id);
@@ -89,10 +84,14 @@ fn without_the_expectation_gemma_on_candle_fails_and_candle_is_named() {
     let (code, table, record, _) = run(&arguments);
     assert_eq!(code, 1);
     let failed: Vec<_> = record.comparisons.iter().filter(|c| c.judgement == Judgement::Fail).collect();
-    let by = |oracle: Oracle| failed.iter().filter(|c| c.oracle == oracle).map(|c| c.schedule).collect::<Vec<_>>();
-    assert_eq!(by(Oracle::Reference), Schedule::OF_EVERY_RUN, "candle against the reference");
-    // Two that are compared are allowed the noise of both. Single shot has one position of candle's, which is too little to stick out.
-    assert_eq!(by(Oracle::Differential), [Schedule::TokenByToken], "candle against llama.cpp");
+    for settings in [Settings::Default, Settings::Strict] {
+        let by = |oracle: Oracle| {
+            let of_both = failed.iter().filter(|c| c.oracle == oracle && c.settings == settings);
+            of_both.map(|c| c.schedule).collect::<Vec<_>>()
+        };
+        assert_eq!(by(Oracle::Reference), Schedule::OF_EVERY_RUN, "candle against the reference, {settings}");
+        assert_eq!(by(Oracle::Differential), Schedule::OF_EVERY_RUN, "candle against llama.cpp, {settings}");
+    }
     assert!(failed.iter().all(|c| c.blame == [id("candle@cpu")]));
     assert!(table.contains("wrong against the exact reference: candle@cpu"), "{table}");
     assert!(table.contains("next: ggauge run gemma-3-270m"), "{table}");

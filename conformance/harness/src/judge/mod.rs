@@ -15,7 +15,7 @@ use oracle::Incomparable;
 use policy::Expectations;
 use record::{ComparisonRecord, ModelRecord};
 use settle::{PairSide, settle, settle_pair};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vocabulary::{Case, Judgement, Limits, Noise, Oracle, Outcome, Relation, Schedule, SubjectId, transcript::Reader};
 
 /// A case that was executed: its logits or what else became of it, and what it is allowed.
@@ -68,6 +68,8 @@ pub struct ExecutedGroup<'a> {
 pub struct Judge<'a> {
     /// The known divergences.
     pub expectations: &'a Expectations,
+    /// Names of models that are run in their exact form too, where a divergence must show that is smaller than the noise of the model as it is.
+    pub exact_forms: BTreeSet<&'a str>,
     /// The command that runs a case again: its model, the case, and the filter that keeps it.
     pub reproduce: &'a dyn Fn(&ModelRecord, &Case, &str) -> String,
 }
@@ -129,7 +131,8 @@ impl Judge<'_> {
             }
         };
         if let Some(expectation) = expectation {
-            if judged.judgement == Judgement::Pass && expectation.may_hide(case, architecture) {
+            let shows_elsewhere = !group.model.exact && self.exact_forms.contains(&*group.model.name);
+            if judged.judgement == Judgement::Pass && (shows_elsewhere || expectation.may_hide(case, architecture)) {
                 judged.reason = Some(format!("smaller than the noise here: {}", expectation.reason.trim()));
             } else {
                 let met = expectation.is_met_by(&outcome, judged.verdict.as_ref());
@@ -243,10 +246,13 @@ fn against_each_other(a: &Executed, b: &Executed, alone: &BTreeMap<SubjectId, Ju
             Judged::nothing(Judgement::Unsupported, reason.as_deref().unwrap_or("there are no limits for both"))
         }
     };
-    if judged.judgement == Judgement::Fail {
-        // Two that differ say nothing about who is wrong; the reference does.
-        let sides = [a, b].into_iter().filter_map(|side| alone.get(&side.case.subject));
-        let wrong: Vec<_> = sides.filter(|side| matches!(side.judgement, Judgement::Fail | Judgement::ExpectedFail)).collect();
+    // Two that differ say nothing about who is wrong; the reference does. And two are not right together where one of them is wrong alone, however
+    // little that shows between them.
+    let sides = [a, b].into_iter().filter_map(|side| alone.get(&side.case.subject));
+    let wrong: Vec<_> = sides.filter(|side| matches!(side.judgement, Judgement::Fail | Judgement::ExpectedFail)).collect();
+    let is_wrong = judged.judgement == Judgement::Pass && judged.verdict.is_some() && !wrong.is_empty();
+    if is_wrong || judged.judgement == Judgement::Fail {
+        judged.judgement = Judgement::Fail;
         judged.blame = wrong.iter().flat_map(|side| side.blame.clone()).collect();
         if let [side, ..] = wrong[..]
             && wrong.iter().all(|side| side.judgement == Judgement::ExpectedFail)
@@ -254,6 +260,9 @@ fn against_each_other(a: &Executed, b: &Executed, alone: &BTreeMap<SubjectId, Ju
             judged.judgement = Judgement::ExpectedFail;
             judged.reason.clone_from(&side.reason);
             judged.issue.clone_from(&side.issue);
+        } else if is_wrong {
+            judged.reason =
+                Some("within what both are allowed together, which is more than what one of them is allowed alone".into());
         }
     }
     judged

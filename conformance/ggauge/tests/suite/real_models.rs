@@ -39,11 +39,9 @@ fn the_main_job_judges_both_models_names_candle_and_gives_yesterdays_answers() {
     assert_eq!((record.models.len(), as_they_are().count()), (4, 2), "each has an exact form");
     for comparison in &record.comparisons {
         let candles_gemma = comparison.model == "gemma-3-270m" && comparison.candidate == id("candle@cpu");
-        match candles_gemma {
-            false => assert_eq!(comparison.judgement, Judgement::Pass, "{}", comparison.id),
-            // In every schedule and settings, against the truth and against llama.cpp.
-            true => assert_eq!(comparison.judgement, Judgement::ExpectedFail, "{}", comparison.id),
-        }
+        // In every schedule and settings, against the truth and against llama.cpp.
+        let expected = if candles_gemma { Judgement::ExpectedFail } else { Judgement::Pass };
+        assert_eq!(comparison.judgement, expected, "{}", comparison.id);
         if comparison.judgement == Judgement::ExpectedFail {
             assert_eq!(comparison.blame, [id("candle@cpu")], "{}", comparison.id);
         }

@@ -99,7 +99,7 @@ impl Gauge {
         let records = subjects.iter().map(described).collect::<Result<Vec<SubjectRecord>, _>>()?;
         let emulated = Emulated::among(&records);
         let given = GivenModels::of(vec![(model, prompts)]);
-        let given = given.with_exact_forms(EXACT_MEMORY << 20, &cache, &ProgressBar::hidden())?;
+        let given = given.with_exact_forms(EXACT_MEMORY << 20, (&subjects, &Filter::All), &cache, &ProgressBar::hidden())?;
         let plan = given.plan(&Asked {
             schedules: &Schedule::OF_EVERY_RUN,
             settings: &[self.settings],

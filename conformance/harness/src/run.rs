@@ -40,8 +40,10 @@ pub fn run(
     result
 }
 
-/// Judges all positions of all prompts together, where a run has enough of them, and adds what that comes to.
+/// Judges what only all cases of a run on models that somebody gives tell: divergences that do not show in each, and all positions of all prompts
+/// together, where there are enough of them.
 pub fn judge_together(record: &mut Record, tolerances: &Tolerances, reproduce: &dyn Fn(&ModelRecord, &Case, &str) -> String) {
+    together::pass_where_it_shows_elsewhere(record);
     let limit = |model: &ModelRecord, comparison: &ComparisonRecord| {
         if model.exact {
             return Some(tolerances::TOGETHER_OF_SINGLE_SUMS);
@@ -78,8 +80,7 @@ fn run_all(
     for (case, model) in plan.cases() {
         expectations.find(&case, &model.architecture)?;
     }
-    let exact_forms = plan.models.iter().filter(|model| model.exact).map(|model| &*model.name).collect();
-    let judge = Judge { expectations, exact_forms, reproduce };
+    let judge = Judge { expectations, reproduce };
     let cache: &Cache = rig.cache;
     let mut flow = Flow { truth: Truth::new(Truths::of(cache)), in_use: InUse::default(), rig };
     let mut made = None;

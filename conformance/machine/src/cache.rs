@@ -17,13 +17,15 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::Once,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 /// Reference transcripts beyond this many bytes are dropped, the least recently used first.
 const TRANSCRIPTS_LIMIT: u64 = 4 << 30;
 /// Exact forms of models beyond this many bytes are dropped, the least recently used first.
 const EXACT_LIMIT: u64 = 8 << 30;
+/// How long an exact form lies unused before it may be dropped.
+const EXACT_IDLE: Duration = Duration::from_hours(24);
 /// The folder of downloaded models.
 const MODELS: &str = "models";
 /// The folder of what is remembered of files that were hashed.
@@ -216,11 +218,20 @@ impl Cache {
         drop_oldest(files_of(&folder).map(|(modified, path)| (modified, vec![path])).collect(), TRANSCRIPTS_LIMIT);
     }
 
-    /// Drops exact forms that were not used for longest, so that one of so many bytes stays within the limit.
+    /// Drops exact forms that were not used for longest, so that one of so many bytes stays within the limit, and what a run left behind that was killed
+    /// while it wrote one. Nothing goes that was used within a day: another run may be at it.
     pub fn make_room_for_exact(&self, bytes: u64) {
         let Ok(folder) = self.exact() else { return };
-        let notes = files_of(&folder).filter(|(_, path)| path.extension().is_some_and(|extension| extension == "json"));
-        let with_models = notes.map(|(modified, note)| (modified, vec![note.with_extension("gguf"), note])).collect();
+        let is_idle = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > EXACT_IDLE);
+        let (notes, others): (Vec<_>, Vec<_>) =
+            files_of(&folder).partition(|(_, path)| path.extension().is_some_and(|extension| extension == "json"));
+        for (modified, path) in others {
+            if is_idle(modified) && !path.with_extension("json").exists() {
+                let _ = fs::remove_file(path);
+            }
+        }
+        let idle = notes.into_iter().filter(|(modified, _)| is_idle(*modified));
+        let with_models = idle.map(|(modified, note)| (modified, vec![note.with_extension("gguf"), note])).collect();
         drop_oldest(with_models, EXACT_LIMIT.saturating_sub(bytes));
     }
 }

@@ -97,8 +97,11 @@ impl ShortConvolution<'_> {
     fn of(&self, h: &Rows, operations: &dyn Operations) -> Rows {
         let [b, c, mut x] = self.input.map(|matrix| matrix.multiply(h, operations));
         x.multiply(&b);
+        operations.steps(&mut x.data);
         let mut convolved = operations.convolve(&self.convolution, &x);
+        operations.steps(&mut convolved.data);
         convolved.multiply(&c);
+        operations.steps(&mut convolved.data);
         self.output.multiply(&convolved, operations)
     }
 }
@@ -161,12 +164,15 @@ impl FeedForward<'_> {
                 let mut gated = gate.of(x, operations);
                 let up = up.of(x, operations);
                 gated.data.iter_mut().for_each(|x| *x = operations.activate(*activation, *x));
+                operations.steps(&mut gated.data);
                 gated.multiply(&up);
+                operations.steps(&mut gated.data);
                 down.of(&gated, operations)
             }
             Self::Plain { up, down, activation } => {
                 let mut hidden = up.of(x, operations);
                 hidden.data.iter_mut().for_each(|x| *x = operations.activate(*activation, *x));
+                operations.steps(&mut hidden.data);
                 down.of(&hidden, operations)
             }
             Self::Experts { scores, router, experts } => {
@@ -183,7 +189,8 @@ impl FeedForward<'_> {
                     let inputs = Rows { width: x.width, data: mine.iter().flat_map(|(at, _)| x.row(*at)).copied().collect() };
                     let results = expert.of(&inputs, operations);
                     for ((at, weight), result) in mine.iter().zip(results.iter()) {
-                        outputs.row_mut(*at).iter_mut().zip(result).for_each(|(sum, x)| *sum += weight * x);
+                        let addition = operations.addition();
+                        outputs.row_mut(*at).iter_mut().zip(result).for_each(|(sum, x)| *sum = addition.add(*sum, *weight, *x));
                     }
                 }
                 outputs
@@ -251,7 +258,9 @@ impl Block<'_> {
                 operations.norm(norm, &mut x);
             }
             x.data.iter_mut().for_each(|x| *x *= self.residual_scale);
+            operations.steps(&mut x.data);
             h.add(&x);
+            operations.steps(&mut h.data);
         };
         let x = normed(&self.mixer_norms, h);
         add(h, &self.mixer_norms, self.mixer.of(&x, operations));

@@ -22,6 +22,9 @@ pub trait Operations: Sync {
         Addition::Exact
     }
 
+    /// What comes out of a step on single elements: an activation, a gate, a residual connection.
+    fn steps(&self, _row: &mut [f64]) {}
+
     /// A key or value on its way into the cache.
     fn cached(&self, _row: &mut [f64]) {}
 
@@ -127,7 +130,7 @@ pub struct Norm {
 }
 
 impl Norm {
-    fn apply(&self, rows: &mut Rows) {
+    pub(crate) fn apply(&self, rows: &mut Rows) {
         for part in rows.data.chunks_exact_mut(self.gain.len()) {
             let len = part.len() as f64;
             if self.kind == NormKind::Layer {
@@ -143,6 +146,22 @@ impl Norm {
             }
             for (x, bias) in part.iter_mut().zip(self.bias.iter().flatten()) {
                 *x += bias;
+            }
+        }
+    }
+
+    /// [`Norm::apply`] in f32, sums one term after the other.
+    pub(crate) fn apply_in_single(&self, rows: &mut Rows) {
+        for part in rows.data.chunks_exact_mut(self.gain.len()) {
+            let len = part.len() as f32;
+            let mean = if self.kind == NormKind::Layer { part.iter().fold(0.0, |sum, &x| sum + x as f32) / len } else { 0.0 };
+            let mean_square = part.iter().map(|&x| x as f32 - mean).fold(0.0, |sum, x| sum + x * x) / len;
+            let scale = 1.0 / (mean_square + self.epsilon as f32).sqrt();
+            for (x, &gain) in part.iter_mut().zip(&self.gain) {
+                *x = ((*x as f32 - mean) * scale * gain as f32).into();
+            }
+            for (x, &bias) in part.iter_mut().zip(self.bias.iter().flatten()) {
+                *x = (*x as f32 + bias as f32).into();
             }
         }
     }

@@ -7,8 +7,8 @@
 //! Formats and which weight type takes which: `vec_dot_type` in ggml's `ggml-cpu.c`, the same in candle's `k_quants.rs`.
 
 use crate::{
-    Addition,
-    operations::{Activation, Operations, Rotary, softmax},
+    Addition, Rows,
+    operations::{Activation, Norm, Operations, Rotary, softmax},
 };
 use gguf::WeightType;
 use half::{bf16, f16};
@@ -149,8 +149,8 @@ impl Rounding {
         self.cpu_output
     }
 
-    /// The same with every product added up in f32, one term after the other: of all orders in which a runtime may add, the one that carries the last
-    /// bits of long sums furthest. Where nothing coarser is rounded, as with weights of f32, this bounds what a correct runtime is off by, whatever
+    /// The same with every product added up in f32, one term after the other, and every step on single elements rounded to f32. Of all orders in which a
+    /// runtime may add, that one carries the last bits of long sums furthest. Where nothing coarser is rounded, as with weights of f32, this bounds what a correct runtime is off by, whatever
     /// its compiler, its driver or the number of its threads; without it a rounding says what f32 does to each step and nothing of its sums.
     #[must_use]
     pub fn with_single_sums(self) -> Self {
@@ -209,6 +209,21 @@ impl Operations for Rounding {
         if self.activations != Activations::Exact {
             each(row, |x| f64::from(x as f32));
         }
+    }
+
+    fn steps(&self, row: &mut [f64]) {
+        if self.single_sums {
+            each(row, |x| f64::from(x as f32));
+        }
+    }
+
+    fn norm(&self, norm: &Norm, rows: &mut Rows) {
+        if self.single_sums {
+            norm.apply_in_single(rows);
+        } else {
+            norm.apply(rows);
+        }
+        rows.iter_mut().for_each(|row| self.outputs(row));
     }
 
     fn addition(&self) -> Addition {

@@ -1,15 +1,17 @@
 //! Models that somebody gives: as they are, in the settings that are asked for, and in their exact form, as exactly as the runtimes can compute.
 
+use crate::names::ModelNames;
 use harness::{
     emulated::Emulated,
     plan::{Filter, Plan, Product},
+    subjects,
 };
 use indicatif::ProgressBar;
 use machine::{Error, cache::Cache};
 use reference::architectures;
 use std::collections::BTreeSet;
 use supply::{exact, models::Model, prompts::Prompt};
-use vocabulary::{Schedule, Settings, SubjectId};
+use vocabulary::{Case, Schedule, Settings, SubjectId};
 
 /// What an exact form may take where nothing is said, in MiB: of a model of 250 million weights all, of one of 7 billion a layer.
 pub const EXACT_MEMORY: u64 = 2048;
@@ -39,6 +41,12 @@ pub struct Asked<'a> {
     pub filter: &'a Filter,
 }
 
+/// True for a subject of ours on a CPU. A GPU multiplies in half precision in strict settings too, and a runtime that somebody brings may know no such
+/// settings.
+fn runs_exact_forms(subject: &SubjectId) -> bool {
+    subject.device_kind() == "cpu" && subjects::known().contains(subject)
+}
+
 /// A prompt for a model that may have fewer tokens: those beyond come round again.
 fn within(prompt: &Prompt, model: &Model) -> Prompt {
     let token = |&token: &u32| (u64::from(token) % model.vocabulary_size.max(1)) as u32;
@@ -51,14 +59,28 @@ impl GivenModels {
         Self { models, ..Self::default() }
     }
 
-    /// Adds the exact forms, each of at most so many bytes; none where that is 0, and none of an architecture that there is no truth of.
+    /// Adds the exact forms, each of at most so many bytes, none where that is 0: of models that there is a truth of, and as far as a case is kept of one
+    /// of these subjects.
     ///
     /// # Errors
-    /// Where one cannot be written, or the user interrupted.
-    pub fn with_exact_forms(mut self, bytes: u64, cache: &Cache, progress: &ProgressBar) -> Result<Self, Error> {
+    /// Where a model changes meanwhile, or the user interrupted.
+    pub fn with_exact_forms(
+        mut self,
+        bytes: u64,
+        (subjects, filter): (&[SubjectId], &Filter),
+        cache: &Cache,
+        progress: &ProgressBar,
+    ) -> Result<Self, Error> {
+        let subjects: Vec<SubjectId> = subjects.iter().filter(|subject| runs_exact_forms(subject)).cloned().collect();
         let has_truth = |model: &Model| architectures::known().any(|known| known == model.architecture);
         for (model, prompts) in self.models.iter().filter(|(model, _)| bytes > 0 && !model.is_tiny() && has_truth(model)) {
-            match exact::of(model, bytes, cache, progress)? {
+            let is_wanted = |weights: &str| {
+                let names = ModelNames { model: &model.name, weights, architecture: &model.architecture };
+                let of = |prompt: &Prompt| names.cases(&prompt.name, &Schedule::OF_EVERY_RUN, &subjects);
+                let is_kept = |(case, _): (Case, &str)| case.settings == Settings::Strict && filter.keeps(&case.to_string());
+                prompts.iter().flat_map(of).any(is_kept)
+            };
+            match exact::of(model, bytes, is_wanted, cache, progress)? {
                 Ok(exact) => {
                     let prompts = prompts.iter().map(|prompt| within(prompt, &exact)).collect();
                     self.exact.push((exact, prompts));
@@ -69,9 +91,9 @@ impl GivenModels {
         Ok(self)
     }
 
-    /// The models as they are, with their prompts.
-    pub fn models(&self) -> &[(Model, Vec<Prompt>)] {
-        &self.models
+    /// The models as they are and in their exact form, with their prompts.
+    pub fn all(&self) -> impl Iterator<Item = &(Model, Vec<Prompt>)> {
+        self.models.iter().chain(&self.exact)
     }
 
     /// The settings that subjects are started in, where these are asked for.
@@ -83,8 +105,7 @@ impl GivenModels {
 
     /// Everything that is done with the models, and with their exact forms.
     ///
-    /// An exact form is run in strict settings, on CPUs, which compute in f32 then; a GPU multiplies in half precision there too. Its decoding reads four
-    /// bytes a weight and token, so only short prompts are fed token by token.
+    /// An exact form is run in strict settings. Its decoding reads four bytes a weight and token, so only short prompts are fed token by token.
     pub fn plan(self, asked: &Asked<'_>) -> Plan {
         let as_they_are = self.models.len();
         let (models, prompts): (Vec<Model>, Vec<Vec<Prompt>>) = self.models.into_iter().chain(self.exact).unzip();
@@ -106,7 +127,7 @@ impl GivenModels {
             models: exact,
             schedules: &|prompt| asked.schedules.iter().copied().filter(|&schedule| fits(schedule, prompt)).collect(),
             settings: &[Settings::Strict],
-            runs: &|_, subject, _| subject.device_kind() == "cpu",
+            runs: &|_, subject, _| runs_exact_forms(subject),
             ..product
         };
         plan.add(&product, asked.filter);

@@ -21,6 +21,10 @@ const VERSION: u32 = 1;
 const LAYERS: u64 = 8;
 /// A vocabulary is cut no further than this: with fewer tokens a prompt says the same few again and again.
 const TOKENS: u64 = 1024;
+/// Tensors with a row, or an element, for each token.
+const OF_TOKENS: [&[u8]; 4] = [b"token_embd.weight", b"output.weight", b"output.bias", b"per_layer_token_embd.weight"];
+/// After how many layers their kinds come round again, where no tensor and no key shows it: the defaults of llama.cpp's `llama-model.cpp`.
+const PERIODS: [(&str, u64); 6] = [("cohere2", 4), ("gemma2", 2), ("gemma3", 6), ("llama4", 4), ("olmo2", 4), ("smollm3", 4)];
 /// Elements that are decoded together.
 const PIECE: usize = 1 << 20;
 
@@ -53,11 +57,18 @@ impl fmt::Display for ExactForm {
     }
 }
 
-/// The exact form of a model, or why it has none, in words. It takes at most `budget` bytes.
+/// The exact form of a model, or why it has none, in words: also where the disk has no room for it. It takes at most `budget` bytes, and is not written
+/// where nobody wants one with its name of weights.
 ///
 /// # Errors
-/// Where the model cannot be read, its exact form cannot be written, or the user interrupted.
-pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> Result<Result<Model, String>, Error> {
+/// Where the model cannot be read or changes meanwhile, and where the user interrupted.
+pub fn of(
+    model: &Model,
+    budget: u64,
+    is_wanted: impl Fn(&str) -> bool,
+    cache: &Cache,
+    progress: &ProgressBar,
+) -> Result<Result<Model, String>, Error> {
     if model.is_tiny() {
         return Ok(Err("a model of a recipe has its own".into()));
     }
@@ -71,9 +82,13 @@ pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> 
         Ok(form) => form,
         Err(why) => return Ok(Err(why)),
     };
+    let weights = format!("{}-{form}", model.weights);
+    if !is_wanted(&weights) {
+        return Ok(Err("none of its cases is asked for".into()));
+    }
     if form.is_whole() && source.is_single() {
         // It is one already.
-        return Ok(Ok(model.clone().into_exact_form_of(model, &form.to_string())));
+        return Ok(Ok(model.clone().into_exact_form_of(model, weights)));
     }
     let path = cache.exact()?.join(format!("{}-{form}-{VERSION}.gguf", model.sha256.get(..32).unwrap_or(&model.sha256)));
     let note = path.with_extension("json");
@@ -89,7 +104,13 @@ pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> 
     if known.is_none() {
         progress.set_message(format!("writing the exact form of {}", printable::line(&model.name)));
         cache.make_room_for_exact(source.bytes(form));
-        write(&source, form, &path)?;
+        let mut in_use = model.ensure()?;
+        if let Err(error) = write(&source, form, &path) {
+            interrupt::check()?;
+            return Ok(Err(format!("{}: {error}; it takes {}", path.display(), HumanBytes(source.bytes(form)))));
+        }
+        // Of the bytes that were hashed, and no others.
+        in_use.check()?;
     }
     let made = match known {
         Some(known) => known,
@@ -99,7 +120,7 @@ pub fn of(model: &Model, budget: u64, cache: &Cache, progress: &ProgressBar) -> 
     files::write_whole(&note, &serde_json::to_vec(&made).unwrap_or_default())?;
     let exact = Model::open(&path, None, None, cache, progress)?;
     drop(alone);
-    Ok(Ok(exact.into_exact_form_of(model, &form.to_string())))
+    Ok(Ok(exact.into_exact_form_of(model, weights)))
 }
 
 /// What was written.
@@ -127,9 +148,10 @@ impl<'s, 'a> Source<'s, 'a> {
         let layers = metadata.u64(&format!("{architecture}.block_count")).map_err(|finding| finding.to_string())?;
         let layers = layers.filter(|&layers| layers > 0).ok_or_else(|| format!("it has no key {architecture}.block_count"))?;
         let vocabulary = split.vocabulary_size().ok_or("it has no tensor token_embd.weight")?;
-        let layers_of_tensors = split.tensors().filter_map(layer).map(|layer| layer + 1).max().unwrap_or(0);
-        if layers_of_tensors != layers {
-            return Err(format!("it has {layers} layers by its keys and {layers_of_tensors} by its tensors"));
+        let of_tensors: BTreeSet<u64> = split.tensors().filter_map(layer).collect();
+        // Not one is missing: so there are as many at least as the key says, whatever that is.
+        if of_tensors.len() as u64 != layers || of_tensors.last().copied() != Some(layers - 1) {
+            return Err(format!("it has {layers} layers by its keys and {} by its tensors", of_tensors.len()));
         }
         Ok(Self { split, metadata, architecture, layers, vocabulary })
     }
@@ -192,13 +214,15 @@ impl<'s, 'a> Source<'s, 'a> {
             }
         }
         let mut seen = Vec::new();
-        let mut least = 1;
+        let by_key = self.key("attention.sliding_window_pattern").and_then(Value::as_u64);
+        let by_default = || PERIODS.iter().find(|(name, _)| *name == self.architecture).map(|&(_, period)| period);
+        let mut least = by_key.or_else(by_default).unwrap_or(1).clamp(1, self.layers);
         for (layer, tensors) in (0u64..).zip(&tensors) {
             let values: Vec<_> = arrays.iter().map(|array| array.get(layer as usize).copied()).collect();
             let kind = (tensors, values);
             if !seen.contains(&kind) {
                 seen.push(kind);
-                least = layer + 1;
+                least = least.max(layer + 1);
             }
         }
         Ok(least)
@@ -213,25 +237,10 @@ impl<'s, 'a> Source<'s, 'a> {
         })
     }
 
-    /// The dimensions of a tensor in a form; `None` where it is not part of it.
-    fn dimensions(&self, tensor: &Tensor<'_>, form: ExactForm) -> Option<Vec<u64>> {
-        if layer(tensor).is_some_and(|layer| layer >= form.layers) {
-            return None;
-        }
-        let mut dimensions = tensor.dimensions.to_vec();
-        // What has a row, or an element, for each token.
-        if let (Some(tokens), None, Some(last)) = (form.tokens, layer(tensor), dimensions.last_mut())
-            && *last == self.vocabulary
-        {
-            *last = tokens;
-        }
-        Some(dimensions)
-    }
-
     /// Bytes of the tensors of a form.
     fn bytes(&self, form: ExactForm) -> u64 {
         let size = |tensor: &Tensor<'_>| {
-            let elements = self.dimensions(tensor, form)?.into_iter().fold(1u64, u64::saturating_mul);
+            let elements = dimensions(tensor, form)?.into_iter().fold(1u64, u64::saturating_mul);
             Some(elements.saturating_mul(4))
         };
         self.split.tensors().filter_map(size).fold(0, u64::saturating_add)
@@ -244,7 +253,8 @@ impl<'s, 'a> Source<'s, 'a> {
             let is = |name: &str| **key == *name.as_bytes();
             let begins = |name: &str| key.starts_with(name.as_bytes());
             let value = match value {
-                _ if begins("split.") || (form.tokens.is_some() && begins("tokenizer.")) => continue,
+                // Its own alignment is the usual one.
+                _ if is("general.alignment") || begins("split.") || (form.tokens.is_some() && begins("tokenizer.")) => continue,
                 _ if is("general.file_type") => Value::U32(0),
                 _ if is(&block_count) => Value::U32(u32::try_from(form.layers).unwrap_or(u32::MAX)),
                 Value::Array(array) if self.by_layer().any(|(by_layer, _)| *by_layer == **key) => {
@@ -259,6 +269,20 @@ impl<'s, 'a> Source<'s, 'a> {
             draft.remove_key(&size).u32(&size, u32::try_from(tokens).unwrap_or(u32::MAX)).str("tokenizer.ggml.model", "none");
         }
     }
+}
+
+/// The dimensions of a tensor in a form; `None` where it is not part of it.
+fn dimensions(tensor: &Tensor<'_>, form: ExactForm) -> Option<Vec<u64>> {
+    if layer(tensor).is_some_and(|layer| layer >= form.layers) {
+        return None;
+    }
+    let mut dimensions = tensor.dimensions.to_vec();
+    if let (Some(tokens), Some(last)) = (form.tokens, dimensions.last_mut())
+        && OF_TOKENS.contains(&&**tensor.name)
+    {
+        *last = tokens;
+    }
+    Some(dimensions)
 }
 
 /// The layer that a tensor belongs to.
@@ -278,38 +302,30 @@ fn is_of_other_stack(tensor: &Tensor<'_>) -> bool {
 }
 
 /// Writes a form, so that it is whole or not there.
-fn write(source: &Source<'_, '_>, form: ExactForm, path: &Path) -> Result<(), Error> {
-    let no_room = |error: &io::Error| {
-        let why = format!("{error}; the exact form takes {}", HumanBytes(source.bytes(form)));
-        Error::input(path.display(), why, "make room, set GGAUGE_CACHE to a larger disk, or run with --exact-memory 0")
-    };
-    let failed = |error: io::Error| {
-        if error.kind() == io::ErrorKind::Interrupted { Error::Interrupted } else { no_room(&error) }
-    };
-    let mut file = files::beside(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-    write_to(source, form, file.as_file_mut()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+fn write(source: &Source<'_, '_>, form: ExactForm, path: &Path) -> io::Result<()> {
+    let mut file = files::beside(path.parent().unwrap_or(Path::new(".")))?;
+    write_to(source, form, file.as_file_mut())?;
+    file.persist(path)?;
     Ok(())
 }
 
 fn write_to(source: &Source<'_, '_>, form: ExactForm, file: &mut fs::File) -> io::Result<()> {
     let mut draft = Draft::new();
     source.keys(form, &mut draft);
-    draft.alignment = source.split.files().first().map_or(draft.alignment, gguf::File::alignment);
     let mut kept = Vec::new();
     let mut place = 0u64;
     for (data, tensor) in source.split.data() {
-        let Some(dimensions) = source.dimensions(tensor, form) else { continue };
+        let Some(dimensions) = dimensions(tensor, form) else { continue };
         let elements: u64 = dimensions.iter().product();
         draft.tensor_at(tensor.name, &dimensions, WeightType::F32, place);
-        place = (place + elements * 4).next_multiple_of(draft.alignment.max(1));
+        place = (place + elements * 4).next_multiple_of(draft.alignment);
         kept.push((data, tensor, elements));
     }
     let mut out = BufWriter::new(file);
     out.write_all(&draft.finish())?;
     for (data, tensor, elements) in kept {
         write_values(data, tensor, elements, &mut out)?;
-        let padding = (elements * 4).next_multiple_of(draft.alignment.max(1)) - elements * 4;
+        let padding = (elements * 4).next_multiple_of(draft.alignment) - elements * 4;
         out.write_all(&vec![0; usize::try_from(padding).unwrap_or(0)])?;
     }
     out.flush()

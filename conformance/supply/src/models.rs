@@ -219,11 +219,10 @@ impl Model {
         &self.record
     }
 
-    /// The same as a form of another model: with that one's name, and what a user gets it with.
+    /// The same as a form of another model: with that one's name, and what a user gets it with. `weights` is what ids say of it.
     #[must_use]
-    pub(crate) fn into_exact_form_of(self, model: &Self, form: &str) -> Self {
-        let ModelRecord { name, weights, argument, .. } = model.record.clone();
-        let weights = format!("{weights}-{form}");
+    pub(crate) fn into_exact_form_of(self, model: &Self, weights: String) -> Self {
+        let ModelRecord { name, argument, .. } = model.record.clone();
         Self { record: ModelRecord { name, weights, argument, exact: true, ..self.record }, ..self }
     }
 

@@ -119,11 +119,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     let prompts = prompts_of(&models, arguments.tokens.as_ref(), &mut workers)?;
 
     let given = GivenModels::of(models.into_iter().zip(prompts).collect());
-    let mut given = given.with_exact_forms(arguments.exact_memory << 20, &desk.cache, &desk.progress)?;
-    let without_exact = std::mem::take(&mut given.without_exact);
+    let (known, bytes) = (subjects::known(), arguments.exact_memory << 20);
+    let asked = if arguments.subjects.is_empty() { &known } else { &arguments.subjects };
+    let given = given.with_exact_forms(bytes, (asked, &filter), &desk.cache, &desk.progress)?;
+    for why in &given.without_exact {
+        say(&Page::of(format_args!("no exact form of {why}")));
+    }
     let settings = given.settings(&arguments.settings);
     let (subjects, records) = desk.choose_subjects(&arguments.subjects, &arguments.workers, &settings, &mut workers)?;
-    policy.expectations.check_all_match(&universe(given.models(), &pinned, &subjects)?)?;
+    policy.expectations.check_all_match(&universe(&given, &pinned, &subjects)?)?;
     let schedules = if arguments.schedules.is_empty() { Schedule::OF_EVERY_RUN.to_vec() } else { arguments.schedules.clone() };
     let emulated = Emulated::among(&records);
     let (schedules, settings) = (&schedules, &arguments.settings);
@@ -153,9 +157,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Upshot> {
     } else {
         let style = Style { color: colored(), verbose: arguments.verbose };
         print(&report::report(&record, style))?;
-        for why in &without_exact {
-            say(&Page::of(format_args!("no exact form of {why}")));
-        }
     }
     let picture = picture::svg(&record)?;
     let left = record::Folder { record: &record, timings: &timings, logs: &workers.logs(), picture: &picture };
@@ -244,14 +245,14 @@ fn prompts_of(models: &[Model], tokens: Option<&Vec<u32>>, workers: &mut Workers
 
 /// Every case that this ggauge knows of, whatever this run and this machine have, each with its model's architecture: what expectations must match.
 fn universe<'a>(
-    models: &'a [(Model, Vec<Prompt>)],
+    given: &'a GivenModels,
     pinned: &'a [Manifest],
     subjects: &[SubjectId],
 ) -> anyhow::Result<Vec<(Case, &'a str)>> {
     let all: BTreeSet<SubjectId> = subjects.iter().cloned().chain(subjects::known()).collect();
     let all: Vec<_> = all.into_iter().collect();
     let mut cases: Vec<(Case, &'a str)> = matrix::names(&all);
-    for (model, prompts) in models {
+    for (model, prompts) in given.all() {
         let names = ModelNames { model: &model.name, weights: &model.weights, architecture: &model.architecture };
         cases.extend(prompts.iter().flat_map(|prompt| names.cases(&prompt.name, &Schedule::OF_EVERY_RUN, &all)));
     }

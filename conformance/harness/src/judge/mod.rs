@@ -15,7 +15,7 @@ use oracle::Incomparable;
 use policy::Expectations;
 use record::{ComparisonRecord, ModelRecord};
 use settle::{PairSide, settle, settle_pair};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use vocabulary::{Case, Judgement, Limits, Noise, Oracle, Outcome, Relation, Schedule, SubjectId, transcript::Reader};
 
 /// A case that was executed: its logits or what else became of it, and what it is allowed.
@@ -68,8 +68,6 @@ pub struct ExecutedGroup<'a> {
 pub struct Judge<'a> {
     /// The known divergences.
     pub expectations: &'a Expectations,
-    /// Names of models that are run in their exact form too, where a divergence must show that is smaller than the noise of the model as it is.
-    pub exact_forms: BTreeSet<&'a str>,
     /// The command that runs a case again: its model, the case, and the filter that keeps it.
     pub reproduce: &'a dyn Fn(&ModelRecord, &Case, &str) -> String,
 }
@@ -131,8 +129,7 @@ impl Judge<'_> {
             }
         };
         if let Some(expectation) = expectation {
-            let shows_elsewhere = !group.model.exact && self.exact_forms.contains(&*group.model.name);
-            if judged.judgement == Judgement::Pass && (shows_elsewhere || expectation.may_hide(case, architecture)) {
+            if judged.judgement == Judgement::Pass && expectation.may_hide(case, architecture) {
                 judged.reason = Some(format!("smaller than the noise here: {}", expectation.reason.trim()));
             } else {
                 let met = expectation.is_met_by(&outcome, judged.verdict.as_ref());

@@ -172,6 +172,10 @@ impl Operations for Faulty {
         self.rounding.outputs(row);
     }
 
+    fn steps(&self, row: &mut [f64]) {
+        self.rounding.steps(row);
+    }
+
     fn addition(&self) -> Addition {
         self.rounding.addition()
     }

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use std::{fs, io, time::Instant};
 use supply::models::{InUse, Model};
 use tempfile::TempDir;
-use vocabulary::{Case, Limits, Noise, Relation, Schedule, SubjectId, Tuning, transcript::Reader};
+use vocabulary::{Case, Family, Limits, Noise, Relation, Schedule, SubjectId, Tuning, transcript::Reader};
 
 /// Runs a plan. `subjects` goes into the Record as it is; `reproduce` gives the command that runs a case again, from its model, the case, and the
 /// filter that keeps it.
@@ -247,7 +247,7 @@ impl Flow<'_, '_> {
         let key = allowance::key(subject, rounding, &model.architecture, model.family);
         let limits = noise.as_ref().ok().and_then(|noise| {
             if rounding.has_single_sums() {
-                Some(tolerances::of_single_sums(&noise.scale))
+                Some(tolerances::of_single_sums(&noise.scale, key.weights == Family::Table))
             } else {
                 self.rig.policy.tolerances.limits(&key, &noise.scale)
             }

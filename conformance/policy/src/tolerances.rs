@@ -68,21 +68,24 @@ pub struct Multiplier {
     pub margin: f64,
 }
 
-/// How many times the noise of sums in f32, one term after the other, a correct runtime may be off. No runtime's numbers made it: that order is the
-/// worst that a runtime may add in, and this is room for how differently two such sums may come out at their worst position. llama.cpp and candle, which
-/// add in other orders, stay below 0.6 on real models.
-const OF_SINGLE_SUMS: f64 = 3.0;
+/// How many times the noise of f32 in its worst order a correct runtime may be off at the worst position: that order bounds what a runtime's compiler, driver and
+/// threads may make of its sums, and this is room for how differently two such sums come out. Measured as all limits are, twice the largest of 3,025 cases of
+/// llama.cpp and candle on 191 exact forms of tiny models: 8.5, where a router hangs in the balance between experts; 2.8 everywhere else, and 3.0 on the pinned models.
+const OF_SINGLE_SUMS: f64 = 17.0;
+/// The same where GELU goes through a table of f16, which is far coarser than f32 and the same in whoever has it.
+const OF_TABLE: f64 = 3.0;
 
-/// The factor over that noise that a correct runtime stays below at all positions together: it is no further off than the worst order is.
-pub const TOGETHER_OF_SINGLE_SUMS: f64 = 1.0;
+/// The factor over that noise that a correct runtime stays below at all positions together: 1.1 times the largest of those exact forms that is not chance.
+pub const TOGETHER_OF_SINGLE_SUMS: f64 = 1.3;
 
-/// The limits for a case whose noise is `scale`, where that is the noise of sums in f32 and of nothing coarser.
-pub fn of_single_sums(scale: &Scale) -> Limits {
-    let deviations = MARGIN_DEVIATIONS * (2.0 * OF_SINGLE_SUMS).sqrt() * scale.rms;
+/// The limits for a case whose noise is `scale`, where that is the noise of f32 in its worst order and of nothing coarser but a table.
+pub fn of_single_sums(scale: &Scale, through_table: bool) -> Limits {
+    let multiplier = if through_table { OF_TABLE } else { OF_SINGLE_SUMS };
+    let deviations = MARGIN_DEVIATIONS * (2.0 * multiplier).sqrt() * scale.rms;
     Limits {
-        nmse: OF_SINGLE_SUMS * scale.nmse,
-        kl_mean: OF_SINGLE_SUMS * scale.kl_mean,
-        kl_max: OF_SINGLE_SUMS * scale.kl_max,
+        nmse: multiplier * scale.nmse,
+        kl_mean: multiplier * scale.kl_mean,
+        kl_max: multiplier * scale.kl_max,
         margin: deviations,
         drift: deviations,
     }

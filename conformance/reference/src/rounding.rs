@@ -217,6 +217,12 @@ impl Operations for Rounding {
         }
     }
 
+    fn sines(&self, angle: f64) -> (f64, f64) {
+        let mut sines: [f64; 2] = angle.sin_cos().into();
+        self.steps(&mut sines);
+        sines.into()
+    }
+
     fn norm(&self, norm: &Norm, rows: &mut Rows) {
         if self.single_sums {
             norm.apply_in_single(rows);

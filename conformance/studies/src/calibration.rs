@@ -33,6 +33,8 @@ const MARGIN: f64 = 2.0;
 const STICKS_OUT: f64 = 10.0;
 /// The same for the factor over the noise, whose chance is known of each cell: from the largest that is not chance.
 const MARGIN_TOGETHER: f64 = 1.1;
+/// Where cells differ by more than this in it, the noise does not explain the runtime well enough for a limit.
+const EXPLAINED: f64 = 1.5;
 /// Limits of a run that only measures.
 const UNLIMITED: f64 = f64::MAX;
 
@@ -140,7 +142,8 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
             }
         }
         let [nmse, kl_mean, kl_max] = kept.map(|ratios| multiplier(ratios, MARGIN));
-        let together = (!together.is_empty()).then(|| multiplier(together, MARGIN_TOGETHER));
+        let together =
+            (!together.is_empty()).then(|| multiplier(together, MARGIN_TOGETHER)).filter(|found| found.max <= EXPLAINED);
         tolerance.push(Tolerance { key, nmse, kl_mean, kl_max, together });
     }
     let mut measured_with: Vec<String> = record

@@ -69,9 +69,6 @@ pub fn of(
     cache: &Cache,
     progress: &ProgressBar,
 ) -> Result<Result<Model, String>, Error> {
-    if model.is_tiny() {
-        return Ok(Err("a model of a recipe has its own".into()));
-    }
     let files = Files::open(&model.path)?;
     let split = files.read()?;
     let source = match Source::of(&split) {
@@ -196,8 +193,8 @@ impl<'s, 'a> Source<'s, 'a> {
     /// How many of the first layers have one of each kind: tensors of the same names and dimensions, and the same values in arrays of one value a
     /// layer.
     fn least_layers(&self) -> Result<u64, String> {
-        for counted_from_the_end in ["attention.shared_kv_layers", "nextn_predict_layers"] {
-            let suffix = counted_from_the_end;
+        // Both are counted from the end.
+        for suffix in ["attention.shared_kv_layers", "nextn_predict_layers"] {
             if self.key(suffix).is_some_and(|value| value.as_u64() != Some(0)) {
                 return Err(format!("its last layers are others than its first ones (`{suffix}`), so they cannot be left out"));
             }

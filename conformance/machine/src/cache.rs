@@ -215,47 +215,60 @@ impl Cache {
     /// for the sake of tidiness, and another run may have dropped a file first.
     pub fn prune(&self) {
         let Ok(folder) = self.reference() else { return };
-        drop_oldest(files_of(&folder).map(|(modified, path)| (modified, vec![path])).collect(), TRANSCRIPTS_LIMIT);
+        drop_oldest(files_of(&folder).map(|file| (file, Vec::new())).collect(), TRANSCRIPTS_LIMIT);
     }
 
     /// Drops exact forms that were not used for longest, so that one of so many bytes stays within the limit, and what a run left behind that was killed
     /// while it wrote one. Nothing goes that was used within a day: another run may be at it.
     pub fn make_room_for_exact(&self, bytes: u64) {
         let Ok(folder) = self.exact() else { return };
-        let is_idle = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > EXACT_IDLE);
+        let is_idle = |file: &Found| file.modified.elapsed().is_ok_and(|age| age > EXACT_IDLE);
         let (notes, others): (Vec<_>, Vec<_>) =
-            files_of(&folder).partition(|(_, path)| path.extension().is_some_and(|extension| extension == "json"));
-        for (modified, path) in others {
-            if is_idle(modified) && !path.with_extension("json").exists() {
-                let _ = fs::remove_file(path);
+            files_of(&folder).partition(|file| file.path.extension().is_some_and(|extension| extension == "json"));
+        for file in others.into_iter().filter(is_idle) {
+            if !file.path.with_extension("json").exists() {
+                let _ = fs::remove_file(file.path);
             }
         }
-        let idle = notes.into_iter().filter(|(modified, _)| is_idle(*modified));
-        let with_models = idle.map(|(modified, note)| (modified, vec![note.with_extension("gguf"), note])).collect();
-        drop_oldest(with_models, EXACT_LIMIT.saturating_sub(bytes));
+        let with_form = |note: Found| {
+            let form = note.path.with_extension("gguf");
+            let len = note.len + fs::metadata(&form).map_or(0, |form| form.len());
+            (Found { len, ..note }, vec![form])
+        };
+        let idle = notes.into_iter().filter(is_idle).map(with_form).collect();
+        drop_oldest(idle, EXACT_LIMIT.saturating_sub(bytes));
     }
 }
 
-/// The files of a folder, and when each was written.
-fn files_of(folder: &Path) -> impl Iterator<Item = (SystemTime, PathBuf)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+/// A file of a folder, the oldest first in order.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    modified: SystemTime,
+    len: u64,
+    path: PathBuf,
 }
 
-/// Drops the oldest of files that belong together, until at most `limit` bytes are left.
-fn drop_oldest(mut sets: Vec<(SystemTime, Vec<PathBuf>)>, limit: u64) {
-    sets.sort();
-    let size =
-        |paths: &[PathBuf]| -> u64 { paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum() };
-    let mut total: u64 = sets.iter().map(|(_, paths)| size(paths)).sum();
-    for (_, paths) in sets {
+/// The files of a folder.
+fn files_of(folder: &Path) -> impl Iterator<Item = Found> {
+    let found = |entry: fs::DirEntry| -> io::Result<Found> {
+        let metadata = entry.metadata()?;
+        Ok(Found { modified: metadata.modified()?, len: metadata.len(), path: entry.path() })
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(move |entry| found(entry).ok())
+}
+
+/// Drops the oldest files, each with those that belong to it and are counted in its length, until at most `limit` bytes are left.
+fn drop_oldest(mut files: Vec<(Found, Vec<PathBuf>)>, limit: u64) {
+    files.sort();
+    let mut total: u64 = files.iter().map(|(file, _)| file.len).sum();
+    for (file, with_it) in files {
         if total <= limit {
             break;
         }
-        total -= size(&paths);
-        for path in paths {
+        for path in with_it.into_iter().chain([file.path]) {
             let _ = fs::remove_file(path);
         }
+        total -= file.len;
     }
 }
 

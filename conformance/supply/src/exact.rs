@@ -89,16 +89,15 @@ pub fn of(
     }
     let path = cache.exact()?.join(format!("{}-{form}-{VERSION}.gguf", model.sha256.get(..32).unwrap_or(&model.sha256)));
     let note = path.with_extension("json");
-    let hash = |path: &Path| cache.sha256(&[path], progress);
     // Another run may want the same, or drop it for its own.
     let alone = cache.alone("exact")?;
+    let hash = |path: &Path| cache.sha256(&[path], progress);
     let known = small::read(&note).ok().and_then(|json| serde_json::from_slice::<Note>(&json).ok());
     let is_there = match &known {
         Some(Note { bytes, sha256 }) => files::holds(&path, *bytes, sha256, hash)?,
         None => false,
     };
-    let known = known.filter(|_| is_there);
-    if known.is_none() {
+    if !is_there {
         progress.set_message(format!("writing the exact form of {}", printable::line(&model.name)));
         cache.make_room_for_exact(source.bytes(form));
         let mut in_use = model.ensure()?;
@@ -109,13 +108,11 @@ pub fn of(
         // Of the bytes that were hashed, and no others.
         in_use.check()?;
     }
-    let made = match known {
-        Some(known) => known,
-        None => Note { bytes: fs::metadata(&path).map_err(|error| Error::file(&path, &error))?.len(), sha256: hash(&path)? },
-    };
-    // Also where nothing in it changes: as old as its last use.
-    files::write_whole(&note, &serde_json::to_vec(&made).unwrap_or_default())?;
     let exact = Model::open(&path, None, None, cache, progress)?;
+    let bytes = fs::metadata(&path).map_err(|error| Error::file(&path, &error))?.len();
+    // Also where nothing in it changes: as old as its last use.
+    let written = Note { bytes, sha256: exact.sha256.clone() };
+    files::write_whole(&note, &serde_json::to_vec(&written).unwrap_or_default())?;
     drop(alone);
     Ok(Ok(exact.into_exact_form_of(model, weights)))
 }

@@ -222,7 +222,7 @@ impl Model {
     /// The same as a form of another model: with that one's name, and what a user gets it with. `weights` is what ids say of it.
     #[must_use]
     pub(crate) fn into_exact_form_of(self, model: &Self, weights: String) -> Self {
-        let ModelRecord { name, argument, .. } = model.record.clone();
+        let (name, argument) = (model.name.clone(), model.argument.clone());
         Self { record: ModelRecord { name, weights, argument, exact: true, ..self.record }, ..self }
     }
 

@@ -12,14 +12,14 @@ use crate::{
     truth::{Truth, kept::Truths},
 };
 use machine::{Error, cache::Cache, files, interrupt};
-use policy::{Tolerances, tolerances};
+use policy::Tolerances;
 use printable::hex;
 use record::{CaseRecord, ComparisonRecord, ModelRecord, Record, SCHEMA, SubjectRecord};
 use sha2::{Digest, Sha256};
 use std::{fs, io, time::Instant};
 use supply::models::{InUse, Model};
 use tempfile::TempDir;
-use vocabulary::{Case, Family, Limits, Noise, Relation, Schedule, SubjectId, Tuning, transcript::Reader};
+use vocabulary::{Case, Limits, Noise, Relation, Schedule, SubjectId, Tuning, transcript::Reader};
 
 /// Runs a plan. `subjects` goes into the Record as it is; `reproduce` gives the command that runs a case again, from its model, the case, and the
 /// filter that keeps it.
@@ -45,14 +45,11 @@ pub fn run(
 pub fn judge_together(record: &mut Record, tolerances: &Tolerances, reproduce: &dyn Fn(&ModelRecord, &Case, &str) -> String) {
     together::pass_where_it_shows_elsewhere(record);
     let limit = |model: &ModelRecord, comparison: &ComparisonRecord| {
-        if model.exact {
-            return Some(tolerances::TOGETHER_OF_SINGLE_SUMS);
-        }
         let ComparisonRecord { candidate, settings, schedule, .. } = comparison;
         let of_subject = |subject: &&SubjectRecord| subject.subject == *candidate && subject.settings == *settings;
         let software = record.subjects.iter().find(of_subject).is_some_and(|subject| subject.description.software);
-        let rounding = subjects::rounding_on(candidate, *settings, *schedule, model.output_bytes, software);
-        tolerances.together(&allowance::key(candidate, rounding, &model.architecture, model.family))
+        let rounding = allowance::rounding(candidate, *settings, *schedule, model, software);
+        allowance::together(tolerances, candidate, rounding, model)
     };
     let judged = together::judge(record, limit, reproduce);
     record.comparisons.extend(judged);
@@ -241,17 +238,11 @@ impl Flow<'_, '_> {
         exact: &Reader,
     ) -> Result<Allowance, Error> {
         let software = self.rig.workers.get(subject, group.settings).description.software;
-        let rounding = subjects::rounding_on(subject, group.settings, schedule, model.output_bytes, software);
-        let rounding = if model.exact { rounding.with_single_sums() } else { rounding };
+        let rounding = allowance::rounding(subject, group.settings, schedule, model, software);
         let noise = self.truth.noise(self.rig, &mut self.in_use, (model, &group.prompt), rounding, exact)?;
-        let key = allowance::key(subject, rounding, &model.architecture, model.family);
-        let limits = noise.as_ref().ok().and_then(|noise| {
-            if rounding.has_single_sums() {
-                Some(tolerances::of_single_sums(&noise.scale, key.weights == Family::Table))
-            } else {
-                self.rig.policy.tolerances.limits(&key, &noise.scale)
-            }
-        });
+        let tolerances = &self.rig.policy.tolerances;
+        let limits_of = |noise: &Noise| allowance::limits(tolerances, subject, rounding, model, &noise.scale);
+        let limits = noise.as_ref().ok().and_then(limits_of);
         Ok(Allowance { noise, limits })
     }
 }

@@ -75,19 +75,26 @@ const OF_SINGLE_SUMS: f64 = 17.0;
 /// The same where GELU goes through a table of f16, which is far coarser than f32 and the same in whoever has it.
 const OF_TABLE: f64 = 3.0;
 
-/// The factor over that noise that a correct runtime stays below at all positions together: 1.1 times the largest of those exact forms that is not chance.
+/// The factor over that noise that a correct runtime stays below at all positions together. The largest of those exact forms that is not chance is 1.15.
 pub const TOGETHER_OF_SINGLE_SUMS: f64 = 1.3;
 
 /// The limits for a case whose noise is `scale`, where that is the noise of f32 in its worst order and of nothing coarser but a table.
 pub fn of_single_sums(scale: &Scale, through_table: bool) -> Limits {
     let multiplier = if through_table { OF_TABLE } else { OF_SINGLE_SUMS };
-    let deviations = MARGIN_DEVIATIONS * (2.0 * multiplier).sqrt() * scale.rms;
+    times(scale, [multiplier; 3], multiplier)
+}
+
+/// Limits that are so many times the noise in NMSE, mean KL and worst KL; `usual` is what correct runtimes keep to in NMSE but for one case in a hundred.
+fn times(scale: &Scale, [nmse, kl_mean, kl_max]: [f64; 3], usual: f64) -> Limits {
+    // The error that an NMSE allows a logit, times the root of 2 for the difference of two.
+    let deviations = |nmse: f64| MARGIN_DEVIATIONS * (2.0 * nmse).sqrt() * scale.rms;
     Limits {
-        nmse: multiplier * scale.nmse,
-        kl_mean: multiplier * scale.kl_mean,
-        kl_max: multiplier * scale.kl_max,
-        margin: deviations,
-        drift: deviations,
+        nmse: nmse * scale.nmse,
+        kl_mean: kl_mean * scale.kl_mean,
+        kl_max: kl_max * scale.kl_max,
+        margin: deviations(nmse),
+        // Tighter: what is usual, and not what none may.
+        drift: deviations(usual),
     }
 }
 
@@ -134,31 +141,26 @@ impl Tolerances {
     #[must_use]
     pub fn with_factors_of(mut self, newer: Self) -> Self {
         for row in &mut self.tolerance {
-            let of_row = newer.tolerance.iter().find(|other| other.key == row.key);
-            row.together = of_row.and_then(|newer| newer.together).or(row.together);
+            if let Some(newer) = newer.row(&row.key) {
+                row.together = newer.together;
+            }
         }
         self.generated_by = format!("{}; {}", self.generated_by, newer.generated_by);
         self
     }
 
+    fn row(&self, key: &Key) -> Option<&Tolerance> {
+        self.tolerance.iter().find(|row| row.key == *key)
+    }
+
     /// The largest factor over the noise that a correct runtime has; `None` where nothing has been calibrated.
     pub fn together(&self, key: &Key) -> Option<f64> {
-        let row = self.tolerance.iter().find(|row| row.key == *key)?;
-        row.together.map(|together| together.multiplier)
+        Some(self.row(key)?.together?.multiplier)
     }
 
     /// The limits for a case whose noise is `scale`; `None` where nothing has been calibrated.
     pub fn limits(&self, key: &Key, scale: &Scale) -> Option<Limits> {
-        let row = self.tolerance.iter().find(|row| row.key == *key)?;
-        let nmse = row.nmse.multiplier;
-        Some(Limits {
-            nmse: nmse * scale.nmse,
-            kl_mean: row.kl_mean.multiplier * scale.kl_mean,
-            kl_max: row.kl_max.multiplier * scale.kl_max,
-            // The error that the NMSE limit allows a logit, times the root of 2 for the difference of two.
-            margin: MARGIN_DEVIATIONS * (2.0 * nmse).sqrt() * scale.rms,
-            // Tighter: what 99 of 100 cases of correct runtimes err by, and not what none may.
-            drift: MARGIN_DEVIATIONS * (2.0 * row.nmse.p99).sqrt() * scale.rms,
-        })
+        let row = self.row(key)?;
+        Some(times(scale, [row.nmse, row.kl_mean, row.kl_max].map(|multiplier| multiplier.multiplier), row.nmse.p99))
     }
 }

@@ -92,6 +92,9 @@ struct CaseMeasured {
 /// For NMSE, mean KL and worst KL, where they were measured.
 type Ratios = [Option<f64>; 3];
 
+/// What the cases of a cell gave: their ratios, and all positions of each together.
+type Cell = (Vec<Ratios>, Vec<OverNoise>);
+
 /// What calibration found: the limits, and the cells that stick out.
 pub struct Calibrated {
     /// The limits.
@@ -109,12 +112,11 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
     if ratios.is_empty() {
         return Err(Error::input("calibration", "no case was measured", "check `ggauge subjects`"));
     }
-    let mut groups: BTreeMap<Key, BTreeMap<String, Vec<Ratios>>> = BTreeMap::new();
-    let mut over_noise: BTreeMap<(Key, String), Vec<OverNoise>> = BTreeMap::new();
-    for ratio in ratios {
-        over_noise.entry((ratio.key.clone(), ratio.cell.clone())).or_default().extend(ratio.over_noise);
-        let cells = groups.entry(ratio.key).or_default();
-        cells.entry(ratio.cell).or_default().push(ratio.ratios);
+    let mut groups: BTreeMap<Key, BTreeMap<String, Cell>> = BTreeMap::new();
+    for case in ratios {
+        let (ratios, over_noise) = groups.entry(case.key).or_default().entry(case.cell).or_default();
+        ratios.push(case.ratios);
+        over_noise.extend(case.over_noise);
     }
     let mut tolerance = Vec::new();
     let mut left_out = Vec::new();
@@ -122,19 +124,18 @@ pub fn calibrate(record: &Record, command: &str) -> Result<Calibrated, Error> {
         // Anything that is no number is as bad as can be.
         let number = |ratio: &f64| if ratio.is_finite() { *ratio } else { f64::INFINITY };
         let worst = |ratios: &[Ratios]| ratios.iter().flatten().flatten().map(number).fold(0.0, f64::max);
-        let mut all_worst: Vec<f64> = cells.values().map(|ratios| worst(ratios)).collect();
+        let mut all_worst: Vec<f64> = cells.values().map(|(ratios, _)| worst(ratios)).collect();
         all_worst.sort_by(f64::total_cmp);
         let typical = quantile(&all_worst, 0.5);
         let mut kept: [Vec<f64>; 3] = Default::default();
         let mut together = Vec::new();
-        for (cell, ratios) in &cells {
+        for (cell, (ratios, over_noise)) in &cells {
             let worst = worst(ratios);
             if worst > STICKS_OUT * typical || worst.is_infinite() {
                 left_out.push(format!("{cell}: {worst:.1} times the noise, where the median cell has {typical:.1}"));
                 continue;
             }
-            let prompts = over_noise.get(&(key.clone(), cell.clone()));
-            together.extend(prompts.and_then(|prompts| factor(prompts)).map(|factor| factor.value / factor.chance()));
+            together.extend(factor(over_noise).map(|factor| factor.value / factor.chance()));
             for ratio in ratios {
                 for (kept, value) in kept.iter_mut().zip(ratio) {
                     kept.extend(*value);

@@ -29,7 +29,7 @@ pub struct PositionsCompared {
 }
 
 /// Raised when [`Noise`] or what goes into it changes: what is cached of another version is not read.
-pub const SCALE_VERSION: u32 = 2;
+pub const NOISE_VERSION: u32 = 2;
 
 /// Why two transcripts cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@
 //! right. The checksum is against damage, not against people (who can write into the cache can write a checksum too), and is looked at in every run:
 //! CRC-32, which finds every flipped bit and runs as fast as memory.
 
-use crate::judge::oracle::SCALE_VERSION;
+use crate::judge::oracle::NOISE_VERSION;
 use machine::{
     Error,
     cache::Cache,
@@ -45,7 +45,7 @@ impl<'a> Origin<'a> {
         let mut key = Sha256::new();
         key.update(VERSION.to_le_bytes());
         key.update(reference::FINGERPRINT);
-        key.update(SCALE_VERSION.to_le_bytes());
+        key.update(NOISE_VERSION.to_le_bytes());
         key.update(&model.sha256);
         key.update(rounding.name());
         for token in &prompt.tokens {
